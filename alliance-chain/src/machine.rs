@@ -1,0 +1,76 @@
+//! The alliance chain as a state machine: genesis, one transaction, end of block.
+
+use crate::genesis::AllianceGenesis;
+use crate::rules::{self, member::put_new_member};
+use crate::state;
+use caduceus_ledger::{BlockContext, Genesis, Overlay, StateError, StateMachine, TxFailure};
+
+/// The rules of the alliance chain.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AllianceMachine;
+
+impl StateMachine for AllianceMachine {
+    fn genesis(&self, genesis: &Genesis, state: &mut Overlay<'_>) -> Result<(), StateError> {
+        let own = AllianceGenesis::decode(&genesis.app).map_err(|e| StateError(e.to_string()))?;
+        state::params().put(state, &own.params);
+        state::generation().put(state, &0);
+        state::proxies().put(state, &own.proxies);
+        for member in own.members {
+            put_new_member(member, state);
+        }
+        Ok(())
+    }
+
+    fn execute(&self, ctx: &BlockContext, tx: &[u8], state: &mut Overlay<'_>) -> Result<Vec<u8>, TxFailure> {
+        rules::apply(ctx, tx, state).map_err(TxFailure::from)
+    }
+
+    fn finish(&self, _ctx: &BlockContext, _txs: &[Vec<u8>], state: &mut Overlay<'_>) -> Result<Vec<u8>, StateError> {
+        let budget = state::budget();
+        if budget.is_set(state)? {
+            budget.clear(state);
+        }
+        Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::query;
+    use crate::testing::{self, Chain, Store};
+
+    #[test]
+    fn genesis_fills_the_state() {
+        let chain = Chain::new();
+        let genesis = testing::alliance_genesis();
+        assert_eq!(query::params(&chain).unwrap(), genesis.params);
+        assert_eq!(query::proxies(&chain).unwrap(), genesis.proxies);
+        assert_eq!(query::members(&chain).unwrap().len(), genesis.members.len());
+        for member in &genesis.members {
+            assert_eq!(query::member(&chain, &member.hospital).unwrap().unwrap().member, *member);
+        }
+    }
+
+    #[test]
+    fn a_genesis_of_something_else_is_refused() {
+        let mut genesis = testing::genesis();
+        genesis.app = vec![1, 2, 3];
+        let store = Store::default();
+        let mut state = Overlay::new(&store);
+        assert!(AllianceMachine.genesis(&genesis, &mut state).is_err());
+    }
+
+    #[test]
+    fn bytes_that_are_no_transaction_are_refused() {
+        let mut chain = Chain::new();
+        chain.refuse_bytes(&[], "malformed");
+        chain.refuse_bytes(&[255; 40], "malformed");
+    }
+
+    #[test]
+    fn the_header_has_no_extra_bytes() {
+        assert!(Chain::new().finish_block().is_empty());
+    }
+}

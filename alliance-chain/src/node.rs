@@ -1,0 +1,116 @@
+//! A running node of the alliance chain: the chain's exchanges, records on behalf of their owners, and the
+//! proxy, which re-encrypts outside consensus.
+
+mod fragments;
+mod proxy;
+mod records;
+
+use crate::AllianceMachine;
+use caduceus_crypto::{HospitalId, PublicKey, SecretKey};
+use caduceus_ledger::Genesis;
+use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, StartError};
+use caduceus_node::service::anybody;
+use caduceus_node::{ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, PeerRelay, serve_chain};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+pub use fragments::{FragmentStore, FragmentStoreError};
+
+/// How a node reaches a hospital.
+#[derive(Clone, Debug)]
+pub struct HospitalRoute {
+    /// The hospital's server.
+    pub server: PeerAddr,
+    /// Nodes of its private chain.
+    pub private_nodes: Vec<PeerAddr>,
+}
+
+/// All that an alliance node needs to start.
+pub struct AllianceNodeConfig {
+    /// Its folder.
+    pub home: PathBuf,
+    /// The chain.
+    pub genesis: Genesis,
+    /// Its key, on both swarms and as a proxy.
+    pub key: SecretKey,
+    /// Name in logs, unique in the process.
+    pub moniker: String,
+    /// The engine.
+    pub engine: Engine,
+    /// Where the service swarm listens.
+    pub listen: Multiaddr,
+    /// The other validators on the service swarm.
+    pub peers: Vec<PeerAddr>,
+    /// How to reach each hospital.
+    pub hospitals: BTreeMap<HospitalId, HospitalRoute>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why an alliance node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AllianceNodeError {
+    /// The chain cannot be run.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The service swarm cannot listen.
+    #[error(transparent)]
+    Service(#[from] StartError),
+    /// The proxy's fragments cannot be read.
+    #[error(transparent)]
+    Fragments(#[from] FragmentStoreError),
+}
+
+/// A running alliance node.
+pub struct AllianceNode {
+    /// The chain node.
+    pub node: Arc<Node<AllianceMachine>>,
+    /// Its service swarm.
+    pub service: Service,
+    /// The proxy's fragments.
+    pub fragments: Arc<FragmentStore>,
+    eraser: JoinHandle<()>,
+}
+
+impl AllianceNode {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`AllianceNodeError`] says what is in the way.
+    pub async fn start(config: AllianceNodeConfig) -> Result<Self, AllianceNodeError> {
+        let validators: BTreeSet<PublicKey> = config.genesis.validators.iter().map(|v| v.key).collect();
+        let service =
+            Service::start(ServiceConfig { key: &config.key, listen: vec![config.listen], limits: Limits::default() })
+                .await?;
+        let fragments = Arc::new(FragmentStore::open(&config.home.join("fragments"), &config.key)?);
+        let node = Node::start(
+            NodeConfig {
+                home: config.home,
+                genesis: config.genesis,
+                key: config.key.clone(),
+                moniker: config.moniker,
+                engine: config.engine,
+                clock: config.clock,
+            },
+            AllianceMachine,
+        )
+        .await?;
+        node.set_relay(Arc::new(PeerRelay::new(service.clone(), config.peers)));
+        let policy = ChainPolicy { program: "alliance-chain", submit: anybody(), query: anybody(), validators };
+        serve_chain(&service, &node, policy);
+        records::serve(&service, &node, config.key.clone(), config.hospitals);
+        proxy::serve(&service, &node, config.key, fragments.clone());
+        let eraser = tokio::spawn(proxy::erase_ended(node.clone(), fragments.clone()));
+        Ok(Self { node, service, fragments, eraser })
+    }
+
+    /// Stops serving, then the engine.
+    pub async fn stop(&self) {
+        self.eraser.abort();
+        self.service.shutdown().await;
+        self.node.stop().await;
+    }
+}

@@ -1,0 +1,232 @@
+//! Rules of `Member` (governance).
+
+use super::{Failure, active_member, ensure, refuse};
+use crate::genesis::{MAX_MEMBERS, Member, MemberError, ProxiesError, check_proxies};
+use crate::query;
+use crate::state::{self, MemberRecord};
+use crate::tx::{Change, SignedGovernance};
+use caduceus_crypto::keys::{HospitalId, PublicKey};
+use caduceus_ledger::{BlockContext, ChainId, Overlay};
+use std::collections::BTreeSet;
+
+/// Why a change of members or proxies is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GovernanceError {
+    /// Approved at another place in the order of changes.
+    #[error("the change is number {found}, number {expected} is next")]
+    Generation {
+        /// The next number.
+        expected: u64,
+        /// The number found.
+        found: u64,
+    },
+    /// An approval by no member.
+    #[error("{hospital} approves and is no member")]
+    ApproverUnknown {
+        /// The claimed member.
+        hospital: HospitalId,
+    },
+    /// Two approvals by one member.
+    #[error("{hospital} approves twice")]
+    ApproverRepeated {
+        /// The member.
+        hospital: HospitalId,
+    },
+    /// An approval that the member did not sign.
+    #[error("the approval of {hospital} is not signed with its identity key")]
+    NotSigned {
+        /// The member.
+        hospital: HospitalId,
+    },
+    /// Fewer than two thirds of the members.
+    #[error("{found} of {members} members approve, two thirds needed")]
+    TooFewApprovals {
+        /// Approvals.
+        found: usize,
+        /// Members.
+        members: usize,
+    },
+    /// The hospital can't be a member.
+    #[error("the new member: {0}")]
+    Member(#[source] MemberError),
+    /// The hospital is or was a member: one that comes back takes a new identity.
+    #[error("{hospital} is or was a member")]
+    MemberKnown {
+        /// The hospital.
+        hospital: HospitalId,
+    },
+    /// No room for another member.
+    #[error("the alliance has {limit} members, no more are possible")]
+    MembersFull {
+        /// The limit.
+        limit: usize,
+    },
+    /// The private chain is another member's.
+    #[error("private chain {chain} is that of {owner}")]
+    ChainTaken {
+        /// The chain.
+        chain: ChainId,
+        /// Whose it is.
+        owner: HospitalId,
+    },
+    /// The identity or server key is another member's.
+    #[error("{key} is a key of {owner}")]
+    KeyTaken {
+        /// The key.
+        key: PublicKey,
+        /// Whose it is.
+        owner: HospitalId,
+    },
+    /// The hospital to remove or rotate is no member.
+    #[error("{hospital} is no member")]
+    NotAMember {
+        /// The hospital.
+        hospital: HospitalId,
+    },
+    /// Nobody would be left.
+    #[error("the last member can't be removed")]
+    LastMember,
+    /// One key for both duties.
+    #[error("identity and server must be two keys")]
+    OneKey,
+    /// The new proxies are no valid list.
+    #[error("the proxies: {0}")]
+    Proxies(#[source] ProxiesError),
+}
+
+impl GovernanceError {
+    /// The rule's stable name.
+    pub fn rule_name(&self) -> &'static str {
+        match self {
+            GovernanceError::Generation { .. } => "member_generation",
+            GovernanceError::ApproverUnknown { .. } => "member_approver_unknown",
+            GovernanceError::ApproverRepeated { .. } => "member_approver_repeated",
+            GovernanceError::NotSigned { .. } => "member_not_signed",
+            GovernanceError::TooFewApprovals { .. } => "member_too_few_approvals",
+            GovernanceError::Member(_) => "member_form",
+            GovernanceError::MemberKnown { .. } => "member_known",
+            GovernanceError::MembersFull { .. } => "member_full",
+            GovernanceError::ChainTaken { .. } => "member_chain_taken",
+            GovernanceError::KeyTaken { .. } => "member_key_taken",
+            GovernanceError::NotAMember { .. } => "member_not_a_member",
+            GovernanceError::LastMember => "member_last",
+            GovernanceError::OneKey => "member_one_key",
+            GovernanceError::Proxies(_) => "member_proxies",
+        }
+    }
+}
+
+/// Applies a governance change. The result is empty.
+pub(super) fn apply(ctx: &BlockContext, tx: SignedGovernance, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+    let counter = state::generation();
+    let expected = counter.get(state)?.unwrap_or(0);
+    let found = tx.body.generation;
+    ensure(found == expected, || GovernanceError::Generation { expected, found })?;
+    let members = query::members(state)?;
+    check_approvals(ctx, &tx, &members)?;
+    match tx.body.change {
+        Change::Admit(member) => admit(member, &members, state)?,
+        Change::Remove(hospital) => remove(ctx, hospital, &members, state)?,
+        Change::Rotate { hospital, identity, server } => rotate(hospital, identity, server, &members, state)?,
+        Change::Proxies(proxies) => {
+            check_proxies(&proxies).or_else(|e| refuse(GovernanceError::Proxies(e)))?;
+            state::proxies().put(state, &proxies);
+        }
+    }
+    counter.put(state, &(expected + 1));
+    Ok(Vec::new())
+}
+
+/// Two thirds of the present members signed, each once.
+fn check_approvals(ctx: &BlockContext, tx: &SignedGovernance, members: &[Member]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    for (hospital, approval) in &tx.approvals {
+        let hospital = *hospital;
+        let Some(member) = members.iter().find(|m| m.hospital == hospital) else {
+            return refuse(GovernanceError::ApproverUnknown { hospital });
+        };
+        ensure(seen.insert(hospital), || GovernanceError::ApproverRepeated { hospital })?;
+        ensure(tx.body.is_approved_by(&ctx.chain, &member.identity, approval), || GovernanceError::NotSigned {
+            hospital,
+        })?;
+    }
+    ensure(seen.len() * 3 >= members.len() * 2, || GovernanceError::TooFewApprovals {
+        found: seen.len(),
+        members: members.len(),
+    })
+}
+
+fn admit(member: Member, members: &[Member], state: &mut Overlay<'_>) -> Result<(), Failure> {
+    member.check().or_else(|e| refuse(GovernanceError::Member(e)))?;
+    let hospital = member.hospital;
+    let key = state::member(&hospital);
+    ensure(!key.is_set(state)?, || GovernanceError::MemberKnown { hospital })?;
+    ensure(members.len() < MAX_MEMBERS, || GovernanceError::MembersFull { limit: MAX_MEMBERS })?;
+    for other in query::members_ever(state)? {
+        ensure(other.member.private_chain != member.private_chain, || GovernanceError::ChainTaken {
+            chain: member.private_chain,
+            owner: other.member.hospital,
+        })?;
+    }
+    check_keys_free(&hospital, &[member.identity, member.server], members)?;
+    put_new_member(member, state);
+    Ok(())
+}
+
+/// Stores a member and the first validator set of its chain; also what the genesis does.
+pub(crate) fn put_new_member(member: Member, state: &mut Overlay<'_>) {
+    let hospital = member.hospital;
+    let set = &member.private_validators;
+    state::validators(&hospital, &set.hash()).put(state, set);
+    state::member(&hospital).put(state, &MemberRecord { member, removed: None });
+}
+
+fn remove(
+    ctx: &BlockContext,
+    hospital: HospitalId,
+    members: &[Member],
+    state: &mut Overlay<'_>,
+) -> Result<(), Failure> {
+    let Some(mut record) = active_member(state, &hospital)? else {
+        return refuse(GovernanceError::NotAMember { hospital });
+    };
+    ensure(members.len() > 1, || GovernanceError::LastMember)?;
+    record.removed = Some(ctx.height);
+    state::member(&hospital).put(state, &record);
+    Ok(())
+}
+
+fn rotate(
+    hospital: HospitalId,
+    identity: PublicKey,
+    server: PublicKey,
+    members: &[Member],
+    state: &mut Overlay<'_>,
+) -> Result<(), Failure> {
+    let Some(mut record) = active_member(state, &hospital)? else {
+        return refuse(GovernanceError::NotAMember { hospital });
+    };
+    ensure(identity != server, || GovernanceError::OneKey)?;
+    check_keys_free(&hospital, &[identity, server], members)?;
+    record.member.identity = identity;
+    record.member.server = server;
+    state::member(&hospital).put(state, &record);
+    Ok(())
+}
+
+/// No other member has one of these keys: else one key could vote twice.
+fn check_keys_free(hospital: &HospitalId, keys: &[PublicKey], members: &[Member]) -> Result<(), Failure> {
+    for other in members.iter().filter(|m| m.hospital != *hospital) {
+        for key in keys {
+            ensure(*key != other.identity && *key != other.server, || GovernanceError::KeyTaken {
+                key: *key,
+                owner: other.hospital,
+            })?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,288 @@
+//! The state of the alliance chain: typed keys over the ledger's two spaces.
+//!
+//! | key | space | value |
+//! |---|---|---|
+//! | `params` | Auth | [`Params`] |
+//! | `generation` | Auth | u64: governance changes so far |
+//! | `member/` hospital | Auth | [`MemberRecord`] |
+//! | `proxies` | Auth | list of [`ProxyInfo`] |
+//! | `issuer/` hospital | Auth | [`IssuerRecord`] |
+//! | `account/` data user | Auth | [`AccountRecord`] |
+//! | `head/` hospital | Auth | [`CheckpointHead`] |
+//! | `spent/` token key | Auth | [`Height`] |
+//! | `request/` id, `grant/` id, `access/` id, `report/` id | Auth | [`RequestRecord`] and so on |
+//! | `…-count/` owner, `…-item/` owner index | Auth | a [`List`] |
+//! | `header/` hospital height | Bulk | [`CheckpointedHeader`] |
+//! | `validators/` hospital hash | Bulk | every validator set of the private chain so far |
+//! | `unlinked/` hospital height | Bulk | u32: anchors of a checkpointed block that is not linked yet |
+//! | `tag/` hospital tag | Bulk | [`RecordRef`] |
+//! | `pseudonym/` hospital P | Bulk | [`RecordRef`] |
+//! | `record/` hospital height position | Bulk | [`LinkedRecord`] |
+//! | `daily/` kind owner epoch | Bulk | u32: uses of a daily allowance |
+//! | `budget` | Bulk | u64: leaves and probes of the block in progress; absent between blocks |
+//!
+//! Heights, positions, epochs and indices are big-endian in keys, so that key order is chain order.
+
+mod list;
+mod records;
+
+use crate::genesis::{Params, ProxyInfo};
+use borsh::{BorshDeserialize, BorshSerialize};
+use caduceus_crypto::Hash;
+use caduceus_crypto::codec;
+use caduceus_crypto::index::Tag;
+use caduceus_crypto::keys::{HospitalId, PublicKey};
+use caduceus_crypto::time::Epoch;
+use caduceus_ledger::{Height, Overlay, Space, StateError, StateView, ValidatorSet};
+use std::marker::PhantomData;
+
+pub use list::List;
+pub use records::{
+    AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, GrantRecord, GrantStatus,
+    IssuerRecord, LinkedRecord, MAX_ISSUER_KEYS, MemberRecord, RecordRef, ReportRecord, RequestRecord,
+};
+
+/// Where one typed value lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key<T> {
+    space: Space,
+    bytes: Vec<u8>,
+    value: PhantomData<T>,
+}
+
+impl<T> Key<T> {
+    fn new(space: Space, prefix: &str, parts: &[&[u8]]) -> Self {
+        let mut bytes = prefix.as_bytes().to_vec();
+        for part in parts {
+            bytes.extend_from_slice(part);
+        }
+        Self { space, bytes, value: PhantomData }
+    }
+
+    /// The key's bytes, as a state proof names them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The key's space.
+    pub fn space(&self) -> Space {
+        self.space
+    }
+
+    /// Whether anything is stored here.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn is_set(&self, view: &dyn StateView) -> Result<bool, StateError> {
+        Ok(view.get(self.space, &self.bytes)?.is_some())
+    }
+
+    /// Removes the value.
+    pub fn clear(&self, state: &mut Overlay<'_>) {
+        state.delete(self.space, &self.bytes);
+    }
+
+    fn label(&self) -> String {
+        self.bytes.escape_ascii().to_string()
+    }
+}
+
+impl<T: BorshSerialize + BorshDeserialize> Key<T> {
+    /// The value, if one is stored.
+    ///
+    /// # Errors
+    /// When the store fails or holds bytes that do not decode.
+    pub fn get(&self, view: &dyn StateView) -> Result<Option<T>, StateError> {
+        match view.get(self.space, &self.bytes)? {
+            Some(bytes) => self.decode(&bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The value, which an invariant says is there.
+    ///
+    /// # Errors
+    /// When the store fails, holds nothing here, or holds bytes that do not decode.
+    pub fn require(&self, view: &dyn StateView) -> Result<T, StateError> {
+        self.get(view)?.ok_or_else(|| StateError(format!("nothing under {}", self.label())))
+    }
+
+    /// Stores a value.
+    pub fn put(&self, state: &mut Overlay<'_>, value: &T) {
+        state.put(self.space, &self.bytes, codec::encode(value));
+    }
+
+    /// Decodes stored bytes, for instance those of a state proof.
+    ///
+    /// # Errors
+    /// When the bytes are not exactly a value.
+    pub fn decode(&self, bytes: &[u8]) -> Result<T, StateError> {
+        borsh::from_slice(bytes).map_err(|e| StateError(format!("value under {}: {e}", self.label())))
+    }
+}
+
+// ---- Auth: what clients prove ----
+
+/// The alliance's bounds.
+pub fn params() -> Key<Params> {
+    Key::new(Space::Auth, "params", &[])
+}
+
+/// Number of governance changes so far.
+pub fn generation() -> Key<u64> {
+    Key::new(Space::Auth, "generation", &[])
+}
+
+/// Prefix of all member keys in [`Space::Auth`].
+pub const MEMBER_PREFIX: &str = "member/";
+
+/// A member, present or former.
+pub fn member(hospital: &HospitalId) -> Key<MemberRecord> {
+    Key::new(Space::Auth, MEMBER_PREFIX, &[&hospital.0])
+}
+
+/// The proxies.
+pub fn proxies() -> Key<Vec<ProxyInfo>> {
+    Key::new(Space::Auth, "proxies", &[])
+}
+
+/// A member's token keys.
+pub fn issuer(member: &HospitalId) -> Key<IssuerRecord> {
+    Key::new(Space::Auth, "issuer/", &[&member.0])
+}
+
+/// A data user.
+pub fn account(data_user: &PublicKey) -> Key<AccountRecord> {
+    Key::new(Space::Auth, "account/", &[data_user.as_bytes()])
+}
+
+/// The newest checkpointed header of a private chain.
+pub fn head(hospital: &HospitalId) -> Key<CheckpointHead> {
+    Key::new(Space::Auth, "head/", &[&hospital.0])
+}
+
+/// The alliance height at which a token was spent.
+pub fn spent(token_key: &PublicKey) -> Key<Height> {
+    Key::new(Space::Auth, "spent/", &[token_key.as_bytes()])
+}
+
+/// A data user's request.
+pub fn request(id: &Hash) -> Key<RequestRecord> {
+    Key::new(Space::Auth, "request/", &[&id.0])
+}
+
+/// All requests, oldest first.
+pub fn requests() -> List {
+    List::new("request", &[])
+}
+
+/// A grant.
+pub fn grant(id: &Hash) -> Key<GrantRecord> {
+    Key::new(Space::Auth, "grant/", &[&id.0])
+}
+
+/// The grants under a pseudonym P, oldest first.
+pub fn grants_of(pseudonym: &PublicKey) -> List {
+    List::new("grant-of", pseudonym.as_bytes())
+}
+
+/// The grants to a data user, oldest first.
+pub fn grants_to(data_user: &PublicKey) -> List {
+    List::new("grant-to", data_user.as_bytes())
+}
+
+/// An access ticket.
+pub fn access(id: &Hash) -> Key<AccessRecord> {
+    Key::new(Space::Auth, "access/", &[&id.0])
+}
+
+/// The access tickets of a grant, oldest first.
+pub fn accesses_of(grant: &Hash) -> List {
+    List::new("access-of", &grant.0)
+}
+
+/// A report.
+pub fn report(id: &Hash) -> Key<ReportRecord> {
+    Key::new(Space::Auth, "report/", &[&id.0])
+}
+
+/// The reports about a hospital, oldest first.
+pub fn reports_about(hospital: &HospitalId) -> List {
+    List::new("report-about", &hospital.0)
+}
+
+// ---- Bulk: what blocks already commit to ----
+
+/// A checkpointed private header.
+pub fn header(hospital: &HospitalId, height: Height) -> Key<CheckpointedHeader> {
+    Key::new(Space::Bulk, "header/", &[&hospital.0, &height.0.to_be_bytes()])
+}
+
+/// A validator set that a private chain has or had.
+pub fn validators(hospital: &HospitalId, set: &Hash) -> Key<ValidatorSet> {
+    Key::new(Space::Bulk, "validators/", &[&hospital.0, &set.0])
+}
+
+const UNLINKED_PREFIX: &str = "unlinked/";
+
+/// Number of anchors of a checkpointed private block that is not linked yet.
+pub fn unlinked(hospital: &HospitalId, height: Height) -> Key<u32> {
+    Key::new(Space::Bulk, UNLINKED_PREFIX, &[&hospital.0, &height.0.to_be_bytes()])
+}
+
+/// The lowest checkpointed private height whose anchors are not linked yet, if there is one.
+///
+/// # Errors
+/// When the store fails.
+pub fn first_unlinked(view: &dyn StateView, hospital: &HospitalId) -> Result<Option<Height>, StateError> {
+    let prefix = [UNLINKED_PREFIX.as_bytes(), &hospital.0[..]].concat();
+    let found = view.scan(Space::Bulk, &prefix, 1)?;
+    let Some((key, _)) = found.first() else {
+        return Ok(None);
+    };
+    let tail = &key[prefix.len()..];
+    let height: [u8; 8] =
+        tail.try_into().map_err(|_| StateError("an unlinked key does not end in a height".into()))?;
+    Ok(Some(Height(u64::from_be_bytes(height))))
+}
+
+/// The record that carries a tag.
+pub fn tag(hospital: &HospitalId, tag: &Tag) -> Key<RecordRef> {
+    Key::new(Space::Bulk, "tag/", &[&hospital.0, &tag.0])
+}
+
+/// The record under a pseudonym P.
+pub fn pseudonym(hospital: &HospitalId, point: &PublicKey) -> Key<RecordRef> {
+    Key::new(Space::Bulk, "pseudonym/", &[&hospital.0, point.as_bytes()])
+}
+
+/// A linked record.
+pub fn record(hospital: &HospitalId, at: &RecordRef) -> Key<LinkedRecord> {
+    Key::new(Space::Bulk, "record/", &[&hospital.0, &at.height.to_be_bytes(), &at.position.to_be_bytes()])
+}
+
+/// What a daily allowance is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Daily {
+    /// Accounts that a member vouches for.
+    Accounts,
+    /// Requests of a data user.
+    Requests,
+    /// One report by one reporter about one thing.
+    Reports,
+}
+
+/// Uses of a daily allowance.
+pub fn daily(kind: Daily, owner: &[u8], day: Epoch) -> Key<u32> {
+    let kind: &[u8] = match kind {
+        Daily::Accounts => b"a/",
+        Daily::Requests => b"q/",
+        Daily::Reports => b"r/",
+    };
+    Key::new(Space::Bulk, "daily/", &[kind, owner, &day.0.to_be_bytes()])
+}
+
+/// Leaves and probes spent by the searches of the block in progress.
+pub fn budget() -> Key<u64> {
+    Key::new(Space::Bulk, "budget", &[])
+}

@@ -1,0 +1,97 @@
+//! The frame of every `main`.
+
+use crate::args::CommonArgs;
+use crate::error::{CliError, ExitCode};
+use crate::output::Output;
+use crate::{logging, usage};
+use std::time::Duration;
+
+/// How long background tasks may hold up the exit.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The arguments of a program.
+pub trait Program: clap::Parser {
+    /// The flags that every program has.
+    fn common(&self) -> &CommonArgs;
+
+    /// Level of logs: 0 warnings, 1 information, 2 debugging, 3 everything. What runs as a service raises it
+    /// by one.
+    fn log_level(&self) -> u8 {
+        self.common().verbose
+    }
+}
+
+/// Parses the arguments, starts logging and the tokio runtime, runs the program, prints an error, and says
+/// how to exit:
+///
+/// ```no_run
+/// # use caduceus_cli::{CommonArgs, Program, run_main};
+/// # #[derive(clap::Parser)]
+/// # struct Arguments { #[command(flatten)] common: CommonArgs }
+/// impl Program for Arguments {
+///     fn common(&self) -> &CommonArgs {
+///         &self.common
+///     }
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     run_main(|arguments: Arguments, output| async move {
+///         output.object(&arguments.common.verbose)
+///     })
+/// }
+/// ```
+pub fn run_main<P, F, Fut>(run: F) -> std::process::ExitCode
+where
+    P: Program,
+    F: FnOnce(P, Output) -> Fut,
+    Fut: Future<Output = Result<(), CliError>>,
+{
+    let program = match P::try_parse() {
+        Ok(program) => program,
+        Err(error) => return usage::report(&error).into(),
+    };
+    logging::init(program.log_level());
+    let output = Output::new(program.common().format());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(run(program, output));
+            runtime.shutdown_timeout(EXIT_TIMEOUT);
+            outcome
+        }
+        Err(error) => Err(CliError::failure(
+            format!("cannot start the runtime: {error}"),
+            "free some memory or raise the limit of threads (ulimit -u)",
+        )),
+    };
+    match outcome {
+        Ok(()) => ExitCode::Ok.into(),
+        Err(error) => {
+            error.report();
+            error.exit.into()
+        }
+    }
+}
+
+/// Waits until the process is asked to stop, by an interrupt (Ctrl-C) or a termination signal.
+///
+/// # Errors
+/// Failure, when signals cannot be waited for.
+pub async fn until_stopped() -> Result<(), CliError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let cannot = |error: std::io::Error| {
+        CliError::failure(
+            format!("cannot wait for signals: {error}"),
+            "run it under a supervisor that allows them",
+        )
+    };
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Speak with the alliance for end users: verified heads, state and transactions, records, proxies, servers.
+//!
+//! An [`Alliance`] is a session with the nodes of the alliance chain. It trusts the genesis and nothing else:
+//! each answer is checked by the light client (DESIGN 4.5), and a node whose answer does not hold is dropped
+//! for the next one. It calls from a fresh key unless told otherwise, so that two sessions of one person can't
+//! be linked by their peer identifiers.
+//!
+//! What the user's own keys do (trapdoors, opening, delegating) is not here but in `caduceus-custody`.
+
+mod cli_error;
+mod error;
+mod fragment;
+mod head;
+mod network;
+mod record;
+mod server;
+mod session;
+mod state;
+mod submit;
+
+pub use error::ClientError;
+pub use fragment::{fragment_receipt_message, purpose_commitment};
+pub use network::{Hospital, load_network};
+pub use record::RightKey;
+pub use server::ask_server;
+pub use session::{Alliance, Clock, ConnectOptions, ephemeral_service, system_clock};
+pub use state::Listing;
+pub use submit::Proved;

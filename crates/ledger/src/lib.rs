@@ -1,0 +1,25 @@
+//! Define blocks, certificates, proofs, the light client and the state machine trait.
+//!
+//! Everything here is pure: no clock, socket, file, thread or operating-system randomness. A node (crate
+//! `caduceus-node`) supplies storage through [`state::StateView`] and [`tree::TreeReader`]; a client supplies
+//! the time. See docs/design.md and DESIGN section 4.
+
+pub mod block;
+pub mod certificate;
+pub mod execute;
+pub mod light;
+pub mod proof;
+pub mod state;
+pub mod tree;
+pub mod types;
+
+pub use block::{Block, Genesis, ChainKind, Header, tx_id};
+pub use certificate::{Certificate, CertificateError, CertifiedHeader, Vote, VoteKind};
+pub use execute::{BlockError, Executed, TxPlace, apply, build, find_tx, genesis_state, replay};
+pub use light::{LightClient, LightError};
+pub use proof::{StateProofAt, TxProof};
+pub use state::{
+    BlockContext, Overlay, Rejection, Space, StateError, StateMachine, StateView, TxFailure, Writes,
+};
+pub use tree::{StateProof, TreeReader, TreeUpdateBatch};
+pub use types::{Address, ChainId, Height, Validator, ValidatorSet, ValidatorSetError};

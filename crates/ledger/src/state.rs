@@ -1,0 +1,158 @@
+//! State spaces, overlays and the state machine trait (DESIGN 4.2).
+
+use crate::block::Genesis;
+use crate::types::{Address, ChainId, Height};
+use caduceus_crypto::TimeMillis;
+use std::collections::BTreeMap;
+
+/// Where a key lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Space {
+    /// In the Jellyfish Merkle tree: presence and absence can be proved against a header's state root.
+    Auth,
+    /// In a plain table: bulk data that blocks already commit to (tags, anchors).
+    Bulk,
+}
+
+/// The store could not be read, or holds bytes that do not decode. Never the fault of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("state: {0}")]
+pub struct StateError(pub String);
+
+/// Read access to a state.
+pub trait StateView {
+    /// The value under a key.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
+
+    /// At most `limit` pairs whose key starts with `prefix`, in key order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+}
+
+/// Changes to a state: `None` deletes.
+pub type Writes = BTreeMap<(Space, Vec<u8>), Option<Vec<u8>>>;
+
+/// A state with changes on top that are not in the store yet. Overlays nest: a transaction runs on an overlay
+/// over the block's overlay and is merged or dropped as a whole.
+pub struct Overlay<'a> {
+    base: &'a dyn StateView,
+    writes: Writes,
+}
+
+impl<'a> Overlay<'a> {
+    /// No changes yet.
+    pub fn new(base: &'a dyn StateView) -> Self {
+        Self { base, writes: Writes::new() }
+    }
+
+    /// Sets a key.
+    pub fn put(&mut self, space: Space, key: &[u8], value: Vec<u8>) {
+        self.writes.insert((space, key.to_vec()), Some(value));
+    }
+
+    /// Removes a key.
+    pub fn delete(&mut self, space: Space, key: &[u8]) {
+        self.writes.insert((space, key.to_vec()), None);
+    }
+
+    /// The changes, to be merged into the overlay below or into the store.
+    pub fn into_writes(self) -> Writes {
+        self.writes
+    }
+
+    /// Takes over the changes of an overlay above.
+    pub fn merge(&mut self, writes: Writes) {
+        self.writes.extend(writes);
+    }
+}
+
+impl StateView for Overlay<'_> {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        match self.writes.get(&(space, key.to_vec())) {
+            Some(value) => Ok(value.clone()),
+            None => self.base.get(space, key),
+        }
+    }
+
+    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+        let changed: Vec<_> = self
+            .writes
+            .range((space, prefix.to_vec())..)
+            .take_while(|((s, key), _)| *s == space && key.starts_with(prefix))
+            .collect();
+        if changed.is_empty() {
+            return self.base.scan(space, prefix, limit);
+        }
+        // Each change can hide at most one pair of the base.
+        let mut merged: BTreeMap<Vec<u8>, Vec<u8>> =
+            self.base.scan(space, prefix, limit.saturating_add(changed.len()))?.into_iter().collect();
+        for ((_, key), value) in changed {
+            match value {
+                Some(value) => merged.insert(key.clone(), value.clone()),
+                None => merged.remove(key),
+            };
+        }
+        Ok(merged.into_iter().take(limit).collect())
+    }
+}
+
+/// What a transaction may know of its block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockContext {
+    /// The chain.
+    pub chain: ChainId,
+    /// The block's height.
+    pub height: Height,
+    /// The block's time.
+    pub time: TimeMillis,
+    /// The proposer.
+    pub proposer: Address,
+}
+
+/// What leaves the process about a refused transaction: the rule's stable name and one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}: {detail}")]
+pub struct Rejection {
+    /// Stable snake_case name of the broken rule.
+    pub rule: &'static str,
+    /// One sentence for people.
+    pub detail: String,
+}
+
+/// Why a transaction did not run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TxFailure {
+    /// A rule refuses it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The store failed: says nothing about the transaction.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// A chain's rules. Deterministic: no clock, no randomness, no hash-map order, no floats.
+pub trait StateMachine: Send + Sync + 'static {
+    /// Writes the state before block 1.
+    ///
+    /// # Errors
+    /// When the chain's own genesis does not decode.
+    fn genesis(&self, genesis: &Genesis, state: &mut Overlay<'_>) -> Result<(), StateError>;
+
+    /// Runs one transaction. On failure the caller drops the overlay: nothing is half done. A block holds only
+    /// transactions that succeed.
+    ///
+    /// # Errors
+    /// [`TxFailure`] names the broken rule.
+    fn execute(&self, ctx: &BlockContext, tx: &[u8], state: &mut Overlay<'_>) -> Result<Vec<u8>, TxFailure>;
+
+    /// Ends a block: returns the header's extra bytes and resets per-block counters.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn finish(&self, ctx: &BlockContext, txs: &[Vec<u8>], state: &mut Overlay<'_>) -> Result<Vec<u8>, StateError>;
+}

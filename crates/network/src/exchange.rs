@@ -1,0 +1,133 @@
+//! The exchanges: who asks whom for what, in which bytes, within which limits. One file each.
+//!
+//! | exchange | asked of | who may ask |
+//! |---|---|---|
+//! | [`Submit`] | a node of either chain | anybody: a transaction carries its own right |
+//! | [`Relay`] | a node of the same chain | validators |
+//! | [`Headers`], [`Query`] | a node of either chain | anybody |
+//! | [`FetchAnchor`] | a node of a private chain | alliance members |
+//! | [`FetchRecord`] | an alliance node; by it, the hospital server | owner or ticket holder; members |
+//! | [`StoreRecord`], [`TagCounters`], [`MetaLookup`] | the hospital server | its workstations |
+//! | [`RegisterPatient`] | the hospital server | registrars, administrators |
+//! | [`LogAction`] | the hospital server | the key service; workstations |
+//! | [`IndexKey`] | the key service | workstations |
+//! | [`DepositPairSecret`] | the key service | the hospital server |
+//! | [`Register`], [`IssueTokens`], [`FetchReceipt`] | the hospital server | anybody with a card |
+//! | [`DeliverFragments`], [`Reencrypt`] | a proxy (alliance node) | grantor; ticket holder |
+//! | [`AuditQuery`] | the hospital server | the patient; auditors |
+//! | [`Health`] | any service | anybody |
+//!
+//! "Anybody" is rate-limited by peer. A request whose sender has shown no right is refused without a byte;
+//! [`Reply::Denied`] and its like are for callers who have shown who they are.
+//!
+//! Blocks, headers, proofs, anchors and audit entries travel as opaque bytes: they are the chains' own
+//! encodings, and this crate knows no chain.
+
+mod audit_query;
+mod deliver_fragments;
+mod deposit_pair_secret;
+mod fetch_anchor;
+mod fetch_record;
+mod headers;
+mod health;
+mod index_key;
+mod issue_tokens;
+mod log_action;
+mod meta_lookup;
+mod query;
+mod receipt;
+mod reencrypt;
+mod register;
+mod register_patient;
+mod relay;
+mod reply;
+mod store_record;
+mod submit;
+mod tag_counters;
+#[cfg(test)]
+mod tests;
+
+pub use audit_query::{AuditFilter, AuditPage, AuditQuery, AuditQueryRequest, AuditRight};
+pub use deliver_fragments::{DeliverFragments, DeliverFragmentsRequest, FragmentKept};
+pub use deposit_pair_secret::{DepositPairSecret, DepositPairSecretRequest, pair_secret_context};
+pub use fetch_anchor::{FetchAnchor, FetchAnchorReply, FetchAnchorRequest};
+pub use fetch_record::{
+    CHUNK_BYTES, FetchRecord, FetchRecordReply, FetchRecordRequest, RecordClaim, RecordRight,
+};
+pub use headers::{Headers, HeadersReply, HeadersRequest, MAX_HEADERS};
+pub use health::{Health, HealthReply};
+pub use index_key::{IndexKey, IndexKeyRequest, SealedIndexKey};
+pub use issue_tokens::{IssueTokens, IssueTokensRequest, MAX_TOKENS, TokenSignatures};
+pub use log_action::{ActionLogged, LogAction, LogActionRequest};
+pub use meta_lookup::{CardHolder, MetaLookup, MetaLookupRequest};
+pub use query::{MAX_LISTED, Query, QueryReply, QueryRequest};
+pub use receipt::{FetchReceipt, FetchReceiptReply, FetchReceiptRequest};
+pub use reencrypt::{Reencrypt, ReencryptRequest, Reencrypted};
+pub use register::{Register, RegisterRequest, Registered};
+pub use register_patient::{NewCard, RegisterPatient, RegisterPatientRequest};
+pub use relay::{Relay, RelayRequest};
+pub use reply::Reply;
+pub use store_record::{Finish, StoreRecord, StoreRecordReply, StoreRecordRequest};
+pub use submit::{MAX_RESULT_BYTES, MAX_TX_BYTES, Submit, SubmitReply, SubmitRequest};
+pub use tag_counters::{MAX_TAGS, TagCounters, TagCountersReply, TagCountersRequest};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use std::time::Duration;
+
+/// One kind of request and response on a stream of its own.
+pub trait Exchange: Send + Sync + 'static {
+    /// Name that libp2p negotiates, `/caduceus/<name>/<version>`. A change of the bytes takes a new version.
+    const PROTOCOL: &'static str;
+    /// What the caller writes.
+    type Request: BorshSerialize + BorshDeserialize + Send + 'static;
+    /// What the callee writes.
+    type Response: BorshSerialize + BorshDeserialize + Send + 'static;
+    /// Largest request, bytes of borsh.
+    const MAX_REQUEST: usize;
+    /// Largest response, bytes of borsh.
+    const MAX_RESPONSE: usize;
+    /// How long a caller waits, from the opening of the stream to the last byte; also how long a callee
+    /// waits for a request, and for its response to be taken.
+    const TIMEOUT: Duration;
+}
+
+/// The names of all exchanges of this version.
+pub const PROTOCOLS: &[&str] = &[
+    Submit::PROTOCOL,
+    Relay::PROTOCOL,
+    Headers::PROTOCOL,
+    Query::PROTOCOL,
+    FetchAnchor::PROTOCOL,
+    FetchRecord::PROTOCOL,
+    StoreRecord::PROTOCOL,
+    TagCounters::PROTOCOL,
+    Register::PROTOCOL,
+    IssueTokens::PROTOCOL,
+    IndexKey::PROTOCOL,
+    FetchReceipt::PROTOCOL,
+    DeliverFragments::PROTOCOL,
+    Reencrypt::PROTOCOL,
+    AuditQuery::PROTOCOL,
+    MetaLookup::PROTOCOL,
+    RegisterPatient::PROTOCOL,
+    LogAction::PROTOCOL,
+    DepositPairSecret::PROTOCOL,
+    Health::PROTOCOL,
+];
+
+/// Longest name of a rule in a denial, bytes.
+const MAX_RULE_BYTES: usize = 64;
+/// Longest explanation of a denial, bytes.
+const MAX_DETAIL_BYTES: usize = 1024;
+/// Largest header with its certificate (128 validators), bytes.
+const MAX_CERTIFIED_BYTES: usize = 32 * 1024;
+/// Largest inclusion or state proof, bytes.
+const MAX_PROOF_BYTES: usize = 16 * 1024;
+/// Largest anchor: entries, capsule, keys and signatures, bytes.
+const MAX_ANCHOR_BYTES: usize = 64 * 1024;
+/// Room for a message's fixed fields, bytes.
+const OVERHEAD_BYTES: usize = 4 * 1024;
+/// Time for an exchange that only looks something up.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time for an exchange that waits for a block.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,0 +1,43 @@
+//! Look up the patient of a card that was presented, before sealing a record for her.
+//!
+//! Authorised by staff key, and an audit entry. The workstation compares the answer with the binding in the
+//! card's QR code: a server cannot put its own keys in the patient's place.
+
+use super::{COMMIT_TIMEOUT, Exchange, OVERHEAD_BYTES, Reply};
+use borsh::{BorshDeserialize, BorshSerialize};
+use caduceus_crypto::{HospitalId, MetaAddress, PublicKey, TimeMillis};
+use std::time::Duration;
+
+/// The exchange.
+pub struct MetaLookup;
+
+/// Bytes: card 16. No `Debug`: the card number is the patient's secret.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct MetaLookupRequest {
+    /// The card that was presented.
+    pub card: [u8; 16],
+}
+
+/// Bytes: the fields in order.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct CardHolder {
+    /// The hospital that made the card.
+    pub hospital: HospitalId,
+    /// The patient's two public keys.
+    pub meta: MetaAddress,
+    /// I: the hospital's public index key.
+    pub index_key: PublicKey,
+    /// The patient's audit key; none while her client has not registered.
+    pub audit_key: Option<PublicKey>,
+    /// When the card was made.
+    pub since: TimeMillis,
+}
+
+impl Exchange for MetaLookup {
+    const PROTOCOL: &'static str = "/caduceus/meta-lookup/1";
+    type Request = MetaLookupRequest;
+    type Response = Reply<CardHolder>;
+    const MAX_REQUEST: usize = 64;
+    const MAX_RESPONSE: usize = OVERHEAD_BYTES;
+    const TIMEOUT: Duration = COMMIT_TIMEOUT;
+}

@@ -1,0 +1,13 @@
+//! The `bft` engine: Malachite (Tendermint, arXiv:1807.04938) over libp2p.
+//!
+//! `context` names the types, `codec` their bytes, `signer` the guarded signatures, `parts` how a block
+//! travels, `app` answers what consensus asks, `engine` starts and supervises it.
+
+mod app;
+mod codec;
+mod context;
+mod engine;
+mod parts;
+mod signer;
+
+pub use engine::{Progress, Run};

@@ -1,0 +1,392 @@
+//! The application side of Malachite: answers each [`AppMsg`] as ENGINE_NOTES asks.
+//!
+//! Three rules shape it. A block's bytes are durable before consensus hears of the block. GetValue,
+//! StartedRound and ReceivedProposalPart are answered at once, because the connector is serial. The answer to
+//! `Finalized` is held while there is nothing to do: that is how blocks come on demand.
+
+use super::context::{BftAddress, BftHeight, BftPart, BftValidatorSet, BftValue, Ctx};
+use super::engine::Progress;
+use super::parts::{Assembled, Assembler, cut};
+use crate::chain::{Chain, CommitError};
+use crate::node::{HEARTBEAT, peer_id};
+use bytes::Bytes;
+use caduceus_crypto::codec;
+use caduceus_ledger::{Address, Block, BlockError, Certificate, Height, StateMachine, block::MAX_BLOCK_BYTES};
+use malachitebft_app_channel::app::engine::host::{HeightParams, Next, SyncedValueOutcome};
+use malachitebft_app_channel::app::streaming::StreamMessage;
+use malachitebft_app_channel::app::types::core::{
+    CommitCertificate, ExtendedCommitCertificate, ExtendedCommitSignature, LinearTimeouts, Round, Validity,
+};
+use malachitebft_app_channel::app::types::sync::RawDecidedValue;
+use malachitebft_app_channel::app::types::{LocallyProposedValue, ProposedValue};
+use malachitebft_app_channel::{AppMsg, Channels, NetworkMsg, Reply};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::block_in_place;
+use tokio::time::Instant;
+
+/// Heights ahead of the next one whose proposals are kept.
+const EARLY_HEIGHTS: u64 = 2;
+/// Bytes of one answer to a syncing peer.
+const SYNC_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Told to.
+    Stopped,
+    /// The guard refused a signature.
+    Refused,
+    /// The engine closed its channel.
+    EngineGone,
+    /// A decided block could not be committed.
+    Fatal(CommitError),
+}
+
+struct Hold {
+    reply: Reply<Next<Ctx>>,
+    until: Instant,
+}
+
+/// See the module.
+pub struct App<M> {
+    chain: Arc<Chain<M>>,
+    me: Address,
+    progress: Arc<Progress>,
+    refused: Arc<AtomicBool>,
+    assembler: Assembler,
+    early: BTreeMap<u64, Vec<Assembled>>,
+    hold: Option<Hold>,
+    active: bool,
+    synced: u64,
+    streams: u64,
+}
+
+/// Timeouts measured to heal within 15 s (ENGINE_NOTES): Malachite's default cap of 60 s is too long.
+fn timeouts() -> LinearTimeouts {
+    LinearTimeouts {
+        propose: Duration::from_millis(1000),
+        propose_delta: Duration::from_millis(500),
+        prevote: Duration::from_millis(300),
+        prevote_delta: Duration::from_millis(300),
+        precommit: Duration::from_millis(300),
+        precommit_delta: Duration::from_millis(300),
+        rebroadcast: Duration::from_secs(2),
+        max_timeout: Duration::from_secs(5),
+    }
+}
+
+impl<M: StateMachine> App<M> {
+    pub fn new(chain: Arc<Chain<M>>, me: Address, progress: Arc<Progress>, refused: Arc<AtomicBool>) -> Self {
+        // Stream identifiers must not repeat after a restart while peers still hold old parts.
+        let streams = chain.now().0 << 16;
+        Self {
+            chain,
+            me,
+            progress,
+            refused,
+            assembler: Assembler::default(),
+            early: BTreeMap::new(),
+            hold: None,
+            active: false,
+            synced: 0,
+            streams,
+        }
+    }
+
+    pub async fn run(&mut self, mut channels: Channels<Ctx>, stop: &mut watch::Receiver<bool>, observe_until: u64) -> Ended {
+        let mut events = channels.events.subscribe();
+        let mut check = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            let until = self.hold.as_ref().map_or_else(|| Instant::now() + HEARTBEAT, |h| h.until);
+            tokio::select! {
+                message = channels.consensus.recv() => match message {
+                    None => return Ended::EngineGone,
+                    Some(message) => if let Err(error) = self.handle(message, &channels).await {
+                        return Ended::Fatal(error);
+                    },
+                },
+                event = events.recv() => {
+                    use malachitebft_app_channel::app::engine::util::events::Event;
+                    let tip = self.chain.tip().height.0;
+                    match event {
+                        Ok(Event::Received(message)) => self.active |= message.height().0 > tip,
+                        Ok(_) => {}
+                        // Too many events to follow is activity as well.
+                        Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => self.active = true,
+                        Err(tokio::sync::broadcast::error::RecvError::Closed) => return Ended::EngineGone,
+                    }
+                }
+                () = self.chain.woken(), if self.hold.is_some() => {}
+                () = tokio::time::sleep_until(until), if self.hold.is_some() => {}
+                _ = check.tick() => {
+                    if self.refused.load(Ordering::SeqCst) {
+                        return Ended::Refused;
+                    }
+                }
+                _ = stop.changed() => {}
+            }
+            if *stop.borrow() {
+                return Ended::Stopped;
+            }
+            if observe_until > 0 && self.chain.tip().height.0 >= observe_until {
+                return Ended::Refused;
+            }
+            self.release();
+        }
+    }
+
+    fn params(&self) -> HeightParams<Ctx> {
+        HeightParams::new(BftValidatorSet::from(&self.chain.next_validators()), timeouts(), None)
+    }
+
+    fn next(&self) -> BftHeight {
+        BftHeight(self.chain.tip().height.0 + 1)
+    }
+
+    /// Starts the next height if there is a reason to.
+    fn release(&mut self) {
+        let Some(hold) = &self.hold else { return };
+        let due = self.active
+            || self.chain.waiting() > 0
+            || self.early.contains_key(&self.next().0)
+            || self.synced + 1 >= self.next().0
+            || Instant::now() >= hold.until;
+        if due && let Some(hold) = self.hold.take() {
+            self.active = false;
+            // If consensus no longer listens it is stopping.
+            let _ = hold.reply.send(Next::Start(self.next(), self.params()));
+        }
+    }
+
+    async fn handle(&mut self, message: AppMsg<Ctx>, channels: &Channels<Ctx>) -> Result<(), CommitError> {
+        // A reply that nobody waits for means that consensus is stopping: all sends below may fail.
+        match message {
+            AppMsg::ConsensusReady { reply } => {
+                let _ = reply.send((self.next(), self.params()));
+            }
+            AppMsg::StartedRound { height, round, reply_value, .. } => {
+                let known = self.early_values(height, round);
+                let _ = reply_value.send(known);
+                self.progress.round(height.0, round.as_u32().unwrap_or(0));
+            }
+            AppMsg::GetValue { height, round, reply, .. } => {
+                if height == self.next() {
+                    self.propose(height, round, reply, channels).await?;
+                }
+            }
+            AppMsg::ExtendVote { reply, .. } => {
+                let _ = reply.send(None);
+            }
+            AppMsg::VerifyVoteExtensions { extensions, reply, .. } => {
+                let _ = reply.send(extensions.into_iter().map(|(address, _)| (address, Ok(()))).collect());
+            }
+            AppMsg::RestreamProposal { height, round, valid_round, value_id, .. } => {
+                if let Some(block) = self.chain.pending(Height(height.0), &value_id) {
+                    self.publish(&block, round, valid_round, channels).await;
+                }
+            }
+            AppMsg::GetHistoryMinHeight { reply } => {
+                let _ = reply.send(BftHeight(1));
+            }
+            AppMsg::ReceivedProposalPart { published_by, part, reply, .. } => {
+                let value = published_by.and_then(|publisher| self.receive(publisher.to_bytes(), part));
+                let _ = reply.send(value);
+            }
+            AppMsg::Decided { certificate, reply, .. } => {
+                let height = certificate.height.0;
+                block_in_place(|| self.chain.commit(&to_ledger(&certificate)))?;
+                self.assembler.clear(height);
+                self.early.retain(|h, _| *h > height);
+                self.progress.committed(height);
+                let _ = reply.send(());
+            }
+            AppMsg::Finalized { evidence, reply, .. } => {
+                if !evidence.is_empty() {
+                    tracing::warn!(?evidence, "validators misbehaved");
+                    self.progress.misbehaved();
+                }
+                self.hold = Some(Hold { reply, until: Instant::now() + HEARTBEAT });
+            }
+            AppMsg::GetDecidedValues { range, reply } => {
+                let _ = reply.send(block_in_place(|| self.decided(range)));
+            }
+            AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
+                let outcome = block_in_place(|| self.synced_value(height, round, proposer, &value_bytes));
+                let _ = reply.send(outcome);
+            }
+        }
+        Ok(())
+    }
+
+    async fn propose(
+        &mut self,
+        height: BftHeight,
+        round: Round,
+        reply: Reply<LocallyProposedValue<Ctx>>,
+        channels: &Channels<Ctx>,
+    ) -> Result<(), CommitError> {
+        let Some(number) = round.as_u32() else { return Ok(()) };
+        let block = block_in_place(|| self.chain.propose(number, self.me))?;
+        // Dropped if consensus moved on.
+        let _ = reply.send(LocallyProposedValue::new(height, round, BftValue(block.hash())));
+        self.publish(&block, round, Round::Nil, channels).await;
+        Ok(())
+    }
+
+    async fn publish(&mut self, block: &Block, round: Round, valid_round: Round, channels: &Channels<Ctx>) {
+        self.streams += 1;
+        for part in cut(block, round, valid_round, self.streams) {
+            if channels.network.send(NetworkMsg::PublishProposalPart(part)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Collects a part; a whole block of the next height is executed and judged, one of a later height kept.
+    fn receive(&mut self, publisher: Vec<u8>, part: StreamMessage<BftPart>) -> Option<ProposedValue<Ctx>> {
+        let whole = self.assembler.take(publisher.clone(), part)?;
+        let proposer = self.chain.next_validators().get(&whole.block.header.proposer).map(|v| v.key)?;
+        // A re-proposal is published by the round's proposer, not by the block's first one.
+        if !whole.valid_round.is_defined() && peer_id(&proposer).to_bytes() != publisher {
+            tracing::warn!("a block was published by another peer than its proposer");
+            return None;
+        }
+        let next = self.next().0;
+        let height = whole.block.header.height.0;
+        if height == next {
+            return block_in_place(|| self.judge(&whole));
+        }
+        if height > next && height <= next + EARLY_HEIGHTS {
+            let kept = self.early.entry(height).or_default();
+            if kept.len() < 16 {
+                kept.push(whole);
+            }
+            self.active = true;
+        }
+        None
+    }
+
+    fn judge(&self, whole: &Assembled) -> Option<ProposedValue<Ctx>> {
+        let fresh = !whole.valid_round.is_defined();
+        let validity = match self.chain.validate(&whole.block, fresh) {
+            Ok(()) => Validity::Valid,
+            Err(BlockError::State(error)) => {
+                tracing::error!(%error, "a proposal could not be judged");
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(%error, height = whole.block.header.height.0, "an invalid block was proposed");
+                Validity::Invalid
+            }
+        };
+        if let Err(error) = self.chain.keep(&whole.block) {
+            tracing::error!(%error, "a proposal could not be stored");
+            return None;
+        }
+        Some(ProposedValue {
+            height: BftHeight(whole.block.header.height.0),
+            round: whole.round,
+            valid_round: whole.valid_round,
+            proposer: BftAddress(whole.block.header.proposer),
+            value: BftValue(whole.block.hash()),
+            validity,
+        })
+    }
+
+    fn early_values(&mut self, height: BftHeight, round: Round) -> Vec<ProposedValue<Ctx>> {
+        if height != self.next() {
+            return Vec::new();
+        }
+        let kept = self.early.remove(&height.0).unwrap_or_default();
+        let (now, later): (Vec<_>, Vec<_>) = kept.into_iter().partition(|whole| whole.round == round);
+        if !later.is_empty() {
+            self.early.insert(height.0, later);
+        }
+        block_in_place(|| now.iter().filter_map(|whole| self.judge(whole)).collect())
+    }
+
+    fn decided(&self, range: RangeInclusive<BftHeight>) -> Vec<RawDecidedValue<Ctx>> {
+        let mut values = Vec::new();
+        let mut bytes = 0;
+        let Ok(snapshot) = self.chain.snapshot() else { return values };
+        for height in range.start().0..=range.end().0 {
+            let (Ok(Some(block)), Ok(Some(certificate))) =
+                (snapshot.block(Height(height)), snapshot.certificate(Height(height)))
+            else {
+                break;
+            };
+            let encoded = codec::encode(&block);
+            bytes += encoded.len() + certificate.signatures.len() * 84 + 64;
+            if bytes > SYNC_ANSWER_BYTES && !values.is_empty() {
+                break;
+            }
+            values.push(RawDecidedValue::new(encoded.into(), to_malachite(&certificate)));
+        }
+        values
+    }
+
+    fn synced_value(
+        &mut self,
+        height: BftHeight,
+        round: Round,
+        proposer: BftAddress,
+        bytes: &Bytes,
+    ) -> SyncedValueOutcome<Ctx> {
+        let Ok(block) = codec::decode_exact::<Block>(bytes, MAX_BLOCK_BYTES + 4096) else {
+            return SyncedValueOutcome::PeerFault;
+        };
+        if block.header.height.0 != height.0 || !block.body_matches() {
+            return SyncedValueOutcome::PeerFault;
+        }
+        // A block further ahead is executed when it is committed; its certificate is what makes it right.
+        if height == self.next() {
+            match self.chain.validate(&block, false) {
+                Ok(()) => {}
+                Err(BlockError::State(_)) => return SyncedValueOutcome::LocalTransientError,
+                Err(error) => {
+                    tracing::warn!(%error, "a synced block does not execute");
+                    return SyncedValueOutcome::PeerFault;
+                }
+            }
+        }
+        if self.chain.keep(&block).is_err() {
+            return SyncedValueOutcome::LocalTransientError;
+        }
+        self.synced = self.synced.max(height.0);
+        SyncedValueOutcome::Verdict(ProposedValue {
+            height,
+            round,
+            valid_round: Round::Nil,
+            proposer,
+            value: BftValue(block.hash()),
+            validity: Validity::Valid,
+        })
+    }
+}
+
+fn to_ledger(certificate: &CommitCertificate<Ctx>) -> Certificate {
+    Certificate {
+        height: certificate.height.into(),
+        round: certificate.round.as_u32().unwrap_or(0),
+        block: certificate.value_id,
+        signatures: certificate.commit_signatures.iter().map(|s| (s.address.0, s.signature)).collect(),
+    }
+}
+
+fn to_malachite(certificate: &Certificate) -> ExtendedCommitCertificate<Ctx> {
+    ExtendedCommitCertificate {
+        height: BftHeight(certificate.height.0),
+        round: Round::new(certificate.round),
+        value_id: certificate.block,
+        commit_signatures: certificate
+            .signatures
+            .iter()
+            .map(|(address, signature)| ExtendedCommitSignature::new(BftAddress(*address), *signature, None))
+            .collect(),
+    }
+}

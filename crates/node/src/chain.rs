@@ -1,0 +1,479 @@
+//! One chain as a node runs it, whatever the engine: propose, validate, commit, submit, prove.
+
+use crate::mempool::{Admission, Mempool};
+use crate::node::Clock;
+use crate::pending::Pending;
+use crate::store::{Snapshot, Store, StoreError};
+use caduceus_crypto::{Hash, TimeMillis, merkle};
+use caduceus_ledger::{
+    Address, Block, BlockContext, BlockError, Certificate, CertifiedHeader, ChainId, Executed, Genesis, Header,
+    Height, Rejection, StateError, StateMachine, StateProofAt, TxFailure, TxProof, ValidatorSet, block::MAX_TX_BYTES,
+    build, find_tx, genesis_state, replay, tree, tx_id,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::{Notify, oneshot, watch};
+
+/// Drift allowed between a fresh proposal's time and the own clock.
+const MAX_DRIFT_MILLIS: u64 = 10_000;
+
+/// Where a transaction ended up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Height of the block.
+    pub height: Height,
+    /// Position in the block.
+    pub index: u32,
+    /// The block's identifier.
+    pub block: Hash,
+    /// The transaction's result.
+    pub result: Vec<u8>,
+}
+
+/// Why a transaction was not taken or not committed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// A rule refuses it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// It is larger than any transaction may be.
+    #[error("transaction of {found} bytes, at most {limit}")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+        /// Bytes found.
+        found: usize,
+    },
+    /// Too much is waiting; try again later.
+    #[error("the node has too many transactions waiting")]
+    Full,
+    /// It was not committed in time; it may still be.
+    #[error("not committed within {millis} ms")]
+    Timeout {
+        /// How long the caller waited.
+        millis: u64,
+    },
+    /// The node stopped.
+    #[error("the node is stopping")]
+    Stopping,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<StateError> for SubmitError {
+    fn from(e: StateError) -> Self {
+        SubmitError::Store(e.into())
+    }
+}
+
+impl From<TxFailure> for SubmitError {
+    fn from(e: TxFailure) -> Self {
+        match e {
+            TxFailure::Rejected(rejection) => SubmitError::Rejected(rejection),
+            TxFailure::State(e) => e.into(),
+        }
+    }
+}
+
+type Waiter = oneshot::Sender<Result<Committed, Rejection>>;
+
+struct Inner {
+    tip: Header,
+    next_validators: ValidatorSet,
+    mempool: Mempool,
+    executed: HashMap<Hash, (Block, Executed)>,
+    waiters: BTreeMap<Hash, Vec<Waiter>>,
+}
+
+/// One chain: rules, store, waiting transactions.
+pub struct Chain<M> {
+    machine: M,
+    genesis: Genesis,
+    id: ChainId,
+    store: Store,
+    pending: Pending,
+    clock: Arc<dyn Clock>,
+    inner: Mutex<Inner>,
+    tip: watch::Sender<Header>,
+    wake: Notify,
+}
+
+impl<M: StateMachine> Chain<M> {
+    /// Opens the chain in a folder; writes the genesis state if the folder is new.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherChain`] when the folder holds another chain; other variants when it cannot be read.
+    pub fn open(home: &Path, genesis: Genesis, machine: M, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let id = genesis.chain_id();
+        let store = Store::open(&home.join("chain.redb"))?;
+        let encoded = caduceus_crypto::codec::encode(&genesis);
+        let snapshot = store.snapshot()?;
+        match snapshot.genesis()? {
+            None => {
+                let executed = genesis_state(&machine, &genesis, &snapshot, &snapshot)?;
+                store.init(&encoded, &executed)?;
+            }
+            Some(found) if found == encoded => {}
+            Some(found) => {
+                let found = borsh::from_slice::<Genesis>(&found)
+                    .map_or_else(|_| "unknown".to_owned(), |g| g.chain_id().to_string());
+                return Err(StoreError::OtherChain { expected: id.to_string(), found });
+            }
+        }
+        let tip = store
+            .snapshot()?
+            .tip()?
+            .ok_or(StoreError::Damaged { height: 0, what: "tip" })?;
+        let pending = Pending::open(&home.join("pending"), tip.header.height)?;
+        Ok(Self {
+            machine,
+            id,
+            genesis,
+            store,
+            pending,
+            clock,
+            tip: watch::Sender::new(tip.header.clone()),
+            inner: Mutex::new(Inner {
+                tip: tip.header,
+                next_validators: tip.next_validators,
+                mempool: Mempool::default(),
+                executed: HashMap::new(),
+                waiters: BTreeMap::new(),
+            }),
+            wake: Notify::new(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no holder of this lock panics")
+    }
+
+    /// The chain identifier.
+    pub fn id(&self) -> ChainId {
+        self.id
+    }
+
+    /// The genesis.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The rules.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// The node's clock.
+    pub fn now(&self) -> TimeMillis {
+        self.clock.now()
+    }
+
+    /// Header of the last committed block.
+    pub fn tip(&self) -> Header {
+        self.lock().tip.clone()
+    }
+
+    /// Voters of the next height.
+    pub fn next_validators(&self) -> ValidatorSet {
+        self.lock().next_validators.clone()
+    }
+
+    /// Follows the tip.
+    pub fn watch_tip(&self) -> watch::Receiver<Header> {
+        self.tip.subscribe()
+    }
+
+    /// Number of waiting transactions.
+    pub fn waiting(&self) -> usize {
+        self.lock().mempool.len()
+    }
+
+    /// Completes when a transaction comes in (or has since the last call).
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// A consistent read view of the committed state.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.store.snapshot()
+    }
+
+    fn next_context(&self, tip: &Header, proposer: Address) -> BlockContext {
+        BlockContext { chain: self.id, height: tip.height.next(), time: self.next_time(tip), proposer }
+    }
+
+    fn next_time(&self, tip: &Header) -> TimeMillis {
+        TimeMillis(self.clock.now().0.max(tip.time.0 + 1))
+    }
+
+    /// Checks a transaction and lets it wait for a block. A transaction that is already committed is reported
+    /// as such: submitting twice is harmless.
+    ///
+    /// # Errors
+    /// [`SubmitError`] names the reason.
+    pub fn offer(&self, tx: Vec<u8>) -> Result<Offer, SubmitError> {
+        if tx.len() > MAX_TX_BYTES {
+            return Err(SubmitError::TooLarge { limit: MAX_TX_BYTES, found: tx.len() });
+        }
+        let id = tx_id(&tx);
+        let mut inner = self.lock();
+        let snapshot = self.store.snapshot()?;
+        if let Some(committed) = committed(&snapshot, &id)? {
+            return Ok(Offer { id, new: false, outcome: Outcome::Committed(committed) });
+        }
+        let ctx = self.next_context(&inner.tip, Address::default());
+        let new = match inner.mempool.admit(&self.machine, &ctx, &snapshot, tx)? {
+            Admission::New => true,
+            Admission::Known => false,
+            Admission::Full => return Err(SubmitError::Full),
+        };
+        let (sender, receiver) = oneshot::channel();
+        inner.waiters.entry(id).or_default().push(sender);
+        drop(inner);
+        Ok(Offer { id, new, outcome: Outcome::Waiting(receiver) })
+    }
+
+    /// Wakes the engine: transactions wait. Called once they were handed to the other validators too.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Makes the own proposal of a round, durable before it returns; the same one if asked again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn propose(&self, round: u32, proposer: Address) -> Result<Block, StoreError> {
+        let mut inner = self.lock();
+        let height = inner.tip.height.next();
+        if let Some(block) = self.pending.own(height, round) {
+            return Ok(block);
+        }
+        let limit = self.genesis.kind.max_block_bytes();
+        let snapshot = self.store.snapshot()?;
+        let (block, executed, refused) = build(
+            &self.machine,
+            &snapshot,
+            &snapshot,
+            &inner.tip,
+            self.next_time(&inner.tip),
+            proposer,
+            inner.mempool.candidates(limit),
+            limit,
+        )?;
+        self.refuse(&mut inner, refused);
+        self.pending.put_own(round, &block)?;
+        inner.executed.insert(block.hash(), (block.clone(), executed));
+        Ok(block)
+    }
+
+    fn refuse(&self, inner: &mut Inner, refused: Vec<(Hash, Rejection)>) {
+        inner.mempool.remove(refused.iter().map(|(id, _)| id));
+        for (id, rejection) in refused {
+            for waiter in inner.waiters.remove(&id).unwrap_or_default() {
+                // A caller that stopped waiting is no error.
+                let _ = waiter.send(Err(rejection.clone()));
+            }
+        }
+    }
+
+    /// Makes a block that somebody proposed durable, without judging it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep(&self, block: &Block) -> Result<(), StoreError> {
+        self.pending.put(block)
+    }
+
+    /// Executes a proposed block of the next height. With `fresh`, its time must be near the own clock; a
+    /// synced or re-proposed block was judged by others at its time.
+    ///
+    /// # Errors
+    /// [`BlockError`] names the rule broken.
+    pub fn validate(&self, block: &Block, fresh: bool) -> Result<(), BlockError> {
+        let mut inner = self.lock();
+        if inner.executed.contains_key(&block.hash()) {
+            return Ok(());
+        }
+        if fresh && block.header.time.0 > self.clock.now().0 + MAX_DRIFT_MILLIS {
+            return Err(BlockError::TimeNotIncreasing { parent: inner.tip.time, found: block.header.time });
+        }
+        let snapshot = self.store.snapshot().map_err(|e| StateError(e.to_string()))?;
+        let limit = self.genesis.kind.max_block_bytes();
+        let executed = replay(&self.machine, &snapshot, &snapshot, &inner.tip, block, limit)?;
+        inner.executed.insert(block.hash(), (block.clone(), executed));
+        Ok(())
+    }
+
+    /// A block not committed yet: executed in memory, or on disk.
+    pub fn pending(&self, height: Height, id: &Hash) -> Option<Block> {
+        if let Some((block, _)) = self.lock().executed.get(id) {
+            return Some(block.clone());
+        }
+        self.pending.get(height, id)
+    }
+
+    /// Commits the decided block of the next height; harmless if it is committed already.
+    ///
+    /// # Errors
+    /// When the block is unknown, does not execute, or cannot be written: the engine must stop.
+    pub fn commit(&self, certificate: &Certificate) -> Result<Header, CommitError> {
+        let tip = self.tip();
+        if certificate.height <= tip.height {
+            let stored = self.store.snapshot()?.block_hash(certificate.height)?;
+            return match stored {
+                Some(hash) if hash == certificate.block => Ok(tip),
+                _ => Err(CommitError::Conflict { height: certificate.height }),
+            };
+        }
+        let block = self
+            .pending(certificate.height, &certificate.block)
+            .ok_or(CommitError::Missing { height: certificate.height, block: certificate.block })?;
+        self.validate(&block, false)?;
+        let mut inner = self.lock();
+        let (block, executed) = inner
+            .executed
+            .remove(&certificate.block)
+            .ok_or(CommitError::Missing { height: certificate.height, block: certificate.block })?;
+        self.store.commit(&block, certificate, &executed)?;
+        inner.executed.clear();
+        inner.tip = executed.header.clone();
+        inner.next_validators = executed.next_validators;
+        let ids: Vec<Hash> = block.txs.iter().map(|tx| tx_id(tx)).collect();
+        inner.mempool.remove(&ids);
+        for (index, (id, result)) in ids.iter().zip(executed.results).enumerate() {
+            for waiter in inner.waiters.remove(id).unwrap_or_default() {
+                // A caller that stopped waiting is no error.
+                let _ = waiter.send(Ok(Committed {
+                    height: executed.header.height,
+                    index: index as u32,
+                    block: certificate.block,
+                    result: result.clone(),
+                }));
+            }
+        }
+        inner.waiters.retain(|_, waiters| waiters.iter().any(|w| !w.is_closed()));
+        let snapshot = self.store.snapshot()?;
+        let ctx = self.next_context(&inner.tip, Address::default());
+        let dropped = inner.mempool.recheck(&self.machine, &ctx, &snapshot).map_err(SubmitError::from)?;
+        self.refuse(&mut inner, dropped);
+        if !inner.mempool.is_empty() {
+            self.wake.notify_one();
+        }
+        drop(inner);
+        self.pending.clear(executed.header.height)?;
+        self.tip.send_replace(executed.header.clone());
+        Ok(executed.header)
+    }
+
+    /// The newest certified header; none before block 1.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn head(&self) -> Result<Option<CertifiedHeader>, StoreError> {
+        let snapshot = self.store.snapshot()?;
+        let Some(tip) = snapshot.tip()? else { return Ok(None) };
+        snapshot.certified(tip.header.height)
+    }
+
+    /// A committed transaction and its result, proved.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn prove_tx(&self, id: &Hash) -> Result<Option<TxProof>, StoreError> {
+        let snapshot = self.store.snapshot()?;
+        let Some(place) = find_tx(&snapshot, id)? else { return Ok(None) };
+        let damaged = |what| StoreError::Damaged { height: place.height.0, what };
+        let block = snapshot.block(place.height)?.ok_or_else(|| damaged("block"))?;
+        let head = snapshot.certified(place.height)?.ok_or_else(|| damaged("certificate"))?;
+        let results = snapshot.results(place.height)?;
+        let index = place.index as usize;
+        let (Some(tx), Some(result)) = (block.txs.get(index), results.get(index)) else {
+            return Err(damaged("results"));
+        };
+        Ok(Some(TxProof {
+            head,
+            tx: tx.clone(),
+            tx_proof: merkle::prove(&block.txs, index),
+            result: result.clone(),
+            result_proof: merkle::prove(&results, index),
+        }))
+    }
+
+    /// What the state holds under a key, proved at the newest height; none before block 1.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn prove_state(&self, key: &[u8]) -> Result<Option<StateProofAt>, StoreError> {
+        let snapshot = self.store.snapshot()?;
+        let Some(tip) = snapshot.tip()? else { return Ok(None) };
+        let Some(head) = snapshot.certified(tip.header.height)? else { return Ok(None) };
+        let proof = tree::prove(&snapshot, tip.header.height.0, key)?;
+        Ok(Some(StateProofAt { head, proof }))
+    }
+}
+
+/// What became of an offered transaction.
+pub struct Offer {
+    /// Its identifier.
+    pub id: Hash,
+    /// Whether this node saw it for the first time.
+    pub new: bool,
+    /// Waiting, or committed before.
+    pub outcome: Outcome,
+}
+
+/// See [`Offer`].
+pub enum Outcome {
+    /// It was committed before.
+    Committed(Committed),
+    /// It waits; the receiver hears of its block.
+    Waiting(oneshot::Receiver<Result<Committed, Rejection>>),
+}
+
+fn committed(snapshot: &Snapshot, id: &Hash) -> Result<Option<Committed>, StoreError> {
+    let Some(place) = find_tx(snapshot, id)? else { return Ok(None) };
+    let block = snapshot
+        .block_hash(place.height)?
+        .ok_or(StoreError::Damaged { height: place.height.0, what: "block" })?;
+    let result = snapshot
+        .results(place.height)?
+        .into_iter()
+        .nth(place.index as usize)
+        .ok_or(StoreError::Damaged { height: place.height.0, what: "results" })?;
+    Ok(Some(Committed { height: place.height, index: place.index, block, result }))
+}
+
+/// Why a decided block was not committed. The engine stops on any of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The decided block's bytes are nowhere.
+    #[error("height {height}: the decided block {block} is missing")]
+    Missing {
+        /// The height.
+        height: Height,
+        /// The block.
+        block: Hash,
+    },
+    /// Another block is committed at this height: more than a third of the power is Byzantine.
+    #[error("height {height}: another block is committed here")]
+    Conflict {
+        /// The height.
+        height: Height,
+    },
+    /// The decided block does not execute here.
+    #[error("the decided block does not execute: {0}")]
+    Invalid(#[from] BlockError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The waiting transactions could not be checked again.
+    #[error(transparent)]
+    Recheck(#[from] SubmitError),
+}

@@ -1,0 +1,22 @@
+//! Run a chain: engines, store, mempool and sync.
+//!
+//! A [`Node`] owns one chain: [`store::Store`] keeps it, [`chain::Chain`] executes it, an engine decides it
+//! (`bft`: Malachite; `solo`: one sequencer). docs/design.md tells what is durable when.
+
+pub mod bft;
+pub mod chain;
+pub mod guard;
+pub mod home;
+pub mod mempool;
+pub mod node;
+pub mod pending;
+pub mod service;
+pub mod solo;
+pub mod store;
+
+pub use chain::{Chain, Committed, SubmitError};
+pub use guard::{Guard, GuardError};
+pub use home::{HomeError, NodeFile, NodeHome};
+pub use node::{BftSettings, Clock, Engine, Node, NodeConfig, NodeError, SystemClock, TxRelay};
+pub use service::{ChainPolicy, PeerRelay, serve_chain};
+pub use store::{Snapshot, Store, StoreError};

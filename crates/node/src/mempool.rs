@@ -1,0 +1,138 @@
+//! Transactions waiting for a block: checked on entry, in order of arrival, bounded.
+//!
+//! The pool keeps the state as it would be after all that waits, so that a transaction which depends on one
+//! before it (a link on its checkpoint) is admitted, and one that contradicts it (the same tag twice) is not.
+
+use caduceus_crypto::Hash;
+use caduceus_ledger::{
+    BlockContext, Overlay, Rejection, StateMachine, StateView, TxFailure, Writes, apply, tx_id,
+};
+use std::collections::BTreeMap;
+
+/// Most transactions that wait.
+pub const MAX_WAITING: usize = 20_000;
+/// Most bytes that wait.
+pub const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// The waiting transactions of one chain.
+#[derive(Default)]
+pub struct Mempool {
+    next: u64,
+    waiting: BTreeMap<u64, Vec<u8>>,
+    by_id: BTreeMap<Hash, u64>,
+    bytes: usize,
+    ahead: Writes,
+}
+
+/// What happened to an offered transaction.
+pub enum Admission {
+    /// It waits now.
+    New,
+    /// It was waiting already.
+    Known,
+    /// The pool is full.
+    Full,
+}
+
+impl Mempool {
+    /// Number of waiting transactions.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether a transaction waits.
+    pub fn contains(&self, id: &Hash) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// Checks and takes a transaction.
+    ///
+    /// # Errors
+    /// [`TxFailure`] names the rule that refuses it.
+    pub fn admit<M: StateMachine>(
+        &mut self,
+        machine: &M,
+        ctx: &BlockContext,
+        view: &dyn StateView,
+        tx: Vec<u8>,
+    ) -> Result<Admission, TxFailure> {
+        let id = tx_id(&tx);
+        if self.by_id.contains_key(&id) {
+            return Ok(Admission::Known);
+        }
+        if self.waiting.len() >= MAX_WAITING || self.bytes + tx.len() > MAX_WAITING_BYTES {
+            return Ok(Admission::Full);
+        }
+        let mut state = Overlay::new(view);
+        state.merge(std::mem::take(&mut self.ahead));
+        let outcome = apply(machine, ctx, 0, &tx, &mut state);
+        // On failure the overlay is as it was before.
+        self.ahead = state.into_writes();
+        outcome?;
+        self.push(id, tx);
+        Ok(Admission::New)
+    }
+
+    fn push(&mut self, id: Hash, tx: Vec<u8>) {
+        self.bytes += tx.len();
+        self.by_id.insert(id, self.next);
+        self.waiting.insert(self.next, tx);
+        self.next += 1;
+    }
+
+    /// Copies of the oldest transactions, at most `limit` bytes of them.
+    pub fn candidates(&self, limit: usize) -> Vec<Vec<u8>> {
+        let mut bytes = 0;
+        self.waiting
+            .values()
+            .take_while(|tx| {
+                bytes += tx.len() + 4;
+                bytes <= limit
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// All waiting transactions, oldest first.
+    pub fn all(&self) -> Vec<Vec<u8>> {
+        self.waiting.values().cloned().collect()
+    }
+
+    /// Forgets transactions, committed or refused.
+    pub fn remove<'a>(&mut self, ids: impl IntoIterator<Item = &'a Hash>) {
+        for id in ids {
+            if let Some(tx) = self.by_id.remove(id).and_then(|at| self.waiting.remove(&at)) {
+                self.bytes -= tx.len();
+            }
+        }
+    }
+
+    /// Checks again what still waits, on a new state, and drops what no longer holds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn recheck<M: StateMachine>(
+        &mut self,
+        machine: &M,
+        ctx: &BlockContext,
+        view: &dyn StateView,
+    ) -> Result<Vec<(Hash, Rejection)>, TxFailure> {
+        let mut state = Overlay::new(view);
+        let mut dropped = Vec::new();
+        for tx in self.waiting.values() {
+            match apply(machine, ctx, 0, tx, &mut state) {
+                Ok(_) => {}
+                Err(TxFailure::Rejected(rejection)) => dropped.push((tx_id(tx), rejection)),
+                Err(failure) => return Err(failure),
+            }
+        }
+        self.ahead = state.into_writes();
+        self.remove(dropped.iter().map(|(id, _)| id));
+        Ok(dropped)
+    }
+}

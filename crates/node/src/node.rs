@@ -1,0 +1,219 @@
+//! A running node: its chain, its engine, and what the outside may ask of it.
+
+use crate::bft;
+use crate::chain::{Chain, Committed, Offer, Outcome, SubmitError};
+use crate::guard::{Guard, GuardError};
+use crate::solo;
+use crate::store::StoreError;
+use async_trait::async_trait;
+use caduceus_crypto::{Hash, SecretKey, TimeMillis};
+use caduceus_ledger::{Genesis, StateMachine};
+use libp2p_identity::PeerId;
+use multiaddr::Multiaddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Where a node gets the time.
+pub trait Clock: Send + Sync + 'static {
+    /// Unix milliseconds UTC.
+    fn now(&self) -> TimeMillis;
+}
+
+/// The operating system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> TimeMillis {
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        TimeMillis(since.as_millis() as u64)
+    }
+}
+
+/// Hands a transaction to every other validator; completes when they have it or a short time is over. A
+/// transaction at one node only costs up to n-1 propose timeouts.
+#[async_trait]
+pub trait TxRelay: Send + Sync + 'static {
+    /// Hands it on.
+    async fn relay(&self, tx: Arc<Vec<u8>>);
+}
+
+/// How a chain is decided.
+#[derive(Clone, Debug)]
+pub enum Engine {
+    /// One sequencer; the validator set is its key alone.
+    Solo,
+    /// Malachite BFT.
+    Bft(BftSettings),
+}
+
+/// Where the consensus swarm listens and whom it knows.
+#[derive(Clone, Debug)]
+pub struct BftSettings {
+    /// Own address, for example `/ip4/127.0.0.1/tcp/4001`.
+    pub listen: Multiaddr,
+    /// The other validators, with `/p2p/` identifiers.
+    pub peers: Vec<Multiaddr>,
+}
+
+/// All that a node needs to start.
+pub struct NodeConfig {
+    /// Its folder.
+    pub home: PathBuf,
+    /// The chain.
+    pub genesis: Genesis,
+    /// The validator key; its peer identifier on the consensus swarm is the same key.
+    pub key: SecretKey,
+    /// Name in logs and metrics, unique in the process.
+    pub moniker: String,
+    /// The engine.
+    pub engine: Engine,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The last-signed guard cannot be used: without it nothing may be signed.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// The consensus engine does not start.
+    #[error("consensus engine: {0}")]
+    Engine(String),
+}
+
+/// The consensus peer identifier of a validator key.
+pub fn peer_id(key: &caduceus_crypto::PublicKey) -> PeerId {
+    let key = libp2p_identity::secp256k1::PublicKey::try_from_bytes(key.as_bytes())
+        .expect("a checked secp256k1 point is a valid libp2p key");
+    PeerId::from_public_key(&libp2p_identity::PublicKey::from(key))
+}
+
+/// A running node.
+pub struct Node<M> {
+    chain: Arc<Chain<M>>,
+    relay: RwLock<Option<Arc<dyn TxRelay>>>,
+    stop: watch::Sender<bool>,
+    engine: Mutex<Option<JoinHandle<()>>>,
+    progress: Arc<bft::Progress>,
+}
+
+/// Idle chains make a block this often, so that a head is never older than three heartbeats.
+pub const HEARTBEAT: Duration = Duration::from_secs(30);
+
+impl<M: StateMachine> Node<M> {
+    /// Opens the store and starts the engine.
+    ///
+    /// # Errors
+    /// [`NodeError`] says what is in the way.
+    pub async fn start(config: NodeConfig, machine: M) -> Result<Arc<Self>, NodeError> {
+        let chain = Arc::new(Chain::open(&config.home, config.genesis, machine, config.clock)?);
+        let guard = Arc::new(Mutex::new(Guard::open(&config.home.join("last-signed"))?));
+        let (stop, stopped) = watch::channel(false);
+        let progress = Arc::new(bft::Progress::default());
+        let engine = match config.engine {
+            Engine::Solo => {
+                let (chain, key) = (chain.clone(), config.key);
+                tokio::spawn(solo::run(chain, key, guard, HEARTBEAT, stopped))
+            }
+            Engine::Bft(settings) => {
+                let run = bft::Run {
+                    chain: chain.clone(),
+                    key: config.key,
+                    guard,
+                    settings,
+                    home: config.home,
+                    moniker: config.moniker,
+                    progress: progress.clone(),
+                };
+                tokio::spawn(run.supervise(stopped))
+            }
+        };
+        Ok(Arc::new(Self { chain, relay: RwLock::new(None), stop, engine: Mutex::new(Some(engine)), progress }))
+    }
+
+    /// The chain.
+    pub fn chain(&self) -> &Arc<Chain<M>> {
+        &self.chain
+    }
+
+    /// How consensus is doing, for `status` and the watchdog.
+    pub fn progress(&self) -> &bft::Progress {
+        &self.progress
+    }
+
+    /// Names the way to the other validators.
+    pub fn set_relay(&self, relay: Arc<dyn TxRelay>) {
+        *self.relay.write().expect("no holder of this lock panics") = Some(relay);
+    }
+
+    async fn hand_on(&self, tx: Vec<u8>) -> Result<Offer, SubmitError> {
+        let chain = self.chain.clone();
+        let shared = Arc::new(tx);
+        let copy = shared.as_ref().clone();
+        let offer = tokio::task::block_in_place(|| chain.offer(copy))?;
+        if offer.new {
+            let relay = self.relay.read().expect("no holder of this lock panics").clone();
+            if let Some(relay) = relay {
+                relay.relay(shared).await;
+            }
+        }
+        self.chain.wake();
+        Ok(offer)
+    }
+
+    /// Takes a transaction and hands it to the other validators; does not wait for its block.
+    ///
+    /// # Errors
+    /// [`SubmitError`] names the reason.
+    pub async fn submit(&self, tx: Vec<u8>) -> Result<Hash, SubmitError> {
+        Ok(self.hand_on(tx).await?.id)
+    }
+
+    /// Takes a transaction and waits for its block.
+    ///
+    /// # Errors
+    /// [`SubmitError::Timeout`] says that it may still be committed later; other variants that it was not.
+    pub async fn submit_and_wait(&self, tx: Vec<u8>, timeout: Duration) -> Result<Committed, SubmitError> {
+        let millis = timeout.as_millis() as u64;
+        let offer = self.hand_on(tx).await?;
+        match offer.outcome {
+            Outcome::Committed(committed) => Ok(committed),
+            Outcome::Waiting(receiver) => match tokio::time::timeout(timeout, receiver).await {
+                Err(_) => Err(SubmitError::Timeout { millis }),
+                Ok(Err(_)) => Err(SubmitError::Stopping),
+                Ok(Ok(outcome)) => Ok(outcome?),
+            },
+        }
+    }
+
+    /// Takes a transaction that another validator handed on.
+    ///
+    /// # Errors
+    /// [`SubmitError`] names the reason.
+    pub fn take_relayed(&self, tx: Vec<u8>) -> Result<(), SubmitError> {
+        tokio::task::block_in_place(|| self.chain.offer(tx))?;
+        self.chain.wake();
+        Ok(())
+    }
+
+    /// Stops the engine and waits until it has.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let engine = self.engine.lock().expect("no holder of this lock panics").take();
+        if let Some(engine) = engine {
+            // A panicked engine task is stopped as well.
+            let _ = engine.await;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A chain that appends words, and networks of nodes that run it.
+
+use async_trait::async_trait;
+use caduceus_crypto::{SecretKey, TimeMillis, domain};
+use caduceus_ledger::{
+    BlockContext, ChainKind, Genesis, Overlay, Rejection, Space, StateError, StateMachine, StateView, TxFailure,
+    Validator, ValidatorSet,
+};
+use caduceus_node::{BftSettings, Clock, Engine, Node, NodeConfig, SystemClock, TxRelay, node::peer_id};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// Counts words; refuses the word "bad".
+pub struct Words;
+
+impl StateMachine for Words {
+    fn genesis(&self, _: &Genesis, state: &mut Overlay<'_>) -> Result<(), StateError> {
+        state.put(Space::Auth, b"count", 0u64.to_le_bytes().to_vec());
+        Ok(())
+    }
+
+    fn execute(&self, _: &BlockContext, tx: &[u8], state: &mut Overlay<'_>) -> Result<Vec<u8>, TxFailure> {
+        if tx == b"bad" {
+            return Err(Rejection { rule: "bad_word", detail: "this word is refused".into() }.into());
+        }
+        let old = state.get(Space::Auth, b"count")?.unwrap_or_default();
+        let count = u64::from_le_bytes(old.try_into().unwrap_or_default()) + 1;
+        state.put(Space::Auth, b"count", count.to_le_bytes().to_vec());
+        Ok(count.to_le_bytes().to_vec())
+    }
+
+    fn finish(&self, _: &BlockContext, _: &[Vec<u8>], _: &mut Overlay<'_>) -> Result<Vec<u8>, StateError> {
+        Ok(Vec::new())
+    }
+}
+
+pub fn key(n: u8) -> SecretKey {
+    SecretKey::derive(domain::VOTE, &[n], &[])
+}
+
+pub fn genesis(validators: u8) -> Genesis {
+    let set = (0..validators).map(|n| Validator { key: key(n).public(), power: 1 }).collect();
+    Genesis {
+        kind: ChainKind::Private,
+        name: "words".into(),
+        time: TimeMillis(SystemClock.now().0 - 1000),
+        validators: ValidatorSet::new(set).unwrap(),
+        app: Vec::new(),
+    }
+}
+
+/// Ports that were free a moment ago.
+pub fn free_ports(count: usize) -> Vec<u16> {
+    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    held.iter().map(|l| l.local_addr().unwrap().port()).collect()
+}
+
+#[derive(Default)]
+pub struct Peers(pub Mutex<Vec<Option<Arc<Node<Words>>>>>);
+
+struct Push {
+    me: usize,
+    peers: Arc<Peers>,
+}
+
+#[async_trait]
+impl TxRelay for Push {
+    async fn relay(&self, tx: Arc<Vec<u8>>) {
+        let peers: Vec<_> = self.peers.0.lock().unwrap().clone();
+        for (_, peer) in peers.into_iter().enumerate().filter(|(n, _)| *n != self.me) {
+            if let Some(peer) = peer {
+                // A peer that refuses says so in its own log.
+                let _ = peer.take_relayed(tx.as_ref().clone());
+            }
+        }
+    }
+}
+
+pub struct Net {
+    pub genesis: Genesis,
+    pub ports: Vec<u16>,
+    pub peers: Arc<Peers>,
+}
+
+impl Net {
+    pub fn new(validators: u8) -> Self {
+        let peers = Arc::new(Peers(Mutex::new(vec![None; validators.into()])));
+        Self { genesis: genesis(validators), ports: free_ports(validators.into()), peers }
+    }
+
+    pub async fn start(&self, root: &Path, n: usize) -> Arc<Node<Words>> {
+        let peers = (0..self.ports.len())
+            .filter(|m| *m != n)
+            .map(|m| {
+                let id = peer_id(&key(m as u8).public());
+                format!("/ip4/127.0.0.1/tcp/{}/p2p/{id}", self.ports[m]).parse().unwrap()
+            })
+            .collect();
+        let listen = format!("/ip4/127.0.0.1/tcp/{}", self.ports[n]).parse().unwrap();
+        let node = Node::start(
+            NodeConfig {
+                home: root.join(format!("node{n}")),
+                genesis: self.genesis.clone(),
+                key: key(n as u8),
+                moniker: format!("words-{}-{n}", self.ports[n]),
+                engine: Engine::Bft(BftSettings { listen, peers }),
+                clock: Arc::new(SystemClock),
+            },
+            Words,
+        )
+        .await
+        .unwrap();
+        node.set_relay(Arc::new(Push { me: n, peers: self.peers.clone() }));
+        self.peers.0.lock().unwrap()[n] = Some(node.clone());
+        node
+    }
+
+    pub async fn stop(&self, n: usize) {
+        let node = self.peers.0.lock().unwrap()[n].take().unwrap();
+        node.stop().await;
+    }
+}

@@ -1,0 +1,268 @@
+//! What can go wrong at a workstation, and how people are told: two lines and an exit code.
+
+use caduceus_cli::CliError;
+use caduceus_crypto::card::CardError;
+use caduceus_crypto::hash::Hash;
+use caduceus_custody::fhir::FhirError;
+use caduceus_custody::seal::SealError;
+use caduceus_custody::tags::IndexError;
+use caduceus_network::{CallError, StartError};
+
+/// Which service a workstation was talking to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// `hospital-server serve`.
+    Server,
+    /// `hospital-server keys`.
+    KeyService,
+    /// A node of the hospital's private chain.
+    PrivateNode,
+}
+
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Who::Server => "the hospital server",
+            Who::KeyService => "the hospital's key service",
+            Who::PrivateNode => "the hospital's private chain",
+        })
+    }
+}
+
+/// Why an action at the workstation was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkstationError {
+    /// The network file does not fit the hospital, or has a key that is none.
+    #[error("the network file's entry of the hospital is wrong: {field}")]
+    Network {
+        /// The field.
+        field: &'static str,
+    },
+    /// The workstation's own end of the network did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Nobody answered.
+    #[error("{who} does not answer: {source}")]
+    Unreachable {
+        /// Who.
+        who: Who,
+        /// What the network said.
+        source: CallError,
+    },
+    /// The other side closed without a byte: this key may not ask.
+    #[error("{who} refused to talk to this key")]
+    Refused {
+        /// Who.
+        who: Who,
+    },
+    /// A rule forbids it.
+    #[error("{who} refused ({rule}): {detail}")]
+    Denied {
+        /// Who.
+        who: Who,
+        /// The rule's name.
+        rule: String,
+        /// What it says.
+        detail: String,
+    },
+    /// Not now, and waiting did not help.
+    #[error("{who} can't do it now: {detail}")]
+    Later {
+        /// Who.
+        who: Who,
+        /// When to try again, milliseconds.
+        after_millis: u32,
+        /// Why.
+        detail: String,
+    },
+    /// An answer that makes no sense.
+    #[error("{who} gave an answer that makes no sense: {what}")]
+    BadAnswer {
+        /// Who.
+        who: Who,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The card presented is not readable, mistyped, or another hospital's.
+    #[error(transparent)]
+    Card(CardError),
+    /// The server names other keys than those the card is bound to.
+    #[error("the server's keys for this card are not the card holder's")]
+    CardSubstituted,
+    /// The patient's client has not registered with the card, so there is no index key.
+    #[error("the patient has not registered this card with her client yet")]
+    NotRegistered,
+    /// The document is not acceptable FHIR.
+    #[error(transparent)]
+    Fhir(#[from] FhirError),
+    /// The record could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The index entries could not be made.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Other workstations took the same tags or pseudonym each time.
+    #[error("the record was refused {attempts} times as a repetition, last by {rule}")]
+    StillRepeated {
+        /// How often it was tried.
+        attempts: u32,
+        /// The last rule.
+        rule: String,
+    },
+    /// The hospital's receipt is not what it must be.
+    #[error("the receipt of record {record} does not hold: {what}")]
+    Receipt {
+        /// The record.
+        record: Hash,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+impl WorkstationError {
+    /// What became of a call without a response.
+    pub(super) fn call(who: Who, error: CallError) -> Self {
+        match error {
+            CallError::Refused => WorkstationError::Refused { who },
+            CallError::Malformed => WorkstationError::BadAnswer { who, what: "malformed" },
+            source => WorkstationError::Unreachable { who, source },
+        }
+    }
+}
+
+impl From<CardError> for WorkstationError {
+    fn from(error: CardError) -> Self {
+        match error {
+            CardError::Substituted => WorkstationError::CardSubstituted,
+            other => WorkstationError::Card(other),
+        }
+    }
+}
+
+impl From<WorkstationError> for CliError {
+    fn from(error: WorkstationError) -> Self {
+        let what = error.to_string();
+        match error {
+            WorkstationError::Network { .. } => {
+                CliError::usage(what, "get the network file again from whoever runs the network")
+            }
+            WorkstationError::Start(_) => {
+                CliError::failure(what, "check the machine's network, then run the command again")
+            }
+            WorkstationError::Unreachable { who, .. } => CliError::unreachable(what, start_hint(who)),
+            WorkstationError::Refused { .. } => CliError::denied(
+                what,
+                "have the key enrolled: hospital-server staff enrol KEY --role ROLE --label NAME",
+            ),
+            WorkstationError::Denied { ref rule, .. } => denied(what, rule),
+            WorkstationError::Later { after_millis, .. } => {
+                let seconds = after_millis.div_ceil(1000).max(1);
+                CliError::unreachable(what, format!("the command again in {seconds} s; nothing was done"))
+            }
+            WorkstationError::BadAnswer { .. } => {
+                CliError::verification_failed(what, "check that all programs have one version, and tell the operator")
+            }
+            WorkstationError::Card(card) => wrong_card(what, card),
+            WorkstationError::CardSubstituted => CliError::verification_failed(
+                what,
+                "do not upload; check the card, then report the server: its register may be forged",
+            ),
+            WorkstationError::NotRegistered => {
+                CliError::not_found(what, "have her run: patient-client register CARD --code CODE")
+            }
+            WorkstationError::Fhir(ref fault) => wrong_document(what, fault),
+            WorkstationError::Seal(_) => CliError::failure(what, "a smaller file, or a valid media type"),
+            WorkstationError::Index(_) => CliError::failure(what, "fewer terms, or the command again"),
+            WorkstationError::StillRepeated { .. } => {
+                CliError::failure(what, "the command again; nothing of this record was kept")
+            }
+            WorkstationError::Receipt { .. } => {
+                CliError::verification_failed(what, "tell the operator: the server's promise can't be relied on")
+            }
+        }
+    }
+}
+
+fn start_hint(who: Who) -> &'static str {
+    match who {
+        Who::Server => "check that hospital-server serve runs and that the network file is current",
+        Who::KeyService => "check that hospital-server keys runs and that the network file is current",
+        Who::PrivateNode => "check that private-chain start runs and that the network file is current",
+    }
+}
+
+fn denied(what: String, rule: &str) -> CliError {
+    let todo = match rule {
+        rule if rule.contains("card") => "check the card number, or register the patient: patient register META",
+        rule if rule.contains("role") => "ask somebody whose role allows it",
+        rule if rule.contains("suspend") => "ask the administrator of the hospital",
+        _ => "correct what the rule names, or ask the administrator of the hospital",
+    };
+    if rule.contains("unknown") && rule.contains("card") {
+        CliError::not_found(what, todo)
+    } else {
+        CliError::denied(what, todo)
+    }
+}
+
+fn wrong_card(what: String, card: CardError) -> CliError {
+    match card {
+        CardError::Foreign => CliError::denied(what, "the card that this hospital gave the patient"),
+        CardError::Checksum => CliError::usage(what, "scan it, or compare it with the card letter by letter"),
+        _ => CliError::usage(what, "the text of the card's QR code: CAD1-...|64 digits"),
+    }
+}
+
+fn wrong_document(what: String, fault: &FhirError) -> CliError {
+    let todo = match fault {
+        FhirError::TooLarge { .. } => "a part of it: one Bundle of at most 64 MiB a file",
+        FhirError::NotJson { .. } => "a FHIR R4 file in JSON, or --media-type for another kind of file",
+        FhirError::NotFhir { .. } => "a FHIR R4 resource or Bundle, or --media-type for another kind of file",
+        FhirError::EmptyBundle => "a Bundle with at least one resource in it",
+        FhirError::NoPatient => "a Bundle that holds its Patient",
+        FhirError::SeveralPatients { .. } => "one Bundle a patient",
+        FhirError::TooManyOwnTerms { .. } => "fewer --term words",
+        _ => "a FHIR R4 Bundle in JSON",
+    };
+    CliError::usage(what, todo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caduceus_cli::ExitCode;
+
+    #[test]
+    fn each_mistake_is_two_lines_with_its_code() {
+        let mistakes: [(WorkstationError, ExitCode); 12] = [
+            (FhirError::NotJson { line: 1, column: 2 }.into(), ExitCode::Usage),
+            (FhirError::NotFhir { found: None }.into(), ExitCode::Usage),
+            (FhirError::EmptyBundle.into(), ExitCode::Usage),
+            (FhirError::TooLarge { limit: 64 << 20, found: 65 << 20 }.into(), ExitCode::Usage),
+            (CardError::Malformed.into(), ExitCode::Usage),
+            (CardError::Checksum.into(), ExitCode::Usage),
+            (CardError::Foreign.into(), ExitCode::Denied),
+            (CardError::Substituted.into(), ExitCode::VerificationFailed),
+            (WorkstationError::call(Who::Server, CallError::Timeout), ExitCode::Unreachable),
+            (WorkstationError::call(Who::Server, CallError::Refused), ExitCode::Denied),
+            (
+                WorkstationError::Denied {
+                    who: Who::Server,
+                    rule: "card_unknown".into(),
+                    detail: "no such card".into(),
+                },
+                ExitCode::NotFound,
+            ),
+            (
+                WorkstationError::Receipt { record: Hash::default(), what: "signature" },
+                ExitCode::VerificationFailed,
+            ),
+        ];
+        for (mistake, code) in mistakes {
+            let error = CliError::from(mistake);
+            assert_eq!(error.exit, code, "{error}");
+            assert_eq!(error.to_string().lines().count(), 2, "{error}");
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! One record: keywords, tags, seal, author's signature, upload, receipt (DESIGN 2.2, steps 2 to 5).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use caduceus_crypto::codec::{decode_exact, encode};
+use caduceus_crypto::evidence::{AnchorBody, Receipt};
+use caduceus_crypto::hash::Hash;
+use caduceus_crypto::index::IndexEntries;
+use caduceus_crypto::time::Epoch;
+use caduceus_custody::fhir;
+use caduceus_custody::frame::Fields;
+use caduceus_custody::keyword::Keyword;
+use caduceus_custody::seal::{SealRequest, Sealed, seal_with_fields};
+use caduceus_custody::tags::TagRequest;
+use caduceus_network::CallError;
+use caduceus_network::exchange::{CHUNK_BYTES, Finish, StoreRecord, StoreRecordReply, StoreRecordRequest};
+use rand_core::{OsRng, RngCore};
+
+use super::error::{Who, WorkstationError};
+use super::session::wait;
+use super::visit::Visit;
+
+/// Media type of FHIR in JSON: such a record is indexed by what it says.
+pub const FHIR_JSON: &str = "application/fhir+json";
+
+/// Name of the sealed record's field with the doctor's own terms: UTF-8, one a line, as they were typed. With
+/// them the patient's client recomputes the keywords.
+pub const TERMS_FIELD: &str = "terms";
+
+/// How often a record is made anew when another workstation took its tags.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// How often one message is sent again when it brought no answer.
+const MAX_REPEATS: u32 = 2;
+
+/// Largest receipt, bytes.
+const MAX_RECEIPT_BYTES: usize = 4 * 1024;
+
+/// One plaintext to upload.
+#[derive(Clone)]
+pub struct UploadInput {
+    /// The plaintext.
+    pub bytes: Vec<u8>,
+    /// Its media type; [`FHIR_JSON`] is indexed by content, anything else by the terms alone.
+    pub media_type: String,
+    /// The doctor's own words for it.
+    pub own_terms: Vec<String>,
+}
+
+impl fmt::Debug for UploadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadInput")
+            .field("bytes", &self.bytes.len())
+            .field("media_type", &self.media_type)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A record that is durable in the vault and anchored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Its hash.
+    pub record_hash: Hash,
+    /// The hospital's promise, checked; for the patient.
+    pub receipt: Receipt,
+    /// Index tags, padding included.
+    pub tags: usize,
+    /// Keywords that are indexed.
+    pub keywords: usize,
+    /// Keywords that found no room.
+    pub dropped: usize,
+    /// Height of the private block.
+    pub height: u64,
+    /// Position among the anchors of that block.
+    pub position: u32,
+    /// Hash of the private block.
+    pub block_hash: Hash,
+    /// Bytes of the sealed record.
+    pub sealed_bytes: u64,
+    /// How many times the record was made; more than once when tags were taken.
+    pub attempts: u32,
+    /// From the call to the checked receipt.
+    pub took: Duration,
+}
+
+/// The keywords of a plaintext, and how many found no room: what the doctor can look at before she uploads.
+///
+/// # Errors
+/// [`WorkstationError::Fhir`] for a FHIR document that is none, or too many terms.
+pub fn keywords_of(input: &UploadInput) -> Result<(Vec<Keyword>, usize), WorkstationError> {
+    let terms: Vec<&str> = input.own_terms.iter().map(String::as_str).collect();
+    if is_fhir_json(&input.media_type) {
+        let plan = fhir::plan(&input.bytes, &terms)?;
+        return Ok((plan.kept.into_iter().collect(), plan.dropped.len()));
+    }
+    let mut words: Vec<Keyword> = terms.iter().flat_map(|text| Keyword::terms(text)).collect();
+    words.sort();
+    words.dedup();
+    if words.len() > fhir::MAX_OWN_WORDS {
+        let (limit, found) = (fhir::MAX_OWN_WORDS, words.len());
+        return Err(fhir::FhirError::TooManyOwnTerms { limit, found }.into());
+    }
+    Ok((words, 0))
+}
+
+/// Whether a media type is FHIR in JSON, whatever its parameters.
+pub fn is_fhir_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(FHIR_JSON)
+}
+
+/// What ended one attempt.
+enum Attempt {
+    Stored(Box<Uploaded>),
+    Repeated { rule: String },
+}
+
+impl Visit {
+    /// Seals, indexes and uploads one record, and returns once it is durable, anchored and receipted.
+    ///
+    /// An anchor refused because another workstation took a tag or pseudonym first is made anew, up to three
+    /// times in all; nothing of an earlier attempt is used again.
+    ///
+    /// # Errors
+    /// [`WorkstationError`]; unless it is [`WorkstationError::Receipt`], or the last message found no answer,
+    /// nothing of the record was kept.
+    ///
+    /// # Leakage
+    /// The server learns card, author, time, and the size rounded up; the number of tags rounded up to 8.
+    pub async fn upload(&mut self, input: UploadInput) -> Result<Uploaded, WorkstationError> {
+        let begun = Instant::now();
+        let (keywords, dropped) = keywords_of(&input)?;
+        let input = Arc::new(input);
+        let mut last = String::new();
+        for attempt in 1..=MAX_ATTEMPTS {
+            match self.attempt(&input, &keywords).await? {
+                Attempt::Stored(uploaded) => {
+                    return Ok(Uploaded { dropped, attempts: attempt, took: begun.elapsed(), ..*uploaded });
+                }
+                Attempt::Repeated { rule } => {
+                    tracing::info!(%rule, attempt, "somebody else was first; making the record anew");
+                    self.counters.forget();
+                    last = rule;
+                }
+            }
+        }
+        Err(WorkstationError::StillRepeated { attempts: MAX_ATTEMPTS, rule: last })
+    }
+
+    async fn attempt(
+        &mut self,
+        input: &Arc<UploadInput>,
+        keywords: &[Keyword],
+    ) -> Result<Attempt, WorkstationError> {
+        let now = self.station.now();
+        let epoch = now.epoch();
+        let key = self.quarter_key(epoch).await?;
+        let request = TagRequest::new(&key, epoch, keywords.iter().map(Keyword::as_str))?;
+        let counts = self.counts(epoch, &request).await?;
+        let entries = request.entries(&mut OsRng, &counts)?;
+        let sealed = self.seal(input, epoch).await?;
+        let body = AnchorBody {
+            hospital: self.station.site().id,
+            pseudonym: sealed.pseudonym,
+            record_hash: sealed.record_hash,
+            header_hash: sealed.header_hash,
+            entries,
+            capsule: sealed.capsule.clone(),
+            delegating: sealed.header.delegating,
+            visit: self.attested.as_ref().map_or(Hash::default(), |opening| opening.commitment()),
+            epoch,
+            authored_at: now,
+        };
+        let upload = self.send_chunks(&sealed.bytes).await?;
+        let reply = self.finish(upload, &sealed.bytes, &body).await?;
+        match reply {
+            StoreRecordReply::Stored { height, position, block_hash, record_hash, receipt } => {
+                let receipt = self.check_receipt(&body, &record_hash, &receipt)?;
+                self.counters.of_day(epoch).committed(request.keywords(), &counts);
+                Ok(Attempt::Stored(Box::new(Uploaded {
+                    record_hash,
+                    receipt,
+                    tags: body.entries.tags.len(),
+                    keywords: keywords.len(),
+                    dropped: 0,
+                    height,
+                    position,
+                    block_hash,
+                    sealed_bytes: length(&sealed.bytes),
+                    attempts: 1,
+                    took: Duration::ZERO,
+                })))
+            }
+            StoreRecordReply::Denied { rule, .. } if is_repetition(&rule) => Ok(Attempt::Repeated { rule }),
+            StoreRecordReply::Denied { rule, detail } => {
+                Err(WorkstationError::Denied { who: Who::Server, rule, detail })
+            }
+            StoreRecordReply::Retry { after_millis, detail } => {
+                Err(WorkstationError::Later { who: Who::Server, after_millis, detail })
+            }
+            StoreRecordReply::ChunkOk { .. } => Err(out_of_turn()),
+        }
+    }
+
+    /// Seals off the runtime's own threads: compressing and encrypting a large file takes a while.
+    async fn seal(&self, input: &Arc<UploadInput>, epoch: Epoch) -> Result<Sealed, WorkstationError> {
+        let (hospital, meta) = (self.station.site().id, *self.meta());
+        let (input, visit) = (Arc::clone(input), self.attested.clone());
+        let task = tokio::task::spawn_blocking(move || {
+            let request = SealRequest {
+                hospital,
+                meta,
+                epoch,
+                media_type: &input.media_type,
+                plaintext: &input.bytes,
+                visit,
+            };
+            seal_with_fields(&mut OsRng, request, own_fields(&input.own_terms))
+        });
+        Ok(task.await.expect("sealing neither panics nor is cancelled")?)
+    }
+
+    /// Sends the sealed bytes in order and returns the upload's name.
+    async fn send_chunks(&self, sealed: &[u8]) -> Result<[u8; 16], WorkstationError> {
+        let upload = random_name();
+        let mut offset = 0u64;
+        for chunk in sealed.chunks(CHUNK_BYTES) {
+            let request = StoreRecordRequest::Chunk { upload, offset, bytes: chunk.to_vec() };
+            match self.send(request).await? {
+                StoreRecordReply::ChunkOk { .. } => offset += length(chunk),
+                StoreRecordReply::Denied { rule, detail } => {
+                    return Err(WorkstationError::Denied { who: Who::Server, rule, detail });
+                }
+                StoreRecordReply::Retry { after_millis, detail } => {
+                    return Err(WorkstationError::Later { who: Who::Server, after_millis, detail });
+                }
+                StoreRecordReply::Stored { .. } => return Err(out_of_turn()),
+            }
+        }
+        Ok(upload)
+    }
+
+    async fn finish(
+        &self,
+        upload: [u8; 16],
+        sealed: &[u8],
+        body: &AnchorBody,
+    ) -> Result<StoreRecordReply, WorkstationError> {
+        self.send(StoreRecordRequest::Finish(Finish {
+            upload,
+            total: length(sealed),
+            request_id: random_name(),
+            card: self.card().number,
+            anchor_body: encode(body),
+            author_signature: body.sign(self.station.staff_key()),
+            amends: None,
+            // The server signs the entry: the keys of the retention buckets are not a workstation's.
+            entry: Vec::new(),
+        }))
+        .await
+    }
+
+    /// Sends one message; again when it found no answer or the server asks to wait. Repeating a chunk is
+    /// harmless, and a repeated finish has the same request identifier and gets the same answer.
+    async fn send(&self, request: StoreRecordRequest) -> Result<StoreRecordReply, WorkstationError> {
+        let who = Who::Server;
+        let mut left = MAX_REPEATS;
+        loop {
+            let answer = self.station.ask::<StoreRecord>(who, self.station.address(who), request.clone()).await;
+            let after_millis = match &answer {
+                Ok(StoreRecordReply::Retry { after_millis, .. }) => *after_millis,
+                Err(WorkstationError::Unreachable { source: CallError::Timeout, .. }) => 0,
+                _ => return answer,
+            };
+            if left == 0 {
+                return answer;
+            }
+            left -= 1;
+            wait(after_millis).await;
+        }
+    }
+
+    /// The receipt is for this record, these entries and this pseudonym, under the identity key of the network
+    /// file.
+    fn check_receipt(
+        &self,
+        body: &AnchorBody,
+        record: &Hash,
+        bytes: &[u8],
+    ) -> Result<Receipt, WorkstationError> {
+        let wrong = |what: &'static str| WorkstationError::Receipt { record: body.record_hash, what };
+        let receipt: Receipt = decode_exact(bytes, MAX_RECEIPT_BYTES).map_err(|_| wrong("it does not decode"))?;
+        if receipt.hospital != body.hospital {
+            return Err(wrong("it is another hospital's"));
+        }
+        if receipt.record_hash != body.record_hash || *record != body.record_hash {
+            return Err(wrong("it is for another record"));
+        }
+        if receipt.entries_hash != IndexEntries::hash(&body.entries) || receipt.pseudonym != body.pseudonym {
+            return Err(wrong("it names other index entries or another pseudonym"));
+        }
+        if receipt.link_deadline <= body.authored_at {
+            return Err(wrong("its link deadline is past"));
+        }
+        receipt
+            .verify(&self.station.site().identity)
+            .map_err(|_| wrong("it is not signed by the hospital's identity key"))?;
+        Ok(receipt)
+    }
+}
+
+fn own_fields(terms: &[String]) -> Fields {
+    let mut fields = Fields::new();
+    if !terms.is_empty() {
+        let lines: Vec<String> = terms.iter().map(|term| term.replace(['\n', '\r'], " ")).collect();
+        fields.insert(TERMS_FIELD.to_owned(), lines.join("\n").into_bytes());
+    }
+    fields
+}
+
+/// Rules of an anchor that a fresh pseudonym and fresh tags satisfy.
+fn is_repetition(rule: &str) -> bool {
+    matches!(rule, "anchor_tag_repeated" | "anchor_pseudonym_repeated")
+}
+
+fn out_of_turn() -> WorkstationError {
+    WorkstationError::BadAnswer { who: Who::Server, what: "an answer to another message" }
+}
+
+fn random_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    OsRng.fill_bytes(&mut name);
+    name
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).expect("a length in memory fits 64 bits")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn input(media_type: &str, bytes: &[u8], terms: &[&str]) -> UploadInput {
+        UploadInput {
+            bytes: bytes.to_vec(),
+            media_type: media_type.to_owned(),
+            own_terms: terms.iter().map(|term| (*term).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn other_files_are_found_by_the_doctors_words_alone() {
+        let (words, dropped) = keywords_of(&input("application/pdf", b"%PDF", &["Chest X-ray", "chest"])).unwrap();
+        let words: Vec<&str> = words.iter().map(Keyword::as_str).collect();
+        assert_eq!(words, ["term:chest", "term:ray"]);
+        assert_eq!(dropped, 0);
+        let many: Vec<String> = (0..65).map(|n| format!("word{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(keywords_of(&input("text/plain", b"", &many)).is_err());
+    }
+
+    #[test]
+    fn fhir_is_found_by_what_it_says_and_must_be_fhir() {
+        let condition = br#"{"resourceType":"Condition","code":{"text":"Gout"}}"#;
+        let (words, _) = keywords_of(&input("application/fhir+json; charset=utf-8", condition, &["toe"])).unwrap();
+        let words: Vec<&str> = words.iter().map(Keyword::as_str).collect();
+        assert_eq!(words, ["term:gout", "term:toe", "type:Condition"]);
+        assert!(keywords_of(&input(FHIR_JSON, b"not json", &[])).is_err());
+    }
+
+    #[test]
+    fn terms_are_kept_one_a_line() {
+        let fields = own_fields(&["chest\npain".to_owned(), "left arm".to_owned()]);
+        assert_eq!(fields[TERMS_FIELD], b"chest pain\nleft arm");
+        assert!(own_fields(&[]).is_empty());
+    }
+}

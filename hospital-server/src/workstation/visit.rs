@@ -1,0 +1,154 @@
+//! A visit: a patient's card on the desk, her keys checked against it, the quarter's index key in memory.
+
+use caduceus_crypto::Epoch;
+use caduceus_crypto::card::{CardNumber, CardQr};
+use caduceus_crypto::codec::encode;
+use caduceus_crypto::domain;
+use caduceus_crypto::evidence::VisitOpening;
+use caduceus_crypto::pseudonym::MetaAddress;
+use caduceus_custody::index_key::QuarterKey;
+use caduceus_custody::secret_box::open_from;
+use caduceus_custody::tags::TagRequest;
+use caduceus_network::exchange::{
+    CardHolder, IndexKey, IndexKeyRequest, MetaLookup, MetaLookupRequest, SealedIndexKey, TagCounters,
+    TagCountersRequest,
+};
+use zeroize::Zeroizing;
+
+use super::counters::{Counters, Gallop};
+use super::error::{Who, WorkstationError};
+use super::session::Workstation;
+
+/// A patient in front of the workstation. Dropping it ends the visit: the index key is wiped.
+pub struct Visit {
+    pub(super) station: Workstation,
+    card: CardNumber,
+    holder: CardHolder,
+    key: Option<QuarterKey>,
+    pub(super) counters: Counters,
+    pub(super) attested: Option<VisitOpening>,
+}
+
+impl Workstation {
+    /// Begins a visit: asks the server whose card it is, and checks the answer against the card itself.
+    ///
+    /// # Errors
+    /// [`WorkstationError::Card`] for another hospital's card, [`WorkstationError::CardSubstituted`] when the
+    /// server names other keys than the card is bound to, or the server's refusal.
+    pub async fn visit(&self, qr: &CardQr) -> Result<Visit, WorkstationError> {
+        qr.card.check_hospital(&self.site().id)?;
+        let request = MetaLookupRequest { card: qr.card.number };
+        let holder: CardHolder = self.ask_judge::<MetaLookup, _>(Who::Server, request).await?;
+        // The hospital is the network file's: the server's word for it counts for nothing.
+        qr.check(&holder.meta, &self.site().id)?;
+        if holder.hospital != self.site().id || holder.index_key != self.site().index_key {
+            return Err(WorkstationError::BadAnswer { who: Who::Server, what: "another hospital's keys" });
+        }
+        Ok(Visit {
+            station: self.clone(),
+            card: qr.card,
+            holder,
+            key: None,
+            counters: Counters::default(),
+            attested: None,
+        })
+    }
+}
+
+impl Visit {
+    /// The patient's meta-address, checked against her card.
+    pub fn meta(&self) -> &MetaAddress {
+        &self.holder.meta
+    }
+
+    /// What the server says of the card.
+    pub fn holder(&self) -> &CardHolder {
+        &self.holder
+    }
+
+    /// The card.
+    pub fn card(&self) -> &CardNumber {
+        &self.card
+    }
+
+    /// Takes the patient client's visit token: records of this visit are attested from now on.
+    ///
+    /// # Errors
+    /// [`WorkstationError::BadAnswer`] when the token is not the patient's for this hospital.
+    pub fn attest(&mut self, opening: VisitOpening) -> Result<(), WorkstationError> {
+        let wrong = |what: &'static str| WorkstationError::BadAnswer { who: Who::Server, what };
+        let Some(key) = self.holder.audit_key else {
+            return Err(WorkstationError::NotRegistered);
+        };
+        if opening.token.hospital != self.station.site().id {
+            return Err(wrong("a visit token for another hospital"));
+        }
+        opening.token.verify(&key).map_err(|_| wrong("a visit token that the patient did not sign"))?;
+        self.attested = Some(opening);
+        Ok(())
+    }
+
+    /// The index key of the quarter that holds a day, asked for once.
+    pub(super) async fn quarter_key(&mut self, day: Epoch) -> Result<QuarterKey, WorkstationError> {
+        let quarter = day.quarter();
+        if let Some(key) = self.key.as_ref().filter(|key| key.quarter() == quarter) {
+            return Ok(key.clone());
+        }
+        let who = Who::KeyService;
+        let request = IndexKeyRequest { card: self.card.number, quarter };
+        let associated = index_key_associated_data(&request);
+        let answer = self.station.ask_judge::<IndexKey, SealedIndexKey>(who, request).await;
+        let sealed = match answer {
+            Err(WorkstationError::Denied { rule, .. }) if is_unregistered(&rule) => {
+                return Err(WorkstationError::NotRegistered);
+            }
+            other => other?,
+        };
+        if sealed.view != self.holder.meta.view {
+            return Err(WorkstationError::BadAnswer { who, what: "an index key of another patient" });
+        }
+        let opened: Zeroizing<Vec<u8>> =
+            open_from(self.station.staff_key(), domain::INDEX_KEY_REQUEST, &associated, &sealed.sealed)
+                .map_err(|_| WorkstationError::BadAnswer { who, what: "an index key that does not open" })?;
+        let bytes: &[u8; 32] = opened
+            .as_slice()
+            .try_into()
+            .map_err(|_| WorkstationError::BadAnswer { who, what: "an index key of a wrong length" })?;
+        let key = QuarterKey::from_bytes(quarter, bytes);
+        self.key = Some(key.clone());
+        Ok(key)
+    }
+
+    /// The next counter of each keyword on a day, in the order of the request: from memory, and from a node of
+    /// the private chain for those not asked for before.
+    pub(super) async fn counts(
+        &mut self,
+        day: Epoch,
+        request: &TagRequest,
+    ) -> Result<Vec<u32>, WorkstationError> {
+        let who = Who::PrivateNode;
+        let counters = self.counters.of_day(day);
+        let mut gallop = Gallop::new(request, counters);
+        while let Some(tags) = gallop.question() {
+            let answer = self.station.ask_node::<TagCounters>(TagCountersRequest { tags }).await?;
+            gallop
+                .answer(|at| answer.is_committed(at))
+                .map_err(|_| WorkstationError::BadAnswer { who, what: "impossible tag counters" })?;
+        }
+        let counts = gallop
+            .counts()
+            .ok_or(WorkstationError::BadAnswer { who, what: "incomplete tag counters" })?;
+        counters.learn(request.keywords(), &counts);
+        Ok(counts)
+    }
+}
+
+/// What binds a sealed index key to the request it answers.
+fn index_key_associated_data(request: &IndexKeyRequest) -> Vec<u8> {
+    encode(request)
+}
+
+/// The key service has no pair secret for the card yet.
+fn is_unregistered(rule: &str) -> bool {
+    rule.contains("not_registered") || rule.contains("pair_secret")
+}

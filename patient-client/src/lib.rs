@@ -1,0 +1,1 @@
+//! Give patients search, open, grant, revoke and the access log.

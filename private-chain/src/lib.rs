@@ -1,0 +1,28 @@
+//! Keep the rules and state of a hospital's private chain, and run its node.
+//!
+//! The library is pure: transactions ([`tx`]), rules ([`rules`]), typed state ([`state`]), reads ([`query`]),
+//! the chain's own genesis ([`genesis`]) and the state machine that ties them together ([`machine`]). No
+//! clock, socket, file or operating-system randomness. See DESIGN section 5.
+
+pub mod audit;
+pub mod genesis;
+pub mod machine;
+#[cfg(feature = "node")]
+pub mod node;
+pub mod query;
+pub mod rules;
+pub mod state;
+pub mod tx;
+
+#[cfg(test)]
+mod testing;
+
+pub use audit::{
+    Action, ActionClass, AuditEntry, Bucket, DraftEntry, EntryError, OpenError, Outcome, SealError, SealedEntry,
+    Subject,
+};
+pub use genesis::{GenesisError, PrivateGenesis};
+pub use machine::{AnchorsExtra, PrivateMachine};
+pub use rules::{Failure, Rule};
+pub use state::{AnchorRef, Key, StaffRecord};
+pub use tx::{AnchorTx, Enrol, Role, SignedEnrol, SignedSuspend, Suspend, Tx};

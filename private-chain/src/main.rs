@@ -1,0 +1,194 @@
+//! `private-chain`: runs and inspects a node of a hospital's private chain.
+
+use caduceus_cli::{CliError, CommonArgs, HiddenCommand, NetworkFile, Output, Program, run_main, until_stopped};
+use caduceus_crypto::{PublicKey, SecretKey};
+use caduceus_ledger::{Height, StateView};
+use caduceus_network::exchange::Health;
+use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
+use caduceus_node::{NodeHome, Store, SystemClock};
+use clap::{Parser, Subcommand};
+use private_chain::node::{PrivateNode, PrivateNodeConfig};
+use private_chain::{AnchorsExtra, query};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Run and inspect a node of a hospital's private chain.
+#[derive(Parser)]
+#[command(name = "private-chain", version, about)]
+struct Arguments {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the node in --home until stopped.
+    Start,
+    /// Say how a running node is doing.
+    Status,
+    /// Show what the node in --home stores (the node must not be running).
+    Inspect {
+        #[command(subcommand)]
+        what: Inspect,
+    },
+    #[command(flatten)]
+    Hidden(HiddenCommand),
+}
+
+#[derive(Subcommand)]
+enum Inspect {
+    /// A block's header; the last one if no height is given.
+    Block { height: Option<u64> },
+    /// The staff enrolled on the chain.
+    Staff,
+}
+
+impl Program for Arguments {
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+
+    fn log_level(&self) -> u8 {
+        self.common.verbose
+    }
+}
+
+fn main() -> ExitCode {
+    run_main(run)
+}
+
+async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
+    match arguments.command {
+        Command::Start => start(&home(&arguments.common)?).await,
+        Command::Status => status(&home(&arguments.common)?, &output).await,
+        Command::Inspect { what } => inspect(&home(&arguments.common)?, &what, &output),
+        Command::Hidden(hidden) => hidden.run::<Arguments>(),
+    }
+}
+
+fn home(common: &CommonArgs) -> Result<NodeHome, CliError> {
+    let path = common.home_dir("private-chain")?;
+    NodeHome::load(&path).map_err(|e| {
+        CliError::usage(format!("no node here: {e}"), "--home DIR of a node, as `sim devnet up` or your operator makes it")
+    })
+}
+
+fn key(text: &str) -> Option<PublicKey> {
+    text.parse().ok()
+}
+
+/// Alliance nodes read anchors, the key service reads who is enrolled.
+fn readers(network: &NetworkFile) -> BTreeSet<PublicKey> {
+    let nodes = network.alliance.nodes.iter().filter_map(|node| key(&node.key));
+    let services = network.hospitals.iter().filter_map(|h| {
+        let address: PeerAddr = h.keys.parse().ok()?;
+        caduceus_network::Peer::new(address.id, address.address).key
+    });
+    nodes.chain(services).collect()
+}
+
+async fn start(home: &NodeHome) -> Result<(), CliError> {
+    let network = NetworkFile::load(&home.network_path())?;
+    let node = PrivateNode::start(PrivateNodeConfig {
+        home: home.path.clone(),
+        genesis: home.genesis.clone(),
+        key: home.key.clone(),
+        moniker: home.file.moniker.clone(),
+        engine: home.engine(),
+        listen: home.file.service_listen.clone(),
+        peers: home.service_peers(),
+        readers: readers(&network),
+        clock: Arc::new(SystemClock),
+    })
+    .await
+    .map_err(|e| CliError::failure(format!("the node does not start: {e}"), "mend what it names, then start again"))?;
+    tracing::info!(moniker = home.file.moniker, "running");
+    until_stopped().await?;
+    node.stop().await;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Status {
+    ready: bool,
+    height: u64,
+    head_time_ms: u64,
+    detail: String,
+}
+
+async fn status(home: &NodeHome, output: &Output) -> Result<(), CliError> {
+    let unreachable = |e: String| CliError::unreachable(format!("the node does not answer: {e}"), "start it: private-chain start --home DIR");
+    let key = SecretKey::generate(&mut rand_core::OsRng);
+    let service = Service::start(ServiceConfig { key: &key, listen: Vec::new(), limits: Limits::default() })
+        .await
+        .map_err(|e| unreachable(e.to_string()))?;
+    let address = PeerAddr { id: caduceus_network::peer_id(&home.key.public()), address: home.file.service_listen.clone() };
+    let health = service.call::<Health>(&address, ()).await.map_err(|e| unreachable(e.to_string()))?;
+    output.object(&Status {
+        ready: health.ready,
+        height: health.height,
+        head_time_ms: health.head_time.0,
+        detail: health.detail,
+    })
+}
+
+#[derive(Serialize)]
+struct BlockRow {
+    height: u64,
+    hash: String,
+    time_ms: u64,
+    transactions: usize,
+    anchors: u32,
+    proposer: String,
+    state_root: String,
+}
+
+#[derive(Serialize)]
+struct StaffRow {
+    key: String,
+    role: String,
+    label: String,
+    suspended: bool,
+}
+
+fn inspect(home: &NodeHome, what: &Inspect, output: &Output) -> Result<(), CliError> {
+    let failed = |e: String| CliError::failure(format!("the store cannot be read: {e}"), "stop the node first, then inspect");
+    let store = Store::open(&home.path.join("chain.redb")).map_err(|e| failed(e.to_string()))?;
+    let snapshot = store.snapshot().map_err(|e| failed(e.to_string()))?;
+    match what {
+        Inspect::Block { height } => {
+            let tip = snapshot.tip().map_err(|e| failed(e.to_string()))?.map_or(0, |t| t.header.height.0);
+            let height = Height(height.unwrap_or(tip));
+            let block = snapshot.block(height).map_err(|e| failed(e.to_string()))?.ok_or_else(|| {
+                CliError::not_found(format!("there is no block {height}"), format!("a height from 0 to {tip}"))
+            })?;
+            output.object(&BlockRow {
+                height: height.0,
+                hash: block.hash().to_string(),
+                time_ms: block.header.time.0,
+                transactions: block.txs.len(),
+                anchors: AnchorsExtra::parse(&block.header.extra).map_or(0, |extra| extra.count),
+                proposer: block.header.proposer.to_string(),
+                state_root: block.header.state_root.to_string(),
+            })
+        }
+        Inspect::Staff => {
+            let view: &dyn StateView = &snapshot;
+            let staff = query::all_staff(view, 10_000).map_err(|e| failed(e.to_string()))?;
+            let rows: Vec<StaffRow> = staff
+                .into_iter()
+                .map(|(key, record)| StaffRow {
+                    key: key.to_string(),
+                    role: format!("{:?}", record.role).to_lowercase(),
+                    label: record.label,
+                    suspended: record.suspended_at.is_some(),
+                })
+                .collect();
+            output.rows(&rows)
+        }
+    }
+}

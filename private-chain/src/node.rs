@@ -1,0 +1,117 @@
+//! A running node of a hospital's private chain: the chain's exchanges, anchors and tag counters.
+
+mod anchors;
+
+use crate::{PrivateMachine, query};
+use caduceus_crypto::{PublicKey, SecretKey};
+use caduceus_ledger::Genesis;
+use caduceus_network::{Limits, Multiaddr, Peer, PeerAddr, Service, ServiceConfig, StartError};
+use caduceus_node::service::Authorise;
+use caduceus_node::{ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, PeerRelay, serve_chain};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// All that a private node needs to start.
+pub struct PrivateNodeConfig {
+    /// Its folder.
+    pub home: PathBuf,
+    /// The chain.
+    pub genesis: Genesis,
+    /// Its key, on both swarms.
+    pub key: SecretKey,
+    /// Name in logs, unique in the process.
+    pub moniker: String,
+    /// The engine.
+    pub engine: Engine,
+    /// Where the service swarm listens.
+    pub listen: Multiaddr,
+    /// The other validators on the service swarm.
+    pub peers: Vec<PeerAddr>,
+    /// Who may read besides the hospital's own keys and enrolled staff: alliance nodes, the key service.
+    pub readers: BTreeSet<PublicKey>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a private node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrivateNodeError {
+    /// The chain cannot be run.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The service swarm cannot listen.
+    #[error(transparent)]
+    Service(#[from] StartError),
+    /// The genesis is not that of a private chain.
+    #[error("{0}")]
+    Genesis(String),
+}
+
+/// A running private node.
+pub struct PrivateNode {
+    /// The chain node.
+    pub node: Arc<Node<PrivateMachine>>,
+    /// Its service swarm.
+    pub service: Service,
+}
+
+impl PrivateNode {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`PrivateNodeError`] says what is in the way.
+    pub async fn start(config: PrivateNodeConfig) -> Result<Self, PrivateNodeError> {
+        let own = crate::genesis::PrivateGenesis::decode(&config.genesis.app)
+            .map_err(|e| PrivateNodeError::Genesis(e.to_string()))?;
+        let validators: BTreeSet<PublicKey> = config.genesis.validators.iter().map(|v| v.key).collect();
+        let service =
+            Service::start(ServiceConfig { key: &config.key, listen: vec![config.listen], limits: Limits::default() })
+                .await?;
+        let node = Node::start(
+            NodeConfig {
+                home: config.home,
+                genesis: config.genesis,
+                key: config.key,
+                moniker: config.moniker,
+                engine: config.engine,
+                clock: config.clock,
+            },
+            PrivateMachine,
+        )
+        .await?;
+        node.set_relay(Arc::new(PeerRelay::new(service.clone(), config.peers)));
+        let owners = [own.identity, own.server];
+        let readers = readers(&node, owners.into_iter().chain(config.readers).collect());
+        let policy = ChainPolicy {
+            program: "private-chain",
+            submit: caduceus_node::service::holders_of(owners),
+            query: readers.clone(),
+            validators,
+        };
+        serve_chain(&service, &node, policy);
+        anchors::serve(&service, &node, readers);
+        Ok(Self { node, service })
+    }
+
+    /// Stops serving, then the engine.
+    pub async fn stop(&self) {
+        self.service.shutdown().await;
+        self.node.stop().await;
+    }
+}
+
+/// Fixed keys, and staff enrolled on the chain and not suspended.
+fn readers(node: &Arc<Node<PrivateMachine>>, fixed: BTreeSet<PublicKey>) -> Authorise {
+    let node = node.clone();
+    Arc::new(move |peer: &Peer| {
+        let Some(key) = &peer.key else { return false };
+        if fixed.contains(key) {
+            return true;
+        }
+        let Ok(snapshot) = node.chain().snapshot() else { return false };
+        let now = node.chain().now();
+        matches!(query::staff(&snapshot, key), Ok(Some(staff)) if staff.covers(now) && staff.suspended_at.is_none())
+    })
+}

@@ -1,0 +1,226 @@
+//! Typed reads of the private chain's state, for nodes, and decoders of results, for clients.
+
+use crate::audit::SealedEntry;
+use crate::genesis::PrivateGenesis;
+use crate::rules::AuditReceipt;
+use crate::state::{self, AnchorRef, STAFF_PREFIX, StaffRecord};
+use borsh::{BorshDeserialize, BorshSerialize};
+use caduceus_crypto::codec::{self, DecodeError};
+use caduceus_crypto::evidence::Anchor;
+use caduceus_crypto::Hash;
+use caduceus_crypto::index::Tag;
+use caduceus_crypto::keys::PublicKey;
+use caduceus_crypto::merkle::{self, InclusionProof};
+use caduceus_ledger::{Height, Space, StateError, StateView};
+
+/// The chain's own genesis.
+///
+/// # Errors
+/// When the store fails.
+pub fn genesis(view: &dyn StateView) -> Result<PrivateGenesis, StateError> {
+    state::genesis().require(view)
+}
+
+/// A member of staff.
+///
+/// # Errors
+/// When the store fails.
+pub fn staff(view: &dyn StateView, key: &PublicKey) -> Result<Option<StaffRecord>, StateError> {
+    state::staff(key).get(view)
+}
+
+/// Up to `limit` members of staff, in key order.
+///
+/// # Errors
+/// When the store fails.
+pub fn all_staff(view: &dyn StateView, limit: usize) -> Result<Vec<(PublicKey, StaffRecord)>, StateError> {
+    let mut found = Vec::new();
+    for (key, value) in view.scan(Space::Auth, STAFF_PREFIX.as_bytes(), limit)? {
+        let broken = |e: &dyn std::fmt::Display| StateError(format!("staff key: {e}"));
+        let tail = &key[STAFF_PREFIX.len()..];
+        let staff: PublicKey = borsh::from_slice(tail).map_err(|e| broken(&e))?;
+        let record = state::staff(&staff).decode(&value)?;
+        found.push((staff, record));
+    }
+    Ok(found)
+}
+
+/// An anchor by its place.
+///
+/// # Errors
+/// When the store fails.
+pub fn anchor(view: &dyn StateView, at: &AnchorRef) -> Result<Option<Anchor>, StateError> {
+    state::anchor(at).get(view)
+}
+
+/// Where a record is anchored.
+///
+/// # Errors
+/// When the store fails.
+pub fn find_record(view: &dyn StateView, record: &Hash) -> Result<Option<AnchorRef>, StateError> {
+    state::record(record).get(view)
+}
+
+/// Where a pseudonym, by its point P, is anchored.
+///
+/// # Errors
+/// When the store fails.
+pub fn find_pseudonym(view: &dyn StateView, point: &PublicKey) -> Result<Option<AnchorRef>, StateError> {
+    state::pseudonym(point).get(view)
+}
+
+/// For each tag, whether a committed anchor carries it: how a workstation finds its counters.
+///
+/// # Errors
+/// When the store fails.
+pub fn committed_tags(view: &dyn StateView, tags: &[Tag]) -> Result<Vec<bool>, StateError> {
+    tags.iter().map(|tag| state::tag(tag).is_set(view)).collect()
+}
+
+/// The encoded leaves of a block's anchors, by position: the body of a `Link` of the alliance chain.
+///
+/// # Errors
+/// When the store fails.
+pub fn leaves_at(view: &dyn StateView, height: Height) -> Result<Vec<Vec<u8>>, StateError> {
+    Ok(anchors_at(view, height)?.iter().map(|anchor| codec::encode(&anchor.leaf())).collect())
+}
+
+/// The anchors of a block, by position.
+///
+/// # Errors
+/// When the store fails.
+pub fn anchors_at(view: &dyn StateView, height: Height) -> Result<Vec<Anchor>, StateError> {
+    let mut anchors = Vec::new();
+    for position in 0..=u32::MAX {
+        match state::anchor(&AnchorRef { height, position }).get(view)? {
+            Some(anchor) => anchors.push(anchor),
+            None => break,
+        }
+    }
+    Ok(anchors)
+}
+
+/// An anchor with the proof that its private header commits to it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct AnchorProof {
+    /// The anchor.
+    pub anchor: Anchor,
+    /// Inclusion of its leaf under the header's `anchors_root`.
+    pub proof: InclusionProof,
+}
+
+/// Proves an anchor against the header of its block; none if there is no such anchor.
+///
+/// # Errors
+/// When the store fails.
+pub fn anchor_proof(view: &dyn StateView, at: &AnchorRef) -> Result<Option<AnchorProof>, StateError> {
+    let anchors = anchors_at(view, at.height)?;
+    let index = at.position as usize;
+    let Some(anchor) = anchors.get(index) else {
+        return Ok(None);
+    };
+    let leaves: Vec<Vec<u8>> = anchors.iter().map(|a| codec::encode(&a.leaf())).collect();
+    let proof = merkle::prove(&leaves, index);
+    Ok(Some(AnchorProof { anchor: anchor.clone(), proof }))
+}
+
+/// Number of audit entries on the chain.
+///
+/// # Errors
+/// When the store fails.
+pub fn audit_count(view: &dyn StateView) -> Result<u64, StateError> {
+    Ok(state::audit_count().get(view)?.unwrap_or(0))
+}
+
+/// Up to `limit` audit entries with their sequence numbers, from `first` on.
+///
+/// # Errors
+/// When the store fails.
+pub fn audit_entries(view: &dyn StateView, first: u64, limit: usize) -> Result<Vec<(u64, SealedEntry)>, StateError> {
+    let end = audit_count(view)?.min(first.saturating_add(limit as u64));
+    let mut entries = Vec::new();
+    for sequence in first..end {
+        entries.push((sequence, state::audit(sequence).require(view)?));
+    }
+    Ok(entries)
+}
+
+/// Sequence number of an audit entry.
+///
+/// # Errors
+/// When the store fails.
+pub fn find_audit_entry(view: &dyn StateView, id: &[u8; 32]) -> Result<Option<u64>, StateError> {
+    state::audit_id(id).get(view)
+}
+
+/// Reads the result of an `Anchor`: its position among its block's anchors.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are no such result.
+pub fn anchor_result(result: &[u8]) -> Result<u32, DecodeError> {
+    codec::decode_exact(result, 4)
+}
+
+/// Reads the result of an `Audit`.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are no such result.
+pub fn audit_result(result: &[u8]) -> Result<AuditReceipt, DecodeError> {
+    codec::decode_exact(result, 12)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, Chain};
+    use crate::tx::{Role, Tx};
+
+    #[test]
+    fn staff_are_listed() {
+        let mut chain = Chain::new();
+        chain.enrol(&testing::author(), Role::Physician);
+        chain.enrol(&testing::secret(20), Role::Auditor);
+        let mut keys: Vec<PublicKey> = all_staff(&chain, 10).unwrap().into_iter().map(|(key, _)| key).collect();
+        let mut expected = vec![testing::author().public(), testing::secret(20).public()];
+        keys.sort();
+        expected.sort();
+        assert_eq!(keys, expected);
+        assert_eq!(all_staff(&chain, 1).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_anchor_is_found_and_proved() {
+        let mut chain = Chain::new();
+        chain.enrol(&testing::author(), Role::Physician);
+        let anchors = [testing::anchor(1), testing::anchor(2), testing::anchor(3)];
+        for anchor in &anchors {
+            chain.accept(&Tx::anchor(anchor.clone(), [0; 16]));
+        }
+        let body = &anchors[1].body;
+        let at = find_record(&chain, &body.record_hash).unwrap().unwrap();
+        assert_eq!(at, AnchorRef { height: chain.height, position: 1 });
+        assert_eq!(find_pseudonym(&chain, &body.pseudonym.point).unwrap(), Some(at));
+        assert_eq!(anchor(&chain, &at).unwrap().unwrap(), anchors[1]);
+        assert_eq!(committed_tags(&chain, &[body.entries.tags[0], Tag([0xee; 16])]).unwrap(), [true, false]);
+
+        let proved = anchor_proof(&chain, &at).unwrap().unwrap();
+        let extra = crate::AnchorsExtra::parse(&chain.finish_block()).unwrap();
+        proved.proof.verify(&extra.root, &codec::encode(&proved.anchor.leaf())).unwrap();
+        let absent = AnchorRef { position: 3, ..at };
+        assert!(anchor_proof(&chain, &absent).unwrap().is_none());
+    }
+
+    #[test]
+    fn audit_entries_come_in_order() {
+        let mut chain = Chain::new();
+        let entries: Vec<_> = (0..5).map(testing::sealed_entry).collect();
+        let result = chain.accept(&Tx::audit(entries.clone()));
+        assert_eq!(audit_result(&result).unwrap(), AuditReceipt { first: 0, count: 5 });
+        assert_eq!(audit_count(&chain).unwrap(), 5);
+        let page = audit_entries(&chain, 3, 10).unwrap();
+        assert_eq!(page, [(3, entries[3].clone()), (4, entries[4].clone())]);
+        assert!(audit_entries(&chain, 9, 10).unwrap().is_empty());
+        assert_eq!(find_audit_entry(&chain, &entries[2].id).unwrap(), Some(2));
+    }
+}

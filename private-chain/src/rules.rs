@@ -1,0 +1,101 @@
+//! The rules of the private chain: one file per transaction kind, one error variant per rule.
+//!
+//! A rule function either changes the state and gives the transaction's result, or names the one rule that
+//! refuses it. It judges clear fields only, so the chain can be re-executed after retention.
+
+pub mod anchor;
+pub mod audit;
+pub mod enrol;
+pub mod suspend;
+
+use crate::tx::Tx;
+use caduceus_crypto::codec::DecodeError;
+use caduceus_ledger::{BlockContext, Overlay, Rejection, StateError, TxFailure};
+
+pub use anchor::AnchorError;
+pub use audit::{AuditError, AuditReceipt};
+pub use enrol::EnrolError;
+pub use suspend::SuspendError;
+
+/// The rule that refuses a transaction.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rule {
+    /// The bytes are no transaction of this chain.
+    #[error("not a transaction of this chain: {0}")]
+    Malformed(#[source] DecodeError),
+    /// A rule of `Enrol`.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    /// A rule of `Suspend`.
+    #[error(transparent)]
+    Suspend(#[from] SuspendError),
+    /// A rule of `Anchor`.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// A rule of `Audit`.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+}
+
+impl Rule {
+    /// The rule's stable name.
+    pub fn rule_name(&self) -> &'static str {
+        match self {
+            Rule::Malformed(_) => "malformed",
+            Rule::Enrol(e) => e.rule_name(),
+            Rule::Suspend(e) => e.rule_name(),
+            Rule::Anchor(e) => e.rule_name(),
+            Rule::Audit(e) => e.rule_name(),
+        }
+    }
+}
+
+/// Why a transaction did not run: a rule, or a store that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A rule refuses it.
+    #[error(transparent)]
+    Rule(Rule),
+    /// The store failed: says nothing about the transaction.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// Refuses with a rule.
+pub(crate) fn refuse<T, E: Into<Rule>>(error: E) -> Result<T, Failure> {
+    Err(Failure::Rule(error.into()))
+}
+
+/// Refuses with a rule unless the condition holds.
+pub(crate) fn ensure<E: Into<Rule>>(holds: bool, error: impl FnOnce() -> E) -> Result<(), Failure> {
+    if holds { Ok(()) } else { refuse(error()) }
+}
+
+impl From<Failure> for TxFailure {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Rule(rule) => {
+                TxFailure::Rejected(Rejection { rule: rule.rule_name(), detail: rule.to_string() })
+            }
+            Failure::State(e) => TxFailure::State(e),
+        }
+    }
+}
+
+/// Runs one encoded transaction and gives its result bytes.
+///
+/// # Errors
+/// [`Failure`]; the state is then half changed and must be dropped.
+pub fn apply(ctx: &BlockContext, tx: &[u8], state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+    let tx = match Tx::decode(tx) {
+        Ok(tx) => tx,
+        Err(e) => return refuse(Rule::Malformed(e)),
+    };
+    match tx {
+        Tx::Enrol(tx) => enrol::apply(ctx, &tx, state),
+        Tx::Suspend(tx) => suspend::apply(ctx, &tx, state),
+        Tx::Anchor(tx) => anchor::apply(ctx, &tx, state),
+        Tx::Audit(entries) => audit::apply(ctx, &entries, state),
+    }
+}

@@ -1,0 +1,194 @@
+//! The state of the private chain: typed keys over the ledger's two spaces.
+//!
+//! | key | space | value |
+//! |---|---|---|
+//! | `genesis` | Auth | [`PrivateGenesis`] |
+//! | `staff/` key | Auth | [`StaffRecord`] |
+//! | `audit-count` | Auth | u64: entries so far, hence the next sequence number |
+//! | `anchor/` height position | Bulk | `Anchor` |
+//! | `tag/` tag | Bulk | [`AnchorRef`] |
+//! | `pseudonym/` P | Bulk | [`AnchorRef`] |
+//! | `record/` record hash | Bulk | [`AnchorRef`] |
+//! | `audit/` sequence | Bulk | `SealedEntry` |
+//! | `audit-id/` entry id | Bulk | u64: sequence |
+//! | `block-anchors` | Bulk | u32: anchors of the block in progress; absent between blocks |
+//!
+//! Heights, positions and sequences are big-endian in keys, so that key order is chain order.
+
+use crate::audit::SealedEntry;
+use crate::genesis::PrivateGenesis;
+use crate::tx::Role;
+use borsh::{BorshDeserialize, BorshSerialize};
+use caduceus_crypto::codec;
+use caduceus_crypto::evidence::Anchor;
+use caduceus_crypto::Hash;
+use caduceus_crypto::index::Tag;
+use caduceus_crypto::keys::PublicKey;
+use caduceus_crypto::time::TimeMillis;
+use caduceus_ledger::{Height, Overlay, Space, StateError, StateView};
+use std::marker::PhantomData;
+
+/// Where one typed value lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key<T> {
+    space: Space,
+    bytes: Vec<u8>,
+    value: PhantomData<T>,
+}
+
+impl<T> Key<T> {
+    fn new(space: Space, prefix: &str, parts: &[&[u8]]) -> Self {
+        let mut bytes = prefix.as_bytes().to_vec();
+        for part in parts {
+            bytes.extend_from_slice(part);
+        }
+        Self { space, bytes, value: PhantomData }
+    }
+
+    /// The key's bytes, as a state proof names them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The key's space.
+    pub fn space(&self) -> Space {
+        self.space
+    }
+
+    /// Whether anything is stored here.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn is_set(&self, view: &dyn StateView) -> Result<bool, StateError> {
+        Ok(view.get(self.space, &self.bytes)?.is_some())
+    }
+
+    /// Removes the value.
+    pub fn clear(&self, state: &mut Overlay<'_>) {
+        state.delete(self.space, &self.bytes);
+    }
+
+    fn label(&self) -> String {
+        self.bytes.escape_ascii().to_string()
+    }
+}
+
+impl<T: BorshSerialize + BorshDeserialize> Key<T> {
+    /// The value, if one is stored.
+    ///
+    /// # Errors
+    /// When the store fails or holds bytes that do not decode.
+    pub fn get(&self, view: &dyn StateView) -> Result<Option<T>, StateError> {
+        match view.get(self.space, &self.bytes)? {
+            Some(bytes) => self.decode(&bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The value, which an invariant says is there.
+    ///
+    /// # Errors
+    /// When the store fails, holds nothing here, or holds bytes that do not decode.
+    pub fn require(&self, view: &dyn StateView) -> Result<T, StateError> {
+        self.get(view)?.ok_or_else(|| StateError(format!("nothing under {}", self.label())))
+    }
+
+    /// Stores a value.
+    pub fn put(&self, state: &mut Overlay<'_>, value: &T) {
+        state.put(self.space, &self.bytes, codec::encode(value));
+    }
+
+    /// Decodes stored bytes, for instance those of a state proof.
+    ///
+    /// # Errors
+    /// When the bytes are not exactly a value.
+    pub fn decode(&self, bytes: &[u8]) -> Result<T, StateError> {
+        borsh::from_slice(bytes).map_err(|e| StateError(format!("value under {}: {e}", self.label())))
+    }
+}
+
+/// A member of staff as the chain knows her.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct StaffRecord {
+    /// What she is.
+    pub role: Role,
+    /// Staff number or name for people.
+    pub label: String,
+    /// First instant at which the enrolment holds.
+    pub not_before: TimeMillis,
+    /// First instant at which it no longer holds.
+    pub not_after: TimeMillis,
+    /// Block time of the newest enrolment.
+    pub enrolled_at: TimeMillis,
+    /// Block time of the suspension, if suspended.
+    pub suspended_at: Option<TimeMillis>,
+}
+
+impl StaffRecord {
+    /// Whether block time `now` is inside the enrolment's validity; says nothing about suspension.
+    pub fn covers(&self, now: TimeMillis) -> bool {
+        self.not_before <= now && now < self.not_after
+    }
+}
+
+/// An anchor's place: the private block and its index among that block's anchors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub struct AnchorRef {
+    /// Height of the private block.
+    pub height: Height,
+    /// Index among the anchors of that block, from 0.
+    pub position: u32,
+}
+
+/// The chain's own genesis.
+pub fn genesis() -> Key<PrivateGenesis> {
+    Key::new(Space::Auth, "genesis", &[])
+}
+
+/// Prefix of all staff keys in [`Space::Auth`].
+pub const STAFF_PREFIX: &str = "staff/";
+
+/// A member of staff.
+pub fn staff(key: &PublicKey) -> Key<StaffRecord> {
+    Key::new(Space::Auth, STAFF_PREFIX, &[key.as_bytes()])
+}
+
+/// Number of audit entries so far.
+pub fn audit_count() -> Key<u64> {
+    Key::new(Space::Auth, "audit-count", &[])
+}
+
+/// An anchor.
+pub fn anchor(at: &AnchorRef) -> Key<Anchor> {
+    Key::new(Space::Bulk, "anchor/", &[&at.height.0.to_be_bytes(), &at.position.to_be_bytes()])
+}
+
+/// The anchor that carries a tag.
+pub fn tag(tag: &Tag) -> Key<AnchorRef> {
+    Key::new(Space::Bulk, "tag/", &[&tag.0])
+}
+
+/// The anchor that carries a pseudonym, by its point P.
+pub fn pseudonym(point: &PublicKey) -> Key<AnchorRef> {
+    Key::new(Space::Bulk, "pseudonym/", &[point.as_bytes()])
+}
+
+/// The anchor of a record.
+pub fn record(hash: &Hash) -> Key<AnchorRef> {
+    Key::new(Space::Bulk, "record/", &[hash.as_bytes()])
+}
+
+/// An audit entry by sequence number, from 0.
+pub fn audit(sequence: u64) -> Key<SealedEntry> {
+    Key::new(Space::Bulk, "audit/", &[&sequence.to_be_bytes()])
+}
+
+/// Sequence number of an audit entry by its identifier.
+pub fn audit_id(id: &[u8; 32]) -> Key<u64> {
+    Key::new(Space::Bulk, "audit-id/", &[id])
+}
+
+/// Anchors so far in the block in progress.
+pub fn block_anchors() -> Key<u32> {
+    Key::new(Space::Bulk, "block-anchors", &[])
+}

@@ -1,0 +1,62 @@
+//! Transactions of the private chain, one kind per file (DESIGN 5.1).
+//!
+//! A transaction's bytes are the borsh of [`Tx`]; its identifier is `caduceus_ledger::tx_id` of them. Every
+//! signature covers the chain identifier, so a transaction is worth nothing on another chain.
+
+pub mod anchor;
+pub mod audit;
+pub mod enrol;
+pub mod suspend;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use caduceus_crypto::Hash;
+use caduceus_crypto::codec::{self, DecodeError};
+use caduceus_ledger::block::MAX_TX_BYTES;
+use caduceus_ledger::{ChainId, tx_id};
+
+pub use anchor::AnchorTx;
+pub use audit::MAX_ENTRIES_PER_TX;
+pub use enrol::{Enrol, MAX_LABEL_BYTES, Role, SignedEnrol};
+pub use suspend::{MAX_SUSPEND_REASON_BYTES, SignedSuspend, Suspend};
+
+use crate::audit::SealedEntry;
+
+/// A transaction as it travels: nothing is verified yet.
+// Decoded one at a time and dropped after execution, so a box per anchor would gain nothing.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Tx {
+    /// Enrols a member of staff, or renews an enrolment.
+    Enrol(SignedEnrol),
+    /// Suspends a member of staff for good.
+    Suspend(SignedSuspend),
+    /// Anchors a record that the vault stores.
+    Anchor(AnchorTx),
+    /// Appends audit entries, in order.
+    Audit(Vec<SealedEntry>),
+}
+
+impl Tx {
+    /// Reads exactly one transaction of at most [`MAX_TX_BYTES`].
+    ///
+    /// # Errors
+    /// [`DecodeError`] when too long, malformed, or not the canonical encoding.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode_exact(bytes, MAX_TX_BYTES)
+    }
+
+    /// The bytes that travel and that blocks hold.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// The identifier.
+    pub fn id(&self) -> Hash {
+        tx_id(&self.encode())
+    }
+}
+
+/// The bytes under a signature: borsh of (chain, body).
+pub(crate) fn signed_payload<T: BorshSerialize>(chain: &ChainId, body: &T) -> Vec<u8> {
+    codec::encode(&(chain, body))
+}

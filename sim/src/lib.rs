@@ -1,0 +1,4 @@
+//! Run multi-hospital scenarios, demos, attacks and benches.
+
+pub mod generator;
+pub mod oracle;
