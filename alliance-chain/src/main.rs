@@ -1,16 +1,15 @@
 //! `alliance-chain`: runs and inspects a node of the alliance chain.
 
 use caduceus_cli::{CliError, CommonArgs, HiddenCommand, NetworkFile, Output, Program, run_main, until_stopped};
-use caduceus_crypto::{HospitalId, SecretKey};
+use caduceus_crypto::SecretKey;
 use caduceus_ledger::{Height, StateView};
 use caduceus_network::exchange::Health;
 use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::{NodeHome, Store, SystemClock};
 use clap::{Parser, Subcommand};
-use alliance_chain::node::{AllianceNode, AllianceNodeConfig, HospitalRoute};
+use alliance_chain::node::{AllianceNode, AllianceNodeConfig};
 use alliance_chain::query;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -63,7 +62,7 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
     match arguments.command {
-        Command::Start => start(&home(&arguments.common)?).await,
+        Command::Start => start(home(&arguments.common)?).await,
         Command::Status => status(&home(&arguments.common)?, &output).await,
         Command::Inspect { what } => inspect(&home(&arguments.common)?, &what, &output),
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
@@ -77,35 +76,13 @@ fn home(common: &CommonArgs) -> Result<NodeHome, CliError> {
     })
 }
 
-fn routes(network: &NetworkFile) -> BTreeMap<HospitalId, HospitalRoute> {
-    network
-        .hospitals
-        .iter()
-        .filter_map(|hospital| {
-            let id: HospitalId = hospital.id.parse().ok()?;
-            let server: PeerAddr = hospital.server.parse().ok()?;
-            let private_nodes = hospital.nodes.iter().filter_map(|n| n.service.parse().ok()).collect();
-            Some((id, HospitalRoute { server, private_nodes }))
-        })
-        .collect()
-}
-
-async fn start(home: &NodeHome) -> Result<(), CliError> {
+async fn start(home: NodeHome) -> Result<(), CliError> {
     let network = NetworkFile::load(&home.network_path())?;
-    let node = AllianceNode::start(AllianceNodeConfig {
-        home: home.path.clone(),
-        genesis: home.genesis.clone(),
-        key: home.key.clone(),
-        moniker: home.file.moniker.clone(),
-        engine: home.engine(),
-        listen: home.file.service_listen.clone(),
-        peers: home.service_peers(),
-        hospitals: routes(&network),
-        clock: Arc::new(SystemClock),
-    })
-    .await
-    .map_err(|e| CliError::failure(format!("the node does not start: {e}"), "mend what it names, then start again"))?;
-    tracing::info!(moniker = home.file.moniker, "running");
+    let moniker = home.file.moniker.clone();
+    let node = AllianceNode::start(AllianceNodeConfig::from_home(home, &network, Arc::new(SystemClock)))
+        .await
+        .map_err(|e| CliError::failure(format!("the node does not start: {e}"), "mend what it names, then start again"))?;
+    tracing::info!(moniker, "running");
     until_stopped().await?;
     node.stop().await;
     Ok(())

@@ -6,11 +6,12 @@ mod proxy;
 mod records;
 
 use crate::AllianceMachine;
+use caduceus_cli::NetworkFile;
 use caduceus_crypto::{HospitalId, PublicKey, SecretKey};
 use caduceus_ledger::Genesis;
 use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, StartError};
 use caduceus_node::service::anybody;
-use caduceus_node::{ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, PeerRelay, serve_chain};
+use caduceus_node::{ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, PeerRelay, serve_chain};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,6 +48,29 @@ pub struct AllianceNodeConfig {
     pub hospitals: BTreeMap<HospitalId, HospitalRoute>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+}
+
+impl AllianceNodeConfig {
+    /// From a node's folder and the network file.
+    pub fn from_home(home: NodeHome, network: &NetworkFile, clock: Arc<dyn Clock>) -> Self {
+        let hospitals = network.hospitals.iter().filter_map(|hospital| {
+            let id: HospitalId = hospital.id.parse().ok()?;
+            let server: PeerAddr = hospital.server.parse().ok()?;
+            let private_nodes = hospital.nodes.iter().filter_map(|node| node.service.parse().ok()).collect();
+            Some((id, HospitalRoute { server, private_nodes }))
+        });
+        Self {
+            engine: home.engine(),
+            peers: home.service_peers(),
+            hospitals: hospitals.collect(),
+            home: home.path,
+            genesis: home.genesis,
+            key: home.key,
+            moniker: home.file.moniker,
+            listen: home.file.service_listen,
+            clock,
+        }
+    }
 }
 
 /// Why an alliance node does not start.

@@ -14,7 +14,7 @@ use caduceus_crypto::codec::{self, DecodeError};
 use caduceus_crypto::evidence::{Anchor, EvidenceError};
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_crypto::merkle::{BadProof, InclusionProof};
-use caduceus_crypto::token::IssuerPublicKey;
+use caduceus_crypto::token::{IssuerPublicKey, Token};
 use caduceus_ledger::{Header, Height, Space, StateError, StateView};
 
 /// Largest result of a `Search`: 4,096 hits of less than 128 bytes, rounded up.
@@ -171,8 +171,8 @@ pub fn linked_at(
 ///
 /// # Errors
 /// When the store fails.
-pub fn is_spent(view: &dyn StateView, token_key: &PublicKey) -> Result<bool, StateError> {
-    state::spent(token_key).is_set(view)
+pub fn is_spent(view: &dyn StateView, token: &Token) -> Result<bool, StateError> {
+    state::spent(&token.id()).is_set(view)
 }
 
 /// A grant by its identifier.

@@ -9,7 +9,7 @@
 //! | `issuer/` hospital | Auth | [`IssuerRecord`] |
 //! | `account/` data user | Auth | [`AccountRecord`] |
 //! | `head/` hospital | Auth | [`CheckpointHead`] |
-//! | `spent/` token key | Auth | [`Height`] |
+//! | `spent/` token id | Auth | [`Height`] |
 //! | `request/` id, `grant/` id, `access/` id, `report/` id | Auth | [`RequestRecord`] and so on |
 //! | `…-count/` owner, `…-item/` owner index | Auth | a [`List`] |
 //! | `header/` hospital height | Bulk | [`CheckpointedHeader`] |
@@ -161,9 +161,9 @@ pub fn head(hospital: &HospitalId) -> Key<CheckpointHead> {
     Key::new(Space::Auth, "head/", &[&hospital.0])
 }
 
-/// The alliance height at which a token was spent.
-pub fn spent(token_key: &PublicKey) -> Key<Height> {
-    Key::new(Space::Auth, "spent/", &[token_key.as_bytes()])
+/// The alliance height at which a token, by `Token::id`, was spent.
+pub fn spent(token: &Hash) -> Key<Height> {
+    Key::new(Space::Auth, "spent/", &[&token.0])
 }
 
 /// A data user's request.

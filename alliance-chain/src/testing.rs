@@ -11,7 +11,7 @@ use crate::machine::AllianceMachine;
 use crate::query;
 use crate::rules::member::put_new_member;
 use crate::state::RecordRef;
-use crate::tx::{Account, Change, Governance, Grant, Link, Revoke, SignedGovernance, Tx};
+use crate::tx::{Account, Change, Governance, Grant, Issuer, Link, Revoke, SignedGovernance, Tx};
 use caduceus_crypto::Hash;
 use caduceus_crypto::keys::{HospitalId, SecretKey};
 use caduceus_crypto::time::{Epoch, MILLIS_PER_DAY, TimeMillis};
@@ -24,7 +24,7 @@ use caduceus_ledger::{
 use std::collections::BTreeMap;
 
 pub use private::{PrivateBlocks, certificate, leaf, private_chain, private_set};
-pub use search::{issuer_key, keyword_cover, search_tx, token};
+pub use search::{issuer_key, keyword_cover, search, token, token_key};
 
 /// Block time of a fresh chain: 2024-05-06, 12:53 UTC.
 pub const NOW: TimeMillis = TimeMillis(1_715_000_000_000);
@@ -248,20 +248,33 @@ impl Chain {
 
     /// Puts hospitals into the state until there is no room.
     pub fn fill_members(&mut self) {
+        self.edit(|state| {
+            for i in 3..128u8 {
+                let (identity, server) = (filled_key(i, 1).public(), filled_key(i, 2).public());
+                let filled = Member {
+                    hospital: HospitalId::from_identity(&identity),
+                    identity,
+                    server,
+                    private_chain: ChainId(Hash([i; 32])),
+                    ..member(0)
+                };
+                put_new_member(filled, state);
+            }
+        });
+    }
+
+    /// Writes to the state directly.
+    pub fn edit(&mut self, change: impl FnOnce(&mut Overlay<'_>)) {
         let mut state = Overlay::new(&self.store);
-        for i in 3..128u8 {
-            let (identity, server) = (filled_key(i, 1).public(), filled_key(i, 2).public());
-            let filled = Member {
-                hospital: HospitalId::from_identity(&identity),
-                identity,
-                server,
-                private_chain: ChainId(Hash([i; 32])),
-                ..member(0)
-            };
-            put_new_member(filled, &mut state);
-        }
+        change(&mut state);
         let writes = state.into_writes();
         self.store.apply(writes);
+    }
+
+    /// Makes key `issuer` the newest token key of member 0.
+    pub fn add_issuer_key(&mut self, issuer: u8) {
+        let body = Issuer { member: hospital(0), key: issuer_key(issuer) };
+        self.accept(&Tx::Issuer(body.sign(&chain(), &identity(0))));
     }
 
     /// Gives the data user an account that member 0 vouches for.

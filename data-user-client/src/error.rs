@@ -33,7 +33,7 @@ pub enum DataUserError {
         found: PublicKey,
     },
     /// Fewer proxies than the threshold gave a fragment that verifies.
-    #[error("{found} of {needed} capsule fragments: {}", blames(blamed))]
+    #[error("{found} of {needed} capsule fragments: {}", blames(.blamed))]
     TooFewFragments {
         /// The grant's threshold.
         needed: usize,

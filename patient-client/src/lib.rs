@@ -1,1 +1,30 @@
 //! Give patients search, open, grant, revoke and the access log.
+//!
+//! A [`Wallet`] is a patient's home on disk: her seed in a keystore, and an encrypted file of what she has
+//! (cards, tokens, receipts, grants). A [`Patient`] is a wallet with a session to the network; each of her
+//! actions is one method. The program of the same name is a thin layer of commands over it.
+
+mod access_log;
+mod error;
+mod grant;
+mod patient;
+mod record;
+mod register;
+mod request;
+mod search;
+mod slots;
+mod state;
+mod token;
+mod wallet;
+
+pub use access_log::{AccessLog, Disclosure, HospitalEntry, HospitalLog};
+pub use error::PatientError;
+pub use grant::{GrantSpec, GrantView, Granted};
+pub use patient::Patient;
+pub use record::RecordView;
+pub use register::pair_secret_associated_data;
+pub use request::RequestView;
+pub use search::{HospitalSearch, SearchOutcome, SearchSpec};
+pub use slots::{compile_slots, windows};
+pub use state::{CardEntry, FoundRecord, OwnGrant, PatientState, StateFileError, StoredToken, open_state, seal_state};
+pub use wallet::Wallet;

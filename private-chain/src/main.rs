@@ -1,7 +1,7 @@
 //! `private-chain`: runs and inspects a node of a hospital's private chain.
 
 use caduceus_cli::{CliError, CommonArgs, HiddenCommand, NetworkFile, Output, Program, run_main, until_stopped};
-use caduceus_crypto::{PublicKey, SecretKey};
+use caduceus_crypto::SecretKey;
 use caduceus_ledger::{Height, StateView};
 use caduceus_network::exchange::Health;
 use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
@@ -10,7 +10,6 @@ use clap::{Parser, Subcommand};
 use private_chain::node::{PrivateNode, PrivateNodeConfig};
 use private_chain::{AnchorsExtra, query};
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -63,7 +62,7 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
     match arguments.command {
-        Command::Start => start(&home(&arguments.common)?).await,
+        Command::Start => start(home(&arguments.common)?).await,
         Command::Status => status(&home(&arguments.common)?, &output).await,
         Command::Inspect { what } => inspect(&home(&arguments.common)?, &what, &output),
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
@@ -77,36 +76,13 @@ fn home(common: &CommonArgs) -> Result<NodeHome, CliError> {
     })
 }
 
-fn key(text: &str) -> Option<PublicKey> {
-    text.parse().ok()
-}
-
-/// Alliance nodes read anchors, the key service reads who is enrolled.
-fn readers(network: &NetworkFile) -> BTreeSet<PublicKey> {
-    let nodes = network.alliance.nodes.iter().filter_map(|node| key(&node.key));
-    let services = network.hospitals.iter().filter_map(|h| {
-        let address: PeerAddr = h.keys.parse().ok()?;
-        caduceus_network::Peer::new(address.id, address.address).key
-    });
-    nodes.chain(services).collect()
-}
-
-async fn start(home: &NodeHome) -> Result<(), CliError> {
+async fn start(home: NodeHome) -> Result<(), CliError> {
     let network = NetworkFile::load(&home.network_path())?;
-    let node = PrivateNode::start(PrivateNodeConfig {
-        home: home.path.clone(),
-        genesis: home.genesis.clone(),
-        key: home.key.clone(),
-        moniker: home.file.moniker.clone(),
-        engine: home.engine(),
-        listen: home.file.service_listen.clone(),
-        peers: home.service_peers(),
-        readers: readers(&network),
-        clock: Arc::new(SystemClock),
-    })
-    .await
-    .map_err(|e| CliError::failure(format!("the node does not start: {e}"), "mend what it names, then start again"))?;
-    tracing::info!(moniker = home.file.moniker, "running");
+    let moniker = home.file.moniker.clone();
+    let node = PrivateNode::start(PrivateNodeConfig::from_home(home, &network, Arc::new(SystemClock)))
+        .await
+        .map_err(|e| CliError::failure(format!("the node does not start: {e}"), "mend what it names, then start again"))?;
+    tracing::info!(moniker, "running");
     until_stopped().await?;
     node.stop().await;
     Ok(())

@@ -3,11 +3,12 @@
 mod anchors;
 
 use crate::{PrivateMachine, query};
+use caduceus_cli::NetworkFile;
 use caduceus_crypto::{PublicKey, SecretKey};
 use caduceus_ledger::Genesis;
 use caduceus_network::{Limits, Multiaddr, Peer, PeerAddr, Service, ServiceConfig, StartError};
 use caduceus_node::service::Authorise;
-use caduceus_node::{ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, PeerRelay, serve_chain};
+use caduceus_node::{ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, PeerRelay, serve_chain};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +33,29 @@ pub struct PrivateNodeConfig {
     pub readers: BTreeSet<PublicKey>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+}
+
+impl PrivateNodeConfig {
+    /// From a node's folder and the network file. Alliance nodes read anchors, the key service reads who is
+    /// enrolled.
+    pub fn from_home(home: NodeHome, network: &NetworkFile, clock: Arc<dyn Clock>) -> Self {
+        let nodes = network.alliance.nodes.iter().filter_map(|node| node.key.parse().ok());
+        let services = network.hospitals.iter().filter_map(|hospital| {
+            let address: PeerAddr = hospital.keys.parse().ok()?;
+            Peer::new(address.id, address.address).key
+        });
+        Self {
+            engine: home.engine(),
+            peers: home.service_peers(),
+            readers: nodes.chain(services).collect(),
+            home: home.path,
+            genesis: home.genesis,
+            key: home.key,
+            moniker: home.file.moniker,
+            listen: home.file.service_listen,
+            clock,
+        }
+    }
 }
 
 /// Why a private node does not start.

@@ -1,4 +1,5 @@
 //! Run multi-hospital scenarios, demos, attacks and benches.
 
 pub mod generator;
+pub mod layout;
 pub mod oracle;

@@ -71,7 +71,7 @@ mod tests {
         Tx::Issuer(body.sign(&testing::chain(), &testing::identity(0)))
     }
 
-    fn body(key: usize) -> Issuer {
+    fn body(key: u8) -> Issuer {
         Issuer { member: testing::hospital(0), key: testing::issuer_key(key) }
     }
 

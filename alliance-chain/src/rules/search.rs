@@ -115,7 +115,7 @@ pub(super) fn apply(ctx: &BlockContext, tx: SignedSearch, state: &mut Overlay<'_
     })?;
     let result = run(&hospital, &checked, &params, state)?;
     budget.put(state, &(used + checked.leaves() + result.probes));
-    state::spent(&token.key).put(state, &ctx.height);
+    state::spent(&token.id()).put(state, &ctx.height);
     Ok(codec::encode(&result))
 }
 
@@ -133,7 +133,7 @@ fn check_right(ctx: &BlockContext, tx: &SignedSearch, view: &dyn StateView) -> R
     };
     ensure(!keys.is_empty(), || SearchError::IssuerUnknown { issuer })?;
     let token = &body.token;
-    if let Some(at) = state::spent(&token.key).get(view)? {
+    if let Some(at) = state::spent(&token.id()).get(view)? {
         return refuse(SearchError::TokenSpent { token: token.key, at });
     }
     ensure(tx.is_signed(), || SearchError::NotSigned)?;

@@ -3,12 +3,20 @@
 //! Records 0 and 1 carry keyword 1, records 1 and 2 keyword 2, all anchored on the day of [`super::NOW`].
 
 use super::{NOW, chain, hospital, secret};
-use crate::tx::{Search, SignedSearch};
+use crate::tx::Search;
+use blind_rsa_signatures::BlindSignature;
 use caduceus_crypto::index::{
     Cover, CoverNode, Query, QuarterCover, TREE_DEPTH, Tag, ggm_node, leaf_tag,
 };
-use caduceus_crypto::keys::SecretKey;
+use caduceus_crypto::keys::{PublicKey, SecretKey};
+use caduceus_crypto::token::{IssuerPublicKey, MIN_MODULUS_BITS, RngAdapter, Token, TokenIssuer};
 use caduceus_ledger::Height;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use std::sync::OnceLock;
+
+const ISSUERS: u8 = 3;
+const TOKENS: u8 = 3;
 
 fn salt(keyword: u8) -> [u8; 16] {
     [keyword; 16]
@@ -39,4 +47,53 @@ pub fn keyword_cover(keyword: u8) -> Cover {
     let node = CoverNode { depth: 0, position: 0, seed: root(keyword) };
     let quarter = NOW.epoch().quarter();
     Cover { quarters: vec![QuarterCover { quarter, salt: salt(keyword), nodes: vec![node] }] }
+}
+
+/// Secret of token `n` of issuer key `issuer`.
+pub fn token_key(issuer: u8, n: u8) -> SecretKey {
+    secret(180 + 10 * issuer + n)
+}
+
+/// Token `n`, 0 to 2, under issuer key `issuer`.
+pub fn token(issuer: u8, n: u8) -> Token {
+    issued()[usize::from(issuer)].1[usize::from(n)].clone()
+}
+
+/// Token key `issuer`, 0 to 2.
+pub fn issuer_key(issuer: u8) -> IssuerPublicKey {
+    issued()[usize::from(issuer)].0.clone()
+}
+
+/// RSA keys take a second each to draw, so all tests share them.
+fn issued() -> &'static [(IssuerPublicKey, Vec<Token>)] {
+    static ISSUED: OnceLock<Vec<(IssuerPublicKey, Vec<Token>)>> = OnceLock::new();
+    ISSUED.get_or_init(|| (0..ISSUERS).map(issue).collect())
+}
+
+fn issue(issuer: u8) -> (IssuerPublicKey, Vec<Token>) {
+    let mut rng = ChaCha20Rng::seed_from_u64(u64::from(issuer));
+    let key = TokenIssuer::generate(&mut rng, MIN_MODULUS_BITS).unwrap();
+    let tokens = (0..TOKENS).map(|n| sign_token(&key, token_key(issuer, n).public(), &mut rng)).collect();
+    (key.public().clone(), tokens)
+}
+
+fn sign_token(issuer: &TokenIssuer, key: PublicKey, rng: &mut ChaCha20Rng) -> Token {
+    let scheme = issuer.public().scheme_key();
+    let blinding = scheme.blind(&mut RngAdapter(rng), key.as_bytes()).unwrap();
+    let blind_signature = BlindSignature(issuer.sign_blinded(&blinding.blind_message.0).unwrap());
+    let signature = scheme.finalize(&blind_signature, &blinding, key.as_bytes()).unwrap();
+    Token { key, signature: signature.0 }
+}
+
+/// A search at hospital 0 with token `n` of issuer key 0, not signed yet.
+pub fn search(n: u8, query: Query) -> Search {
+    Search {
+        hospital: hospital(0),
+        query,
+        nonce: [6; 32],
+        expires: Height(100),
+        chain: chain(),
+        issuer: hospital(0),
+        token: token(0, n),
+    }
 }

@@ -3,30 +3,16 @@
 use crate::error::ClientError;
 use crate::server::ask_server;
 use crate::session::Alliance;
+use alliance_chain::consent::fragment_receipt;
 use caduceus_crypto::reencrypt::{disclosure_payload, fragment_commitment};
-use caduceus_crypto::{Hash, PublicKey, domain, hash};
-use caduceus_network::Service;
+use caduceus_crypto::{Hash, PublicKey, domain};
+use caduceus_network::{PeerAddr, Service};
 use caduceus_network::exchange::{
     DeliverFragments, DeliverFragmentsRequest, FragmentKept, Reencrypt, ReencryptRequest, Reencrypted,
 };
 
-/// The salted commitment to a purpose that a grant carries: H(salt, the purpose's UTF-8).
-#[must_use]
-pub fn purpose_commitment(salt: &[u8; 32], purpose: &str) -> Hash {
-    hash(domain::PURPOSE_COMMITMENT, &[salt, purpose.as_bytes()])
-}
-
-/// What a proxy signs (domain `FRAGMENT_RECEIPT`) when it keeps a fragment: grant, then commitment, 64 bytes.
-#[must_use]
-pub fn fragment_receipt_message(grant: &Hash, commitment: &Hash) -> [u8; 64] {
-    let mut message = [0u8; 64];
-    message[..32].copy_from_slice(grant.as_bytes());
-    message[32..].copy_from_slice(commitment.as_bytes());
-    message
-}
-
 impl Alliance {
-    fn proxy_address(&self, proxy: &PublicKey) -> Result<&caduceus_network::PeerAddr, ClientError> {
+    fn proxy_address(&self, proxy: &PublicKey) -> Result<&PeerAddr, ClientError> {
         self.address_of(proxy).ok_or_else(|| ClientError::Unreachable {
             who: format!("proxy {proxy}"),
             reason: "the network file has no address for it".to_owned(),
@@ -47,7 +33,7 @@ impl Alliance {
         let to = self.proxy_address(proxy)?;
         let who = format!("proxy {to}");
         let commitment = fragment_commitment(&request.salt, &request.fragment);
-        let message = fragment_receipt_message(&request.grant, &commitment);
+        let message = fragment_receipt(&request.grant, request.index, &commitment);
         let kept: FragmentKept = ask_server::<DeliverFragments, FragmentKept>(from, &who, to, request).await?;
         let signed = proxy.verify(domain::FRAGMENT_RECEIPT, &message, &kept.signature).is_ok();
         if kept.proxy != *proxy || !signed {
@@ -58,7 +44,8 @@ impl Alliance {
     }
 
     /// Asks a proxy for its capsule fragment under a committed access, and checks its signature on the
-    /// disclosure. Whether the fragment itself verifies is for `caduceus-custody` to say.
+    /// disclosure. Whether the fragment itself verifies is for `caduceus-custody` to say. The session must have
+    /// been opened with the data user's signing key: a proxy answers its holder only.
     ///
     /// # Errors
     /// As [`ask_server`]; [`ClientError::Unverified`] when the signature does not hold.

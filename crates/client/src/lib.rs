@@ -18,8 +18,8 @@ mod session;
 mod state;
 mod submit;
 
+pub use alliance_chain::consent::{fragment_receipt, purpose_commitment};
 pub use error::ClientError;
-pub use fragment::{fragment_receipt_message, purpose_commitment};
 pub use network::{Hospital, load_network};
 pub use record::RightKey;
 pub use server::ask_server;

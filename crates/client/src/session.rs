@@ -187,6 +187,27 @@ impl Alliance {
         self.inner.nodes.iter().find(|node| node.id == id)
     }
 
+    /// The same session under a peer identifier that nobody has seen before, so that what is asked through it
+    /// can't be linked by identifier to what was asked before. What is trusted and known is carried over.
+    ///
+    /// # Errors
+    /// [`ClientError::Start`].
+    pub async fn with_fresh_identity(&self) -> Result<Self, ClientError> {
+        let service = ephemeral_service().await?;
+        let known = self.light().clone();
+        let inner = Inner {
+            service,
+            nodes: self.inner.nodes.clone(),
+            genesis: self.inner.genesis.clone(),
+            chain: self.inner.chain,
+            light: Mutex::new(known),
+            preferred: AtomicUsize::new(self.inner.preferred.load(Ordering::Relaxed)),
+            clock: Arc::clone(&self.inner.clock),
+            timeout: self.inner.timeout,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
     /// Closes the session's connections.
     pub async fn close(&self) {
         self.inner.service.shutdown().await;

@@ -75,7 +75,7 @@ impl BodyKeys {
     ) -> Result<Zeroizing<Vec<u8>>, usize> {
         let nonce = GenericArray::from_slice(&NONCE_PREFIX);
         let mut stream = DecryptorBE32::<Aes256Gcm>::new(self.key(), nonce);
-        let mut out = Zeroizing::new(Vec::with_capacity(padded_len));
+        let mut out: Zeroizing<Vec<u8>> = Zeroizing::new(Vec::with_capacity(padded_len));
         let mut buffer: Zeroizing<Vec<u8>> =
             Zeroizing::new(Vec::with_capacity(SEGMENT_BYTES + TAG_BYTES));
         let mut segments = segments.enumerate().peekable();

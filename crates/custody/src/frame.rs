@@ -143,7 +143,8 @@ pub(crate) fn frame(
     }
     let head_len = u32::try_from(head.len()).expect("a frame is at most 64 KiB");
     let content_len = LENGTH_BYTES + head.len() + packed.len();
-    let mut padded = Zeroizing::new(Vec::with_capacity(padded_len(content_len)));
+    let mut padded: Zeroizing<Vec<u8>> =
+        Zeroizing::new(Vec::with_capacity(padded_len(content_len)));
     padded.extend_from_slice(&head_len.to_le_bytes());
     padded.extend_from_slice(&head);
     padded.extend_from_slice(&packed);

@@ -48,7 +48,7 @@ pub(crate) fn tweak(
 
 /// P = S + zG. `None` for the identity, which is refused.
 pub(crate) fn pseudonym_point(spend: &PublicKey, z: &Scalar) -> Option<PublicKey> {
-    PublicKey::from_point(&(spend.point() + ProjectivePoint::GENERATOR * *z)).ok()
+    PublicKey::from_point(spend.point() + ProjectivePoint::GENERATOR * *z).ok()
 }
 
 /// p = s + z. `None` for zero, which is refused.

@@ -8,6 +8,8 @@ use caduceus_custody::seal::SealError;
 use caduceus_custody::tags::IndexError;
 use caduceus_network::{CallError, StartError};
 
+use crate::network_map::MapError;
+
 /// Which service a workstation was talking to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -33,12 +35,12 @@ impl std::fmt::Display for Who {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkstationError {
-    /// The network file does not fit the hospital, or has a key that is none.
-    #[error("the network file's entry of the hospital is wrong: {field}")]
-    Network {
-        /// The field.
-        field: &'static str,
-    },
+    /// The network file does not name the hospital, or not properly.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// The network file names no node of the private chain.
+    #[error("the network file names no node of the hospital's private chain")]
+    NoNodes,
     /// The workstation's own end of the network did not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -144,7 +146,10 @@ impl From<WorkstationError> for CliError {
     fn from(error: WorkstationError) -> Self {
         let what = error.to_string();
         match error {
-            WorkstationError::Network { .. } => {
+            WorkstationError::Map(MapError::NoHospital { .. }) => {
+                CliError::not_found(what, "a name or an identifier that stands in the network file")
+            }
+            WorkstationError::Map(_) | WorkstationError::NoNodes => {
                 CliError::usage(what, "get the network file again from whoever runs the network")
             }
             WorkstationError::Start(_) => {

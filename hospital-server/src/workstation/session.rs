@@ -3,18 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caduceus_cli::{HospitalEntry, NetworkFile};
-use caduceus_crypto::hash::Hash;
+use caduceus_cli::NetworkFile;
 use caduceus_crypto::keys::{HospitalId, PublicKey, SecretKey};
 use caduceus_crypto::time::TimeMillis;
-use caduceus_ledger::ChainId;
 use caduceus_network::exchange::Reply;
 use caduceus_network::{Exchange, Limits, PeerAddr, Service, ServiceConfig};
 
 use super::error::{Who, WorkstationError};
-
-/// Tells the time. An argument, so that scenarios can hold it.
-pub type Clock = Arc<dyn Fn() -> TimeMillis + Send + Sync>;
+use crate::clock::Clock;
+use crate::network_map::HospitalMap;
 
 /// How often a postponed request is asked again.
 const PATIENCE: u32 = 3;
@@ -34,57 +31,6 @@ pub struct WorkstationConfig {
     pub clock: Clock,
 }
 
-/// A hospital as the network file tells it, checked.
-#[derive(Clone, Debug)]
-pub struct HospitalSite {
-    /// Name for people.
-    pub name: String,
-    /// Identifier.
-    pub id: HospitalId,
-    /// Identity key: signs receipts.
-    pub identity: PublicKey,
-    /// Public index key I.
-    pub index_key: PublicKey,
-    /// The private chain.
-    pub chain: ChainId,
-    /// `hospital-server serve`.
-    pub server: PeerAddr,
-    /// `hospital-server keys`.
-    pub keys: PeerAddr,
-    /// Nodes of the private chain.
-    pub nodes: Vec<PeerAddr>,
-}
-
-impl HospitalSite {
-    /// Reads an entry of a network file. The identifier must be that of the identity key.
-    ///
-    /// # Errors
-    /// [`WorkstationError::Network`] names the field.
-    pub fn read(entry: &HospitalEntry) -> Result<Self, WorkstationError> {
-        let wrong = |field: &'static str| WorkstationError::Network { field };
-        let id: HospitalId = entry.id.parse().map_err(|_| wrong("id"))?;
-        let identity: PublicKey = entry.identity_key.parse().map_err(|_| wrong("identity_key"))?;
-        if HospitalId::from_identity(&identity) != id {
-            return Err(wrong("id does not belong to identity_key"));
-        }
-        let chain: Hash = entry.chain_id.parse().map_err(|_| wrong("chain_id"))?;
-        let mut nodes = Vec::with_capacity(entry.nodes.len());
-        for node in &entry.nodes {
-            nodes.push(node.service.parse::<PeerAddr>().map_err(|_| wrong("nodes"))?);
-        }
-        Ok(Self {
-            name: entry.name.clone(),
-            id,
-            identity,
-            index_key: entry.index_key.parse().map_err(|_| wrong("index_key"))?,
-            chain: ChainId(chain),
-            server: entry.server.parse().map_err(|_| wrong("server"))?,
-            keys: entry.keys.parse().map_err(|_| wrong("keys"))?,
-            nodes,
-        })
-    }
-}
-
 /// A workstation of one hospital, used by one member of staff. Clones share the session.
 #[derive(Clone)]
 pub struct Workstation {
@@ -94,7 +40,7 @@ pub struct Workstation {
 struct Inner {
     service: Service,
     staff: SecretKey,
-    site: HospitalSite,
+    map: HospitalMap,
     clock: Clock,
 }
 
@@ -102,30 +48,24 @@ impl Workstation {
     /// Opens a session. Nobody is asked yet.
     ///
     /// # Errors
-    /// [`WorkstationError::Network`] when the network file does not name the hospital properly,
+    /// [`WorkstationError::Map`] when the network file does not name the hospital properly,
     /// [`WorkstationError::Start`] when the network does not start.
     pub async fn open(config: WorkstationConfig) -> Result<Self, WorkstationError> {
-        let entry = config
-            .network
-            .hospital(&config.hospital)
-            .map_err(|_| WorkstationError::Network { field: "no such hospital" })?;
-        let site = HospitalSite::read(entry)?;
-        Self::at(site, config.staff, config.clock).await
-    }
-
-    /// Opens a session at a site that is known already.
-    ///
-    /// # Errors
-    /// [`WorkstationError::Start`].
-    pub async fn at(site: HospitalSite, staff: SecretKey, clock: Clock) -> Result<Self, WorkstationError> {
+        let map = HospitalMap::read(&config.network, &config.hospital)?;
+        let (staff, clock) = (config.staff, config.clock);
         let service =
             Service::start(ServiceConfig { key: &staff, listen: Vec::new(), limits: Limits::default() }).await?;
-        Ok(Self { inner: Arc::new(Inner { service, staff, site, clock }) })
+        Ok(Self { inner: Arc::new(Inner { service, staff, map, clock }) })
+    }
+
+    /// The hospital and its services.
+    pub fn map(&self) -> &HospitalMap {
+        &self.inner.map
     }
 
     /// The hospital.
-    pub fn site(&self) -> &HospitalSite {
-        &self.inner.site
+    pub fn hospital(&self) -> HospitalId {
+        self.inner.map.hospital
     }
 
     /// The public key of whoever sits here.
@@ -148,8 +88,8 @@ impl Workstation {
 
     pub(super) fn address(&self, who: Who) -> &PeerAddr {
         match who {
-            Who::KeyService => &self.inner.site.keys,
-            Who::Server | Who::PrivateNode => &self.inner.site.server,
+            Who::KeyService => &self.inner.map.keys,
+            Who::Server | Who::PrivateNode => &self.inner.map.server,
         }
     }
 
@@ -191,8 +131,8 @@ impl Workstation {
         E: Exchange,
         E::Request: Clone,
     {
-        let mut last = WorkstationError::Network { field: "nodes is empty" };
-        for node in &self.inner.site.nodes {
+        let mut last = WorkstationError::NoNodes;
+        for node in &self.inner.map.private_nodes {
             match self.ask::<E>(Who::PrivateNode, node, request.clone()).await {
                 Ok(response) => return Ok(response),
                 Err(error) => last = error,

@@ -162,7 +162,7 @@ impl Visit {
         let entries = request.entries(&mut OsRng, &counts)?;
         let sealed = self.seal(input, epoch).await?;
         let body = AnchorBody {
-            hospital: self.station.site().id,
+            hospital: self.station.hospital(),
             pseudonym: sealed.pseudonym,
             record_hash: sealed.record_hash,
             header_hash: sealed.header_hash,
@@ -206,7 +206,7 @@ impl Visit {
 
     /// Seals off the runtime's own threads: compressing and encrypting a large file takes a while.
     async fn seal(&self, input: &Arc<UploadInput>, epoch: Epoch) -> Result<Sealed, WorkstationError> {
-        let (hospital, meta) = (self.station.site().id, *self.meta());
+        let (hospital, meta) = (self.station.hospital(), *self.meta());
         let (input, visit) = (Arc::clone(input), self.attested.clone());
         let task = tokio::task::spawn_blocking(move || {
             let request = SealRequest {
@@ -305,7 +305,7 @@ impl Visit {
             return Err(wrong("its link deadline is past"));
         }
         receipt
-            .verify(&self.station.site().identity)
+            .verify(&self.station.hospital()entity)
             .map_err(|_| wrong("it is not signed by the hospital's identity key"))?;
         Ok(receipt)
     }

@@ -36,12 +36,12 @@ impl Workstation {
     /// [`WorkstationError::Card`] for another hospital's card, [`WorkstationError::CardSubstituted`] when the
     /// server names other keys than the card is bound to, or the server's refusal.
     pub async fn visit(&self, qr: &CardQr) -> Result<Visit, WorkstationError> {
-        qr.card.check_hospital(&self.site().id)?;
+        qr.card.check_hospital(&self.hospital())?;
         let request = MetaLookupRequest { card: qr.card.number };
         let holder: CardHolder = self.ask_judge::<MetaLookup, _>(Who::Server, request).await?;
         // The hospital is the network file's: the server's word for it counts for nothing.
-        qr.check(&holder.meta, &self.site().id)?;
-        if holder.hospital != self.site().id || holder.index_key != self.site().index_key {
+        qr.check(&holder.meta, &self.hospital())?;
+        if holder.hospital != self.hospital() || holder.index_key != self.map().index_key {
             return Err(WorkstationError::BadAnswer { who: Who::Server, what: "another hospital's keys" });
         }
         Ok(Visit {
@@ -80,7 +80,7 @@ impl Visit {
         let Some(key) = self.holder.audit_key else {
             return Err(WorkstationError::NotRegistered);
         };
-        if opening.token.hospital != self.station.site().id {
+        if opening.token.hospital != self.station.hospital() {
             return Err(wrong("a visit token for another hospital"));
         }
         opening.token.verify(&key).map_err(|_| wrong("a visit token that the patient did not sign"))?;

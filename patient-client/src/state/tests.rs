@@ -1,0 +1,102 @@
+use super::*;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(21)
+}
+
+fn found(rng: &mut ChaCha20Rng, height: u64) -> FoundRecord {
+    let pseudonym = Pseudonym {
+        point: SecretKey::generate(rng).public(),
+        ephemeral: SecretKey::generate(rng).public(),
+        view_tag: 7,
+    };
+    let record = RecordRef { height, position: 1 };
+    FoundRecord { hospital: HospitalId([3; 32]), record, record_hash: Hash([height as u8; 32]), pseudonym }
+}
+
+fn state(rng: &mut ChaCha20Rng) -> PatientState {
+    let key = SecretKey::generate(rng);
+    let hospital = HospitalId([3; 32]);
+    let token = Token { key: key.public(), signature: vec![9; 256] };
+    let card = CardNumber { number: [4; 16], hospital_prefix: [3; 4] };
+    let mut state = PatientState::default();
+    state.put_card(CardEntry {
+        hospital,
+        name: "St Anne".to_owned(),
+        card,
+        binding: Hash([5; 32]),
+        index_key: SecretKey::generate(rng).public(),
+        issuer: vec![1, 2, 3],
+        since: TimeMillis(17),
+    });
+    state.tokens.push(StoredToken::new(hospital, &SpendableToken { key, token }));
+    let record = found(rng, 8);
+    state.remember(record);
+    state.last_search.push(record);
+    state
+}
+
+#[test]
+fn a_state_survives_its_file() {
+    let mut rng = rng();
+    let seed = PatientSeed::generate(&mut rng);
+    let state = state(&mut rng);
+    let bytes = seal_state(&mut rng, &seed, &state);
+    let back = open_state(&seed, &bytes).unwrap();
+    assert_eq!(back, state);
+    let spendable = back.tokens[0].spendable().unwrap();
+    assert_eq!(spendable.key.public(), spendable.token.key);
+    // Each writing has its own key.
+    assert_ne!(seal_state(&mut rng, &seed, &state), bytes);
+}
+
+#[test]
+fn each_damage_has_its_error() {
+    let mut rng = rng();
+    let seed = PatientSeed::generate(&mut rng);
+    let bytes = seal_state(&mut rng, &seed, &state(&mut rng));
+    assert_eq!(open_state(&seed, &bytes[..20]).unwrap_err(), StateFileError::NotAState);
+    assert_eq!(open_state(&seed, b"something else that is long enough for a head").unwrap_err(), StateFileError::NotAState);
+    let mut later = bytes.clone();
+    later[8] = 2;
+    assert_eq!(open_state(&seed, &later).unwrap_err(), StateFileError::UnsupportedVersion);
+    for at in [9, 41, bytes.len() - 1] {
+        let mut altered = bytes.clone();
+        altered[at] ^= 1;
+        assert_eq!(open_state(&seed, &altered).unwrap_err(), StateFileError::Altered);
+    }
+    let other = PatientSeed::generate(&mut rng);
+    assert_eq!(open_state(&other, &bytes).unwrap_err(), StateFileError::Altered);
+}
+
+#[test]
+fn records_and_pseudonyms_are_kept_once() {
+    let mut rng = rng();
+    let mut state = state(&mut rng);
+    let (first, second) = (state.known[0], found(&mut rng, 9));
+    state.remember(first);
+    state.remember(second);
+    assert_eq!(state.known, [first, second]);
+    let points: Vec<PublicKey> = state.pseudonyms().iter().map(|each| each.2.point).collect();
+    assert_eq!(points, [first.pseudonym.point, second.pseudonym.point]);
+}
+
+#[test]
+fn a_hospital_has_one_card() {
+    let mut rng = rng();
+    let mut state = state(&mut rng);
+    let mut again = state.cards[0].clone();
+    again.name = "St Anne, new".to_owned();
+    state.put_card(again);
+    assert_eq!(state.cards.len(), 1);
+    assert_eq!(state.card(&HospitalId([3; 32])).unwrap().name, "St Anne, new");
+}
+
+#[test]
+fn debug_hides_secrets() {
+    let mut rng = rng();
+    let shown = format!("{:?}", state(&mut rng));
+    assert!(shown.contains("redacted") && shown.contains("CardNumber(.."));
+}

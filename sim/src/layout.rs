@@ -1,0 +1,296 @@
+//! The files of a network: keys, geneses, one folder an actor, and `network.toml`, the root of trust.
+//!
+//! ```text
+//! DIR/network.toml  alliance.genesis  HOSPITAL.genesis
+//! DIR/alliance/n0 .. n3                node.toml node.key
+//! DIR/HOSPITAL/private/n0 .. n3        node.toml node.key
+//! DIR/HOSPITAL/server                  identity.key server.key
+//! DIR/HOSPITAL/keys                    keys.key index.key
+//! ```
+
+use alliance_chain::genesis::{AllianceGenesis, Member, Params, ProxyInfo};
+use anyhow::Context;
+use caduceus_cli::{AllianceSection, HospitalEntry, NetworkFile, NodeEntry};
+use caduceus_crypto::{HospitalId, SecretKey, TimeMillis, encode};
+use caduceus_ledger::{Address, ChainKind, Genesis, Validator, ValidatorSet};
+use caduceus_network::{PeerAddr, peer_id};
+use caduceus_node::home::{EngineKind, NodeFile, PeerEntry};
+use private_chain::PrivateGenesis;
+use rand_core::OsRng;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+/// What a network consists of.
+#[derive(Clone, Debug)]
+pub struct NetworkSpec {
+    /// Names of the hospitals.
+    pub hospitals: Vec<String>,
+    /// Validators of the alliance, each also a proxy.
+    pub alliance_validators: usize,
+    /// Validators of each private chain.
+    pub private_validators: usize,
+    /// The engine of every chain; `solo` makes one validator a chain.
+    pub engine: EngineKind,
+}
+
+impl Default for NetworkSpec {
+    fn default() -> Self {
+        Self {
+            hospitals: ["St Anne", "Mercy", "Lakeside"].map(str::to_owned).to_vec(),
+            alliance_validators: 4,
+            private_validators: 4,
+            engine: EngineKind::Bft,
+        }
+    }
+}
+
+/// A hospital's folders and keys.
+pub struct HospitalLayout {
+    /// Its name.
+    pub name: String,
+    /// Its identifier.
+    pub id: HospitalId,
+    /// Its folder.
+    pub home: PathBuf,
+    /// Identity key.
+    pub identity: SecretKey,
+    /// Server key.
+    pub server: SecretKey,
+    /// Key service's network key.
+    pub keys: SecretKey,
+    /// Index key.
+    pub index: SecretKey,
+    /// Where the server listens.
+    pub server_address: PeerAddr,
+    /// Where the key service listens.
+    pub keys_address: PeerAddr,
+    /// Folders of its private nodes.
+    pub nodes: Vec<PathBuf>,
+    /// Its private chain.
+    pub genesis: Genesis,
+}
+
+impl HospitalLayout {
+    /// The server's folder.
+    pub fn server_home(&self) -> PathBuf {
+        self.home.join("server")
+    }
+
+    /// The key service's folder.
+    pub fn keys_home(&self) -> PathBuf {
+        self.home.join("keys")
+    }
+}
+
+/// A network's folder.
+pub struct Layout {
+    /// The folder.
+    pub root: PathBuf,
+    /// `network.toml`, read.
+    pub network: NetworkFile,
+    /// The alliance chain.
+    pub genesis: Genesis,
+    /// Folders of the alliance nodes.
+    pub alliance: Vec<PathBuf>,
+    /// The hospitals.
+    pub hospitals: Vec<HospitalLayout>,
+}
+
+/// The folder name of a hospital.
+pub fn slug(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+}
+
+/// Ports on loopback that were free a moment ago, all different.
+fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    let held = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect::<Result<Vec<_>, _>>()
+        .context("no free port on loopback")?;
+    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+fn address(key: &SecretKey, port: u16) -> anyhow::Result<PeerAddr> {
+    Ok(PeerAddr { id: peer_id(&key.public()), address: format!("/ip4/127.0.0.1/tcp/{port}").parse()? })
+}
+
+fn now() -> TimeMillis {
+    use caduceus_node::Clock;
+    caduceus_node::SystemClock.now()
+}
+
+/// Writes a key file readable by its owner alone: 64 hexadecimal digits.
+fn write_key(path: &Path, key: &SecretKey) -> anyhow::Result<()> {
+    let text = format!("{}\n", hex::encode(&key.to_bytes()[..]));
+    caduceus_cli::write_private(path, text.as_bytes())?;
+    Ok(())
+}
+
+/// The nodes of one chain, before their files are written.
+struct ChainPlan {
+    keys: Vec<SecretKey>,
+    services: Vec<PeerAddr>,
+    consensus: Vec<PeerAddr>,
+}
+
+impl ChainPlan {
+    fn new(count: usize, engine: EngineKind) -> anyhow::Result<Self> {
+        let count = if engine == EngineKind::Solo { 1 } else { count };
+        let keys: Vec<SecretKey> = (0..count).map(|_| SecretKey::generate(&mut OsRng)).collect();
+        let ports = free_ports(2 * count)?;
+        let at = |offset: usize| -> anyhow::Result<Vec<PeerAddr>> {
+            keys.iter().enumerate().map(|(n, key)| address(key, ports[2 * n + offset])).collect()
+        };
+        let (services, consensus) = (at(0)?, at(1)?);
+        Ok(Self { keys, services, consensus })
+    }
+
+    fn validators(&self) -> anyhow::Result<ValidatorSet> {
+        Ok(ValidatorSet::new(self.keys.iter().map(|k| Validator { key: k.public(), power: 1 }).collect())?)
+    }
+
+    fn entries(&self) -> Vec<NodeEntry> {
+        self.keys
+            .iter()
+            .zip(&self.services)
+            .enumerate()
+            .map(|(n, (key, service))| NodeEntry {
+                name: format!("n{n}"),
+                service: service.to_string(),
+                key: key.public().to_string(),
+            })
+            .collect()
+    }
+
+    /// Writes one folder a node below `folder`; `up` leads from there to the network's folder.
+    fn write(&self, folder: &Path, up: &str, name: &str, genesis: &str, engine: EngineKind) -> anyhow::Result<Vec<PathBuf>> {
+        let mut homes = Vec::new();
+        for (n, key) in self.keys.iter().enumerate() {
+            let home = folder.join(format!("n{n}"));
+            caduceus_cli::create_private_dir(&home)?;
+            let peers = (0..self.keys.len())
+                .filter(|m| *m != n)
+                .map(|m| PeerEntry { service: self.services[m].clone(), consensus: self.consensus[m].clone() })
+                .collect();
+            let file = NodeFile {
+                moniker: format!("{name}-n{n}"),
+                genesis: format!("{up}/{genesis}").into(),
+                network: format!("{up}/network.toml").into(),
+                engine,
+                service_listen: self.services[n].address.clone(),
+                consensus_listen: self.consensus[n].address.clone(),
+                peers,
+            };
+            std::fs::write(home.join("node.toml"), toml::to_string_pretty(&file)?)?;
+            write_key(&home.join("node.key"), key)?;
+            homes.push(home);
+        }
+        Ok(homes)
+    }
+}
+
+impl Layout {
+    /// Makes a new network in a folder.
+    ///
+    /// # Errors
+    /// When a file cannot be written or no port is free.
+    pub fn create(root: &Path, spec: &NetworkSpec) -> anyhow::Result<Self> {
+        caduceus_cli::create_private_dir(root)?;
+        let time = now();
+        let mut hospitals = Vec::new();
+        let mut entries = Vec::new();
+        let mut members = Vec::new();
+        for name in &spec.hospitals {
+            let (layout, entry) = hospital(root, name, spec, time)?;
+            members.push(Member {
+                hospital: layout.id,
+                name: name.clone(),
+                identity: layout.identity.public(),
+                server: layout.server.public(),
+                private_chain: layout.genesis.chain_id(),
+                private_validators: layout.genesis.validators.clone(),
+            });
+            hospitals.push(layout);
+            entries.push(entry);
+        }
+        let plan = ChainPlan::new(spec.alliance_validators, spec.engine)?;
+        let proxies = plan
+            .keys
+            .iter()
+            .map(|key| ProxyInfo { key: key.public(), validator: Address::of(&key.public()) })
+            .collect();
+        let app = AllianceGenesis { members, proxies, params: Params::standard(time.epoch()) };
+        let genesis = Genesis {
+            kind: ChainKind::Alliance,
+            name: "alliance".to_owned(),
+            time,
+            validators: plan.validators()?,
+            app: app.encode(),
+        };
+        std::fs::write(root.join("alliance.genesis"), encode(&genesis))?;
+        let alliance = plan.write(&root.join("alliance"), "../..", "alliance", "alliance.genesis", spec.engine)?;
+        let network = NetworkFile {
+            alliance: AllianceSection {
+                genesis: "alliance.genesis".to_owned(),
+                chain_id: genesis.chain_id().to_string(),
+                nodes: plan.entries(),
+            },
+            hospitals: entries,
+        };
+        network.save(&root.join("network.toml"))?;
+        Ok(Self { root: root.to_path_buf(), network, genesis, alliance, hospitals })
+    }
+
+    /// `network.toml`'s path.
+    pub fn network_path(&self) -> PathBuf {
+        self.root.join("network.toml")
+    }
+}
+
+fn hospital(root: &Path, name: &str, spec: &NetworkSpec, time: TimeMillis) -> anyhow::Result<(HospitalLayout, HospitalEntry)> {
+    let slug = slug(name);
+    let home = root.join(&slug);
+    let [identity, server, keys, index] = std::array::from_fn(|_| SecretKey::generate(&mut OsRng));
+    let id = HospitalId::from_identity(&identity.public());
+    let plan = ChainPlan::new(spec.private_validators, spec.engine)?;
+    let app = PrivateGenesis {
+        hospital: id,
+        name: name.to_owned(),
+        identity: identity.public(),
+        server: server.public(),
+    };
+    let genesis = Genesis {
+        kind: ChainKind::Private,
+        name: name.to_owned(),
+        time,
+        validators: plan.validators()?,
+        app: app.encode(),
+    };
+    let genesis_file = format!("{slug}.genesis");
+    std::fs::write(root.join(&genesis_file), encode(&genesis))?;
+    let nodes = plan.write(&home.join("private"), "../../..", &slug, &genesis_file, spec.engine)?;
+    let ports = free_ports(2)?;
+    let (server_address, keys_address) = (address(&server, ports[0])?, address(&keys, ports[1])?);
+    for (folder, files) in [
+        ("server", [("identity.key", &identity), ("server.key", &server)]),
+        ("keys", [("keys.key", &keys), ("index.key", &index)]),
+    ] {
+        caduceus_cli::create_private_dir(&home.join(folder))?;
+        for (file, key) in files {
+            write_key(&home.join(folder).join(file), key)?;
+        }
+    }
+    let entry = HospitalEntry {
+        name: name.to_owned(),
+        id: id.to_string(),
+        identity_key: identity.public().to_string(),
+        server: server_address.to_string(),
+        keys: keys_address.to_string(),
+        index_key: index.public().to_string(),
+        chain_id: genesis.chain_id().to_string(),
+        nodes: plan.entries(),
+    };
+    let layout =
+        HospitalLayout { name: name.to_owned(), id, home, identity, server, keys, index, server_address, keys_address, nodes, genesis };
+    Ok((layout, entry))
+}
