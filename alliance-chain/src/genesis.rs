@@ -118,11 +118,17 @@ impl Member {
     pub fn check(&self) -> Result<(), MemberError> {
         let expected = HospitalId::from_identity(&self.identity);
         if self.hospital != expected {
-            return Err(MemberError::Hospital { expected, found: self.hospital });
+            return Err(MemberError::Hospital {
+                expected,
+                found: self.hospital,
+            });
         }
         let found = self.name.len();
         if found == 0 || found > MAX_NAME_BYTES {
-            return Err(MemberError::Name { limit: MAX_NAME_BYTES, found });
+            return Err(MemberError::Name {
+                limit: MAX_NAME_BYTES,
+                found,
+            });
         }
         if self.identity == self.server {
             return Err(MemberError::OneKey);
@@ -164,7 +170,11 @@ pub enum GenesisError {
     #[error("the proxies: {0}")]
     Proxies(#[source] ProxiesError),
     /// Bounds under which some admissible search could never run, or its result would be too large.
-    #[error("max_hits must be 1 to {}, max_probes positive, block_budget at least max_probes + {}", MAX_HITS, MAX_LEAVES)]
+    #[error(
+        "max_hits must be 1 to {}, max_probes positive, block_budget at least max_probes + {}",
+        MAX_HITS,
+        MAX_LEAVES
+    )]
     Params,
 }
 
@@ -195,7 +205,10 @@ pub enum ProxiesError {
 pub fn check_proxies(proxies: &[ProxyInfo]) -> Result<(), ProxiesError> {
     let found = proxies.len();
     if found > MAX_PROXIES {
-        return Err(ProxiesError::Count { limit: MAX_PROXIES, found });
+        return Err(ProxiesError::Count {
+            limit: MAX_PROXIES,
+            found,
+        });
     }
     let mut seen = BTreeSet::new();
     for proxy in proxies {
@@ -212,7 +225,8 @@ impl AllianceGenesis {
     /// # Errors
     /// [`GenesisError`] names the rule broken.
     pub fn decode(app: &[u8]) -> Result<Self, GenesisError> {
-        let genesis: Self = codec::decode_exact(app, MAX_GENESIS_BYTES).map_err(GenesisError::Decode)?;
+        let genesis: Self =
+            codec::decode_exact(app, MAX_GENESIS_BYTES).map_err(GenesisError::Decode)?;
         genesis.check()?;
         Ok(genesis)
     }
@@ -229,12 +243,17 @@ impl AllianceGenesis {
     pub fn check(&self) -> Result<(), GenesisError> {
         let found = self.members.len();
         if found == 0 || found > MAX_MEMBERS {
-            return Err(GenesisError::MemberCount { limit: MAX_MEMBERS, found });
+            return Err(GenesisError::MemberCount {
+                limit: MAX_MEMBERS,
+                found,
+            });
         }
         let mut hospitals = BTreeSet::new();
         let mut chains = BTreeSet::new();
         for (index, member) in self.members.iter().enumerate() {
-            member.check().map_err(|source| GenesisError::Member { index, source })?;
+            member
+                .check()
+                .map_err(|source| GenesisError::Member { index, source })?;
             if !hospitals.insert(member.hospital) || !chains.insert(member.private_chain) {
                 return Err(GenesisError::MemberRepeated { index });
             }
@@ -269,47 +288,74 @@ mod tests {
         assert_eq!(AllianceGenesis::decode(&good().encode()).unwrap(), good());
         let mut long = good().encode();
         long.push(0);
-        assert!(matches!(AllianceGenesis::decode(&long), Err(GenesisError::Decode(_))));
+        assert!(matches!(
+            AllianceGenesis::decode(&long),
+            Err(GenesisError::Decode(_))
+        ));
     }
 
     #[test]
     fn refuses_each_broken_rule_about_members() {
         let mut genesis = good();
         genesis.members.clear();
-        assert!(matches!(refused(&genesis), GenesisError::MemberCount { .. }));
+        assert!(matches!(
+            refused(&genesis),
+            GenesisError::MemberCount { .. }
+        ));
 
         let mut genesis = good();
         genesis.members[1].hospital = genesis.members[0].hospital;
-        let GenesisError::Member { index: 1, source: MemberError::Hospital { .. } } = refused(&genesis) else {
+        let GenesisError::Member {
+            index: 1,
+            source: MemberError::Hospital { .. },
+        } = refused(&genesis)
+        else {
             panic!("a foreign identifier was accepted");
         };
 
         let mut genesis = good();
         genesis.members[0].name.clear();
-        let GenesisError::Member { index: 0, source: MemberError::Name { .. } } = refused(&genesis) else {
+        let GenesisError::Member {
+            index: 0,
+            source: MemberError::Name { .. },
+        } = refused(&genesis)
+        else {
             panic!("an empty name was accepted");
         };
 
         let mut genesis = good();
         genesis.members[0].server = genesis.members[0].identity;
-        let GenesisError::Member { index: 0, source: MemberError::OneKey } = refused(&genesis) else {
+        let GenesisError::Member {
+            index: 0,
+            source: MemberError::OneKey,
+        } = refused(&genesis)
+        else {
             panic!("one key for both duties was accepted");
         };
 
         let mut genesis = good();
         genesis.members[1].private_chain = genesis.members[0].private_chain;
-        assert!(matches!(refused(&genesis), GenesisError::MemberRepeated { index: 1 }));
+        assert!(matches!(
+            refused(&genesis),
+            GenesisError::MemberRepeated { index: 1 }
+        ));
     }
 
     #[test]
     fn refuses_each_broken_rule_about_proxies_and_parameters() {
         let mut genesis = good();
         genesis.proxies[1] = genesis.proxies[0];
-        assert!(matches!(refused(&genesis), GenesisError::Proxies(ProxiesError::Repeated { .. })));
+        assert!(matches!(
+            refused(&genesis),
+            GenesisError::Proxies(ProxiesError::Repeated { .. })
+        ));
 
         let mut genesis = good();
         genesis.proxies = vec![genesis.proxies[0]; MAX_PROXIES + 1];
-        assert!(matches!(refused(&genesis), GenesisError::Proxies(ProxiesError::Count { .. })));
+        assert!(matches!(
+            refused(&genesis),
+            GenesisError::Proxies(ProxiesError::Count { .. })
+        ));
 
         let mut genesis = good();
         genesis.params.block_budget = genesis.params.max_probes + MAX_LEAVES - 1;

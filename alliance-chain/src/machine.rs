@@ -21,11 +21,21 @@ impl StateMachine for AllianceMachine {
         Ok(())
     }
 
-    fn execute(&self, ctx: &BlockContext, tx: &[u8], state: &mut Overlay<'_>) -> Result<Vec<u8>, TxFailure> {
+    fn execute(
+        &self,
+        ctx: &BlockContext,
+        tx: &[u8],
+        state: &mut Overlay<'_>,
+    ) -> Result<Vec<u8>, TxFailure> {
         rules::apply(ctx, tx, state).map_err(TxFailure::from)
     }
 
-    fn finish(&self, _ctx: &BlockContext, _txs: &[Vec<u8>], state: &mut Overlay<'_>) -> Result<Vec<u8>, StateError> {
+    fn finish(
+        &self,
+        _ctx: &BlockContext,
+        _txs: &[Vec<u8>],
+        state: &mut Overlay<'_>,
+    ) -> Result<Vec<u8>, StateError> {
         let budget = state::budget();
         if budget.is_set(state)? {
             budget.clear(state);
@@ -49,7 +59,13 @@ mod tests {
         assert_eq!(query::proxies(&chain).unwrap(), genesis.proxies);
         assert_eq!(query::members(&chain).unwrap().len(), genesis.members.len());
         for member in &genesis.members {
-            assert_eq!(query::member(&chain, &member.hospital).unwrap().unwrap().member, *member);
+            assert_eq!(
+                query::member(&chain, &member.hospital)
+                    .unwrap()
+                    .unwrap()
+                    .member,
+                *member
+            );
         }
     }
 

@@ -5,8 +5,8 @@
 
 use crate::genesis::{Member, Params, ProxyInfo};
 use crate::state::{
-    self, AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, GrantRecord, LinkedRecord,
-    MEMBER_PREFIX, MemberRecord, RecordRef, ReportRecord, RequestRecord,
+    self, AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader,
+    GrantRecord, LinkedRecord, MEMBER_PREFIX, MemberRecord, RecordRef, ReportRecord, RequestRecord,
 };
 use crate::tx::SearchResult;
 use caduceus_crypto::Hash;
@@ -47,14 +47,21 @@ pub fn members_ever(view: &dyn StateView) -> Result<Vec<MemberRecord>, StateErro
 /// When the store fails.
 pub fn members(view: &dyn StateView) -> Result<Vec<Member>, StateError> {
     let all = members_ever(view)?;
-    Ok(all.into_iter().filter(MemberRecord::is_active).map(|record| record.member).collect())
+    Ok(all
+        .into_iter()
+        .filter(MemberRecord::is_active)
+        .map(|record| record.member)
+        .collect())
 }
 
 /// A member, present or former.
 ///
 /// # Errors
 /// When the store fails.
-pub fn member(view: &dyn StateView, hospital: &HospitalId) -> Result<Option<MemberRecord>, StateError> {
+pub fn member(
+    view: &dyn StateView,
+    hospital: &HospitalId,
+) -> Result<Option<MemberRecord>, StateError> {
     state::member(hospital).get(view)
 }
 
@@ -70,15 +77,24 @@ pub fn proxies(view: &dyn StateView) -> Result<Vec<ProxyInfo>, StateError> {
 ///
 /// # Errors
 /// When the store fails.
-pub fn issuer_keys(view: &dyn StateView, member: &HospitalId) -> Result<Vec<IssuerPublicKey>, StateError> {
-    Ok(state::issuer(member).get(view)?.map(|record| record.keys).unwrap_or_default())
+pub fn issuer_keys(
+    view: &dyn StateView,
+    member: &HospitalId,
+) -> Result<Vec<IssuerPublicKey>, StateError> {
+    Ok(state::issuer(member)
+        .get(view)?
+        .map(|record| record.keys)
+        .unwrap_or_default())
 }
 
 /// A data user.
 ///
 /// # Errors
 /// When the store fails.
-pub fn account(view: &dyn StateView, data_user: &PublicKey) -> Result<Option<AccountRecord>, StateError> {
+pub fn account(
+    view: &dyn StateView,
+    data_user: &PublicKey,
+) -> Result<Option<AccountRecord>, StateError> {
     state::account(data_user).get(view)
 }
 
@@ -86,7 +102,10 @@ pub fn account(view: &dyn StateView, data_user: &PublicKey) -> Result<Option<Acc
 ///
 /// # Errors
 /// When the store fails.
-pub fn checkpoint_head(view: &dyn StateView, hospital: &HospitalId) -> Result<Option<CheckpointHead>, StateError> {
+pub fn checkpoint_head(
+    view: &dyn StateView,
+    hospital: &HospitalId,
+) -> Result<Option<CheckpointHead>, StateError> {
     state::head(hospital).get(view)
 }
 
@@ -110,7 +129,9 @@ pub fn checkpointed(
 pub fn next_link_height(view: &dyn StateView, hospital: &HospitalId) -> Result<Height, StateError> {
     match state::first_unlinked(view, hospital)? {
         Some(height) => Ok(height),
-        None => Ok(checkpoint_head(view, hospital)?.map_or(Height::GENESIS, |head| head.height).next()),
+        None => Ok(checkpoint_head(view, hospital)?
+            .map_or(Height::GENESIS, |head| head.height)
+            .next()),
     }
 }
 
@@ -158,7 +179,10 @@ pub fn linked_at(
     let count = checkpointed(view, hospital, height)?.map_or(0, |header| header.anchors_count);
     let mut records = Vec::new();
     for position in 0..count {
-        let at = RecordRef { height: height.0, position };
+        let at = RecordRef {
+            height: height.0,
+            position,
+        };
         match linked_record(view, hospital, &at)? {
             Some(record) => records.push((at, record)),
             None => break,
@@ -194,7 +218,9 @@ pub fn grants_of(
     limit: u32,
 ) -> Result<Vec<(Hash, GrantRecord)>, StateError> {
     let ids = state::grants_of(pseudonym).page(view, first, limit)?;
-    ids.into_iter().map(|id| Ok((id, state::grant(&id).require(view)?))).collect()
+    ids.into_iter()
+        .map(|id| Ok((id, state::grant(&id).require(view)?)))
+        .collect()
 }
 
 /// Up to `limit` grants to a data user, from index `first` on.
@@ -208,7 +234,9 @@ pub fn grants_to(
     limit: u32,
 ) -> Result<Vec<(Hash, GrantRecord)>, StateError> {
     let ids = state::grants_to(data_user).page(view, first, limit)?;
-    ids.into_iter().map(|id| Ok((id, state::grant(&id).require(view)?))).collect()
+    ids.into_iter()
+        .map(|id| Ok((id, state::grant(&id).require(view)?)))
+        .collect()
 }
 
 /// An access ticket by its identifier.
@@ -230,16 +258,24 @@ pub fn accesses_of(
     limit: u32,
 ) -> Result<Vec<(Hash, AccessRecord)>, StateError> {
     let ids = state::accesses_of(grant).page(view, first, limit)?;
-    ids.into_iter().map(|id| Ok((id, state::access(&id).require(view)?))).collect()
+    ids.into_iter()
+        .map(|id| Ok((id, state::access(&id).require(view)?)))
+        .collect()
 }
 
 /// Up to `limit` requests, from index `first` on.
 ///
 /// # Errors
 /// When the store fails.
-pub fn requests(view: &dyn StateView, first: u32, limit: u32) -> Result<Vec<(Hash, RequestRecord)>, StateError> {
+pub fn requests(
+    view: &dyn StateView,
+    first: u32,
+    limit: u32,
+) -> Result<Vec<(Hash, RequestRecord)>, StateError> {
     let ids = state::requests().page(view, first, limit)?;
-    ids.into_iter().map(|id| Ok((id, state::request(&id).require(view)?))).collect()
+    ids.into_iter()
+        .map(|id| Ok((id, state::request(&id).require(view)?)))
+        .collect()
 }
 
 /// Up to `limit` reports about a hospital, from index `first` on.
@@ -253,7 +289,9 @@ pub fn reports_about(
     limit: u32,
 ) -> Result<Vec<(Hash, ReportRecord)>, StateError> {
     let ids = state::reports_about(hospital).page(view, first, limit)?;
-    ids.into_iter().map(|id| Ok((id, state::report(&id).require(view)?))).collect()
+    ids.into_iter()
+        .map(|id| Ok((id, state::report(&id).require(view)?)))
+        .collect()
 }
 
 /// Reads the result of a `Search`.
@@ -299,13 +337,21 @@ pub fn check_anchor(
     proof: &InclusionProof,
 ) -> Result<(), AnchorMismatch> {
     let extra = AnchorsExtra::parse(&header.extra).ok_or(AnchorMismatch::Header)?;
-    if header.hash() != known.hash || header.height.0 != at.height || proof.size != u64::from(extra.count) {
+    if header.hash() != known.hash
+        || header.height.0 != at.height
+        || proof.size != u64::from(extra.count)
+    {
         return Err(AnchorMismatch::Header);
     }
     if proof.index != u64::from(at.position) {
-        return Err(AnchorMismatch::Position { expected: at.position, found: proof.index });
+        return Err(AnchorMismatch::Position {
+            expected: at.position,
+            found: proof.index,
+        });
     }
-    proof.verify(&extra.root, &codec::encode(&anchor.leaf())).map_err(AnchorMismatch::NotIncluded)?;
+    proof
+        .verify(&extra.root, &codec::encode(&anchor.leaf()))
+        .map_err(AnchorMismatch::NotIncluded)?;
     anchor.check().map_err(AnchorMismatch::Evidence)
 }
 

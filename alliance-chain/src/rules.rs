@@ -99,7 +99,10 @@ impl Rule {
 /// Whether the same bytes may be accepted in a later block, so that a node keeps them instead of dropping them:
 /// a full block's search budget, and checkpoints and links that arrive out of order.
 pub fn is_transient(rule: &str) -> bool {
-    matches!(rule, "search_block_budget" | "checkpoint_gap" | "link_not_checkpointed" | "link_out_of_order")
+    matches!(
+        rule,
+        "search_block_budget" | "checkpoint_gap" | "link_not_checkpointed" | "link_out_of_order"
+    )
 }
 
 /// Why a transaction did not run: a rule, or a store that failed.
@@ -126,24 +129,34 @@ pub(crate) fn ensure<E: Into<Rule>>(holds: bool, error: impl FnOnce() -> E) -> R
 impl From<Failure> for TxFailure {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Rule(rule) => {
-                TxFailure::Rejected(Rejection { rule: rule.rule_name(), detail: rule.to_string() })
-            }
+            Failure::Rule(rule) => TxFailure::Rejected(Rejection {
+                rule: rule.rule_name(),
+                detail: rule.to_string(),
+            }),
             Failure::State(e) => TxFailure::State(e),
         }
     }
 }
 
 /// A present member, or none.
-fn active_member(view: &dyn StateView, hospital: &HospitalId) -> Result<Option<MemberRecord>, StateError> {
-    Ok(state::member(hospital).get(view)?.filter(MemberRecord::is_active))
+fn active_member(
+    view: &dyn StateView,
+    hospital: &HospitalId,
+) -> Result<Option<MemberRecord>, StateError> {
+    Ok(state::member(hospital)
+        .get(view)?
+        .filter(MemberRecord::is_active))
 }
 
 /// Runs one encoded transaction and gives its result bytes.
 ///
 /// # Errors
 /// [`Failure`]; the state is then half changed and must be dropped.
-pub fn apply(ctx: &BlockContext, bytes: &[u8], state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub fn apply(
+    ctx: &BlockContext,
+    bytes: &[u8],
+    state: &mut Overlay<'_>,
+) -> Result<Vec<u8>, Failure> {
     let tx = match Tx::decode(bytes) {
         Ok(tx) => tx,
         Err(e) => return refuse(Rule::Malformed(e)),

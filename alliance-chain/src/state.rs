@@ -11,7 +11,7 @@
 //! | `head/` hospital | Auth | [`CheckpointHead`] |
 //! | `spent/` token id | Auth | [`Height`] |
 //! | `request/` id, `grant/` id, `access/` id, `report/` id | Auth | [`RequestRecord`] and so on |
-//! | `…-count/` owner, `…-item/` owner index | Auth | a [`List`] |
+//! | `NAME-count/` owner, `NAME-item/` owner index | Auth | a [`List`] |
 //! | `header/` hospital height | Bulk | [`CheckpointedHeader`] |
 //! | `validators/` hospital hash | Bulk | every validator set of the private chain so far |
 //! | `unlinked/` hospital height | Bulk | u32: anchors of a checkpointed block that is not linked yet |
@@ -38,8 +38,9 @@ use std::marker::PhantomData;
 
 pub use list::List;
 pub use records::{
-    AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, GrantRecord, GrantStatus,
-    IssuerRecord, LinkedRecord, MAX_ISSUER_KEYS, MemberRecord, RecordRef, ReportRecord, RequestRecord,
+    AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, GrantRecord,
+    GrantStatus, IssuerRecord, LinkedRecord, MAX_ISSUER_KEYS, MemberRecord, RecordRef,
+    ReportRecord, RequestRecord,
 };
 
 /// Where one typed value lives.
@@ -56,7 +57,11 @@ impl<T> Key<T> {
         for part in parts {
             bytes.extend_from_slice(part);
         }
-        Self { space, bytes, value: PhantomData }
+        Self {
+            space,
+            bytes,
+            value: PhantomData,
+        }
     }
 
     /// The key's bytes, as a state proof names them.
@@ -104,7 +109,8 @@ impl<T: BorshSerialize + BorshDeserialize> Key<T> {
     /// # Errors
     /// When the store fails, holds nothing here, or holds bytes that do not decode.
     pub fn require(&self, view: &dyn StateView) -> Result<T, StateError> {
-        self.get(view)?.ok_or_else(|| StateError(format!("nothing under {}", self.label())))
+        self.get(view)?
+            .ok_or_else(|| StateError(format!("nothing under {}", self.label())))
     }
 
     /// Stores a value.
@@ -117,7 +123,8 @@ impl<T: BorshSerialize + BorshDeserialize> Key<T> {
     /// # Errors
     /// When the bytes are not exactly a value.
     pub fn decode(&self, bytes: &[u8]) -> Result<T, StateError> {
-        borsh::from_slice(bytes).map_err(|e| StateError(format!("value under {}: {e}", self.label())))
+        borsh::from_slice(bytes)
+            .map_err(|e| StateError(format!("value under {}: {e}", self.label())))
     }
 }
 
@@ -215,7 +222,11 @@ pub fn reports_about(hospital: &HospitalId) -> List {
 
 /// A checkpointed private header.
 pub fn header(hospital: &HospitalId, height: Height) -> Key<CheckpointedHeader> {
-    Key::new(Space::Bulk, "header/", &[&hospital.0, &height.0.to_be_bytes()])
+    Key::new(
+        Space::Bulk,
+        "header/",
+        &[&hospital.0, &height.0.to_be_bytes()],
+    )
 }
 
 /// A validator set that a private chain has or had.
@@ -227,22 +238,30 @@ const UNLINKED_PREFIX: &str = "unlinked/";
 
 /// Number of anchors of a checkpointed private block that is not linked yet.
 pub fn unlinked(hospital: &HospitalId, height: Height) -> Key<u32> {
-    Key::new(Space::Bulk, UNLINKED_PREFIX, &[&hospital.0, &height.0.to_be_bytes()])
+    Key::new(
+        Space::Bulk,
+        UNLINKED_PREFIX,
+        &[&hospital.0, &height.0.to_be_bytes()],
+    )
 }
 
 /// The lowest checkpointed private height whose anchors are not linked yet, if there is one.
 ///
 /// # Errors
 /// When the store fails.
-pub fn first_unlinked(view: &dyn StateView, hospital: &HospitalId) -> Result<Option<Height>, StateError> {
+pub fn first_unlinked(
+    view: &dyn StateView,
+    hospital: &HospitalId,
+) -> Result<Option<Height>, StateError> {
     let prefix = [UNLINKED_PREFIX.as_bytes(), &hospital.0[..]].concat();
     let found = view.scan(Space::Bulk, &prefix, 1)?;
     let Some((key, _)) = found.first() else {
         return Ok(None);
     };
     let tail = &key[prefix.len()..];
-    let height: [u8; 8] =
-        tail.try_into().map_err(|_| StateError("an unlinked key does not end in a height".into()))?;
+    let height: [u8; 8] = tail
+        .try_into()
+        .map_err(|_| StateError("an unlinked key does not end in a height".into()))?;
     Ok(Some(Height(u64::from_be_bytes(height))))
 }
 
@@ -258,7 +277,15 @@ pub fn pseudonym(hospital: &HospitalId, point: &PublicKey) -> Key<RecordRef> {
 
 /// A linked record.
 pub fn record(hospital: &HospitalId, at: &RecordRef) -> Key<LinkedRecord> {
-    Key::new(Space::Bulk, "record/", &[&hospital.0, &at.height.to_be_bytes(), &at.position.to_be_bytes()])
+    Key::new(
+        Space::Bulk,
+        "record/",
+        &[
+            &hospital.0,
+            &at.height.to_be_bytes(),
+            &at.position.to_be_bytes(),
+        ],
+    )
 }
 
 /// What a daily allowance is for.

@@ -18,13 +18,13 @@ use caduceus_crypto::time::{Epoch, MILLIS_PER_DAY, TimeMillis};
 use caduceus_ledger::block::ChainKind;
 use caduceus_ledger::state::Writes;
 use caduceus_ledger::{
-    Address, BlockContext, ChainId, Genesis, Height, Overlay, Space, StateError, StateMachine, StateView, TxFailure,
-    Validator, ValidatorSet,
+    Address, BlockContext, ChainId, Genesis, Height, Overlay, Space, StateError, StateMachine,
+    StateView, TxFailure, Validator, ValidatorSet,
 };
 use std::collections::BTreeMap;
 
 pub use private::{PrivateBlocks, certificate, leaf, private_chain, private_set};
-pub use search::{issuer_key, keyword_cover, search, token, token_key};
+pub use search::{issuer_key, keyword_cover, search_body, token, token_key};
 
 /// Block time of a fresh chain: 2024-05-06, 12:53 UTC.
 pub const NOW: TimeMillis = TimeMillis(1_715_000_000_000);
@@ -96,7 +96,10 @@ pub fn member(i: u8) -> Member {
 /// Three members, three proxies, searches from 2020 on.
 pub fn alliance_genesis() -> AllianceGenesis {
     let proxies = (0..3)
-        .map(|i| ProxyInfo { key: proxy(i).public(), validator: Address::of(&secret(100 + i).public()) })
+        .map(|i| ProxyInfo {
+            key: proxy(i).public(),
+            validator: Address::of(&secret(100 + i).public()),
+        })
         .collect();
     AllianceGenesis {
         members: (0..3).map(member).collect(),
@@ -115,7 +118,11 @@ fn genesis_with(own: &AllianceGenesis) -> Genesis {
         kind: ChainKind::Alliance,
         name: "alliance".into(),
         time: TimeMillis(NOW.0 - 1_000),
-        validators: ValidatorSet::new(vec![Validator { key: secret(100).public(), power: 1 }]).unwrap(),
+        validators: ValidatorSet::new(vec![Validator {
+            key: secret(100).public(),
+            power: 1,
+        }])
+        .unwrap(),
         app: own.encode(),
     }
 }
@@ -141,7 +148,12 @@ impl StateView for Store {
         Ok(self.0.get(&(space, key.to_vec())).cloned())
     }
 
-    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn scan(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
         Ok(self
             .0
             .range((space, prefix.to_vec())..)
@@ -166,7 +178,12 @@ impl StateView for Chain {
         self.store.get(space, key)
     }
 
-    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn scan(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
         self.store.scan(space, prefix, limit)
     }
 }
@@ -183,14 +200,25 @@ impl Chain {
         change(&mut own.params);
         let mut store = Store::default();
         let mut state = Overlay::new(&store);
-        AllianceMachine.genesis(&genesis_with(&own), &mut state).unwrap();
+        AllianceMachine
+            .genesis(&genesis_with(&own), &mut state)
+            .unwrap();
         let writes = state.into_writes();
         store.apply(writes);
-        Self { store, height: Height(1), time: NOW }
+        Self {
+            store,
+            height: Height(1),
+            time: NOW,
+        }
     }
 
     fn context(&self) -> BlockContext {
-        BlockContext { chain: chain(), height: self.height, time: self.time, proposer: Address::default() }
+        BlockContext {
+            chain: chain(),
+            height: self.height,
+            time: self.time,
+            proposer: Address::default(),
+        }
     }
 
     fn run(&mut self, tx: &[u8]) -> Result<Vec<u8>, TxFailure> {
@@ -215,7 +243,9 @@ impl Chain {
     /// Runs bytes that this rule refuses.
     pub fn refuse_bytes(&mut self, tx: &[u8], rule: &str) {
         match self.run(tx) {
-            Err(TxFailure::Rejected(rejection)) => assert_eq!(rejection.rule, rule, "{}", rejection.detail),
+            Err(TxFailure::Rejected(rejection)) => {
+                assert_eq!(rejection.rule, rule, "{}", rejection.detail)
+            }
             other => panic!("expected {rule}, got {other:?}"),
         }
     }
@@ -236,7 +266,9 @@ impl Chain {
     pub fn approved(&self, change: Change) -> SignedGovernance {
         let generation = crate::state::generation().get(self).unwrap().unwrap();
         let body = Governance { generation, change };
-        let approvals = (0..2).map(|i| (hospital(i), body.approve(&chain(), &identity(i)))).collect();
+        let approvals = (0..2)
+            .map(|i| (hospital(i), body.approve(&chain(), &identity(i))))
+            .collect();
         body.with_approvals(approvals)
     }
 
@@ -273,7 +305,10 @@ impl Chain {
 
     /// Makes key `issuer` the newest token key of member 0.
     pub fn add_issuer_key(&mut self, issuer: u8) {
-        let body = Issuer { member: hospital(0), key: issuer_key(issuer) };
+        let body = Issuer {
+            member: hospital(0),
+            key: issuer_key(issuer),
+        };
         self.accept(&Tx::Issuer(body.sign(&chain(), &identity(0))));
     }
 
@@ -294,7 +329,11 @@ impl Chain {
         let mut blocks = PrivateBlocks::new(0);
         blocks.push(&leaves);
         self.accept(&Tx::Checkpoint(blocks.checkpoint(1, 1)));
-        self.accept(&Tx::Link(Link { hospital: hospital(0), height: Height(1), leaves }));
+        self.accept(&Tx::Link(Link {
+            hospital: hospital(0),
+            height: Height(1),
+            leaves,
+        }));
     }
 
     /// Links the records and grants record 0 to the data user for 30 days. Gives the grant's identifier.
@@ -339,7 +378,10 @@ pub fn grant() -> Grant {
         receiving: secret(121).public(),
         purpose_commitment: Hash([3; 32]),
         hospital: hospital(0),
-        record: RecordRef { height: 1, position: 0 },
+        record: RecordRef {
+            height: 1,
+            position: 0,
+        },
         record_hash: leaf.record_hash,
         pseudonym: leaf.pseudonym.point,
         delegating: secret(150).public(),

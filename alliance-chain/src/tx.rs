@@ -30,7 +30,9 @@ pub use issuer::{Issuer, SignedIssuer};
 pub use link::Link;
 pub use member::{Change, Governance, SignedGovernance};
 pub use report::{MAX_DETAIL_BYTES, Report, ReportKind, SignedReport};
-pub use request::{MAX_REQUEST_DAYS, MAX_SOUGHT_BYTES, Purpose, Request, SignedRequest, UnknownPurpose};
+pub use request::{
+    MAX_REQUEST_DAYS, MAX_SOUGHT_BYTES, Purpose, Request, SignedRequest, UnknownPurpose,
+};
 pub use revoke::{Revoke, SignedRevoke};
 pub use search::{Hit, Search, SearchResult, SignedSearch};
 

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use caduceus_client::{ClientError, purpose_commitment};
 use caduceus_crypto::keys::PublicKey;
-use caduceus_custody::shared::fragment_is_valid;
+use caduceus_crypto::reencrypt::verify_capsule_fragment;
 
 use crate::session::{DataUser, Ticket};
 
 /// How often a proxy that is a block behind is asked again.
 const REPEATS: u32 = 6;
+
+/// How often after a refusal without a reason.
+const REFUSALS: u32 = 4;
 
 /// Least and longest pause before that, milliseconds.
 const PAUSE_MILLIS: (u64, u64) = (250, 2_000);
@@ -114,7 +117,7 @@ impl DataUser {
         let answer = loop {
             match self.alliance().reencrypt(proxy, ticket.access, capsule).await {
                 Ok(answer) => break Ok(answer),
-                Err(error) => match pause_after(&error) {
+                Err(error) => match pause_after(&error, REPEATS - left) {
                     Some(pause) if left > 0 => {
                         left -= 1;
                         tokio::time::sleep(pause).await;
@@ -125,14 +128,14 @@ impl DataUser {
         };
         let grant = &ticket.grant;
         let outcome = answer.and_then(|answer| {
-            let valid = fragment_is_valid(
+            let verified = verify_capsule_fragment(
                 capsule,
-                &self.keys().receiving_public(),
-                &grant.delegating,
-                &grant.verifying,
                 &answer.capsule_fragment,
+                &grant.verifying,
+                &grant.delegating,
+                &self.keys().receiving_public(),
             );
-            if valid { Ok(answer) } else { Err(Fault::Invalid) }
+            if verified.is_ok() { Ok(answer) } else { Err(Fault::Invalid) }
         });
         match outcome {
             Ok(answer) => {
@@ -150,14 +153,15 @@ impl DataUser {
     }
 }
 
-/// Whether the same proxy may answer in a moment: its node is behind, or hasn't seen the ticket's block yet.
-fn pause_after(error: &ClientError) -> Option<Duration> {
+/// How long to wait until the same proxy may answer: its head is stale, or it hasn't seen the ticket's block yet,
+/// which it does not say, so that after a few refusals it is believed. `asked`: how often it was asked again.
+fn pause_after(error: &ClientError, asked: u32) -> Option<Duration> {
     let (least, longest) = PAUSE_MILLIS;
     match error {
         ClientError::Later { after_millis, .. } => {
             Some(Duration::from_millis((*after_millis).clamp(least, longest)))
         }
-        ClientError::Denied { rule, .. } if rule.contains("unknown") => Some(Duration::from_millis(least)),
+        ClientError::Refused { .. } if asked < REFUSALS => Some(Duration::from_millis(least)),
         _ => None,
     }
 }
@@ -180,11 +184,12 @@ mod tests {
     fn a_proxy_that_is_behind_is_asked_again_and_others_are_not() {
         let who = || "proxy".to_owned();
         let later = ClientError::Later { who: who(), after_millis: 60_000, detail: who() };
-        assert_eq!(pause_after(&later), Some(Duration::from_secs(2)));
-        let unknown = ClientError::Denied { who: who(), rule: "access_unknown".to_owned(), detail: who() };
-        assert_eq!(pause_after(&unknown), Some(Duration::from_millis(250)));
-        let revoked = ClientError::Denied { who: who(), rule: "grant_revoked".to_owned(), detail: who() };
-        assert_eq!(pause_after(&revoked), None);
+        assert_eq!(pause_after(&later, 5), Some(Duration::from_secs(2)));
+        let refused = ClientError::Refused { who: who() };
+        assert_eq!(pause_after(&refused, 0), Some(Duration::from_millis(250)));
+        assert_eq!(pause_after(&refused, REFUSALS), None);
+        let revoked = ClientError::Denied { who: who(), rule: "grant_ended".to_owned(), detail: who() };
+        assert_eq!(pause_after(&revoked, 0), None);
         assert!(matches!(fault_of(&revoked), Fault::Denied { .. }));
         let forged = ClientError::Unverified { node: who(), reason: who() };
         assert_eq!(fault_of(&forged), Fault::Unsigned);

@@ -83,22 +83,27 @@ pub struct Ticket {
 }
 
 impl DataUser {
-    /// Takes a session that is open already.
+    /// Takes a session that is open already. It must be one under the signing key
+    /// (`ConnectOptions::key`): proxies answer to nobody else.
     #[must_use]
     pub fn new(keys: DataUserKeys, alliance: Alliance) -> Self {
         Self { keys, alliance }
     }
 
-    /// Opens a session.
+    /// Opens a session. Nodes see the signing key, whatever the options say: proxies answer to nobody else.
     ///
     /// # Errors
     /// As [`Alliance::connect`].
+    ///
+    /// # Leakage
+    /// The nodes asked learn which data user is looking; the record itself is fetched from a fresh peer.
     pub async fn connect(
         network: &NetworkFile,
         genesis: Genesis,
         keys: DataUserKeys,
         options: ConnectOptions,
     ) -> Result<Self, DataUserError> {
+        let options = ConnectOptions { key: Some(keys.signing().clone()), ..options };
         Ok(Self::new(keys, Alliance::connect(network, genesis, options).await?))
     }
 

@@ -45,6 +45,12 @@ pub enum PatientError {
     /// The card.
     #[error(transparent)]
     Card(#[from] CardError),
+    /// The server takes neither the card nor a reason to say.
+    #[error("{who} does not accept this card with your keys")]
+    CardRefused {
+        /// Who refuses.
+        who: String,
+    },
     /// No card of this hospital.
     #[error("you have no card of {hospital}")]
     NoCard {
@@ -157,6 +163,10 @@ impl From<PatientError> for CliError {
             ),
             PatientError::InUse { .. } => CliError::locked(what, "the same command again when the other is done"),
             PatientError::Card(error) => card(what, error),
+            PatientError::CardRefused { .. } => CliError::denied(
+                what,
+                "compare the card with what you typed, check this machine's clock, or ask at the desk",
+            ),
             PatientError::NoCard { .. } | PatientError::NoCards => CliError::not_found(
                 what,
                 "ask at the hospital's desk for a card, then: patient-client register CARD --desk-code CODE",
@@ -216,11 +226,11 @@ fn client(what: String, error: ClientError) -> CliError {
         ClientError::Denied { rule, .. } => rule.clone(),
         _ => return error.into(),
     };
-    if rule.contains("desk") || rule.contains("code") {
+    if rule.starts_with("desk_code") {
         CliError::denied(what, "check the code, or get a new one at the desk: each works once")
-    } else if rule.contains("card") && rule.contains("unknown") {
+    } else if rule == "card_unknown" {
         CliError::not_found(what, "compare the card with what you typed, or ask at the desk")
-    } else if rule.contains("quota") || rule.contains("limit") {
+    } else if rule.contains("tokens_used_up") {
         CliError::denied(what, "try again tomorrow: a card gets a number of search tokens a day")
     } else {
         error.into()

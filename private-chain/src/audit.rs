@@ -7,9 +7,10 @@ mod entry;
 mod sealed;
 
 pub use entry::{
-    Action, AuditEntry, EntryError, MAX_PURPOSE_BYTES, MAX_REASON_BYTES, MAX_SOURCE_BYTES, MAX_SUBTYPE_BYTES,
-    Outcome, Subject,
+    Action, AuditEntry, EntryError, MAX_PURPOSE_BYTES, MAX_REASON_BYTES, MAX_SOURCE_BYTES,
+    MAX_SUBTYPE_BYTES, Outcome, Subject,
 };
 pub use sealed::{
-    ActionClass, Bucket, DraftEntry, MAX_CIPHERTEXT_BYTES, OpenError, PAD_BYTES, SealError, SealedEntry, month_of,
+    ActionClass, Bucket, DraftEntry, MAX_CIPHERTEXT_BYTES, OpenError, PAD_BYTES, SealError,
+    SealedEntry, month_of,
 };

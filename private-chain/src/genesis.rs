@@ -56,7 +56,12 @@ impl PrivateGenesis {
     /// # Errors
     /// [`GenesisError`] names the rule broken.
     pub fn new(name: String, identity: PublicKey, server: PublicKey) -> Result<Self, GenesisError> {
-        let genesis = Self { hospital: HospitalId::from_identity(&identity), name, identity, server };
+        let genesis = Self {
+            hospital: HospitalId::from_identity(&identity),
+            name,
+            identity,
+            server,
+        };
         genesis.check()?;
         Ok(genesis)
     }
@@ -66,7 +71,8 @@ impl PrivateGenesis {
     /// # Errors
     /// [`GenesisError`] names the rule broken.
     pub fn decode(app: &[u8]) -> Result<Self, GenesisError> {
-        let genesis: Self = codec::decode_exact(app, MAX_GENESIS_BYTES).map_err(GenesisError::Decode)?;
+        let genesis: Self =
+            codec::decode_exact(app, MAX_GENESIS_BYTES).map_err(GenesisError::Decode)?;
         genesis.check()?;
         Ok(genesis)
     }
@@ -79,11 +85,17 @@ impl PrivateGenesis {
     fn check(&self) -> Result<(), GenesisError> {
         let expected = HospitalId::from_identity(&self.identity);
         if self.hospital != expected {
-            return Err(GenesisError::Hospital { expected, found: self.hospital });
+            return Err(GenesisError::Hospital {
+                expected,
+                found: self.hospital,
+            });
         }
         let found = self.name.len();
         if found == 0 || found > MAX_NAME_BYTES {
-            return Err(GenesisError::Name { limit: MAX_NAME_BYTES, found });
+            return Err(GenesisError::Name {
+                limit: MAX_NAME_BYTES,
+                found,
+            });
         }
         if self.identity == self.server {
             return Err(GenesisError::OneKey);
@@ -107,16 +119,38 @@ mod tests {
 
     #[test]
     fn refuses_each_broken_rule() {
-        let good = PrivateGenesis::new("St Mary".into(), secret(1).public(), secret(2).public()).unwrap();
+        let good =
+            PrivateGenesis::new("St Mary".into(), secret(1).public(), secret(2).public()).unwrap();
         let hospital = HospitalId::from_identity(&secret(3).public());
-        let foreign = PrivateGenesis { hospital, ..good.clone() };
-        assert!(matches!(PrivateGenesis::decode(&foreign.encode()), Err(GenesisError::Hospital { .. })));
-        let nameless = PrivateGenesis { name: String::new(), ..good.clone() };
-        assert!(matches!(PrivateGenesis::decode(&nameless.encode()), Err(GenesisError::Name { .. })));
-        let one_key = PrivateGenesis { server: good.identity, ..good.clone() };
-        assert!(matches!(PrivateGenesis::decode(&one_key.encode()), Err(GenesisError::OneKey)));
+        let foreign = PrivateGenesis {
+            hospital,
+            ..good.clone()
+        };
+        assert!(matches!(
+            PrivateGenesis::decode(&foreign.encode()),
+            Err(GenesisError::Hospital { .. })
+        ));
+        let nameless = PrivateGenesis {
+            name: String::new(),
+            ..good.clone()
+        };
+        assert!(matches!(
+            PrivateGenesis::decode(&nameless.encode()),
+            Err(GenesisError::Name { .. })
+        ));
+        let one_key = PrivateGenesis {
+            server: good.identity,
+            ..good.clone()
+        };
+        assert!(matches!(
+            PrivateGenesis::decode(&one_key.encode()),
+            Err(GenesisError::OneKey)
+        ));
         let mut long = good.encode();
         long.push(0);
-        assert!(matches!(PrivateGenesis::decode(&long), Err(GenesisError::Decode(_))));
+        assert!(matches!(
+            PrivateGenesis::decode(&long),
+            Err(GenesisError::Decode(_))
+        ));
     }
 }

@@ -1,8 +1,8 @@
 //! The private chain as a state machine: genesis, one transaction, end of block.
 
 use crate::genesis::PrivateGenesis;
-use crate::state::{self, AnchorRef};
 use crate::rules;
+use crate::state::{self, AnchorRef};
 use caduceus_crypto::{Hash, codec, merkle};
 use caduceus_ledger::{BlockContext, Genesis, Overlay, StateError, StateMachine, TxFailure};
 
@@ -30,7 +30,10 @@ impl AnchorsExtra {
     pub fn parse(extra: &[u8]) -> Option<Self> {
         let (root, rest) = extra.split_first_chunk::<32>()?;
         let count: [u8; 4] = rest.try_into().ok()?;
-        Some(Self { root: Hash(*root), count: u32::from_le_bytes(count) })
+        Some(Self {
+            root: Hash(*root),
+            count: u32::from_le_bytes(count),
+        })
     }
 }
 
@@ -46,22 +49,40 @@ impl StateMachine for PrivateMachine {
         Ok(())
     }
 
-    fn execute(&self, ctx: &BlockContext, tx: &[u8], state: &mut Overlay<'_>) -> Result<Vec<u8>, TxFailure> {
+    fn execute(
+        &self,
+        ctx: &BlockContext,
+        tx: &[u8],
+        state: &mut Overlay<'_>,
+    ) -> Result<Vec<u8>, TxFailure> {
         rules::apply(ctx, tx, state).map_err(TxFailure::from)
     }
 
-    fn finish(&self, ctx: &BlockContext, _txs: &[Vec<u8>], state: &mut Overlay<'_>) -> Result<Vec<u8>, StateError> {
+    fn finish(
+        &self,
+        ctx: &BlockContext,
+        _txs: &[Vec<u8>],
+        state: &mut Overlay<'_>,
+    ) -> Result<Vec<u8>, StateError> {
         let counter = state::block_anchors();
         let count = counter.get(state)?.unwrap_or(0);
         let mut leaves = Vec::new();
         for position in 0..count {
-            let anchor = state::anchor(&AnchorRef { height: ctx.height, position }).require(state)?;
+            let anchor = state::anchor(&AnchorRef {
+                height: ctx.height,
+                position,
+            })
+            .require(state)?;
             leaves.push(codec::encode(&anchor.leaf()));
         }
         if count > 0 {
             counter.clear(state);
         }
-        Ok(AnchorsExtra { root: merkle::root(&leaves), count }.to_bytes())
+        Ok(AnchorsExtra {
+            root: merkle::root(&leaves),
+            count,
+        }
+        .to_bytes())
     }
 }
 
@@ -69,8 +90,8 @@ impl StateMachine for PrivateMachine {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::testing::{self, Chain};
     use crate::query;
+    use crate::testing::{self, Chain};
     use crate::tx::Role;
 
     #[test]
@@ -80,16 +101,31 @@ mod tests {
         let anchors = [testing::anchor(1), testing::anchor(2)];
         for (position, anchor) in anchors.iter().enumerate() {
             let result = chain.accept(&crate::Tx::anchor(anchor.clone(), [0; 16]));
-            assert_eq!(query::anchor_result(&result).unwrap(), u32::try_from(position).unwrap());
+            assert_eq!(
+                query::anchor_result(&result).unwrap(),
+                u32::try_from(position).unwrap()
+            );
         }
         let leaves: Vec<Vec<u8>> = anchors.iter().map(|a| codec::encode(&a.leaf())).collect();
         let height = chain.height;
         let extra = AnchorsExtra::parse(&chain.finish_block()).unwrap();
-        assert_eq!(extra, AnchorsExtra { root: merkle::root(&leaves), count: 2 });
+        assert_eq!(
+            extra,
+            AnchorsExtra {
+                root: merkle::root(&leaves),
+                count: 2
+            }
+        );
         assert_eq!(query::leaves_at(&chain, height).unwrap().len(), 2);
 
         let empty = AnchorsExtra::parse(&chain.finish_block()).unwrap();
-        assert_eq!(empty, AnchorsExtra { root: merkle::root(&[]), count: 0 });
+        assert_eq!(
+            empty,
+            AnchorsExtra {
+                root: merkle::root(&[]),
+                count: 0
+            }
+        );
     }
 
     #[test]
@@ -104,9 +140,12 @@ mod tests {
 
     #[test]
     fn extra_has_one_length() {
-        let good = AnchorsExtra { root: Hash([1; 32]), count: 7 };
+        let good = AnchorsExtra {
+            root: Hash([1; 32]),
+            count: 7,
+        };
         assert_eq!(AnchorsExtra::parse(&good.to_bytes()), Some(good));
-        assert_eq!(good.to_bytes()[32..], [7, 0, 0, 0]);
+        assert_eq!(&good.to_bytes()[32..], &[7u8, 0, 0, 0]);
         assert_eq!(AnchorsExtra::parse(&good.to_bytes()[..35]), None);
         assert_eq!(AnchorsExtra::parse(&[0; 37]), None);
     }

@@ -5,9 +5,9 @@ use crate::genesis::PrivateGenesis;
 use crate::rules::AuditReceipt;
 use crate::state::{self, AnchorRef, STAFF_PREFIX, StaffRecord};
 use borsh::{BorshDeserialize, BorshSerialize};
+use caduceus_crypto::Hash;
 use caduceus_crypto::codec::{self, DecodeError};
 use caduceus_crypto::evidence::Anchor;
-use caduceus_crypto::Hash;
 use caduceus_crypto::index::Tag;
 use caduceus_crypto::keys::PublicKey;
 use caduceus_crypto::merkle::{self, InclusionProof};
@@ -33,12 +33,14 @@ pub fn staff(view: &dyn StateView, key: &PublicKey) -> Result<Option<StaffRecord
 ///
 /// # Errors
 /// When the store fails.
-pub fn all_staff(view: &dyn StateView, limit: usize) -> Result<Vec<(PublicKey, StaffRecord)>, StateError> {
+pub fn all_staff(
+    view: &dyn StateView,
+    limit: usize,
+) -> Result<Vec<(PublicKey, StaffRecord)>, StateError> {
     let mut found = Vec::new();
     for (key, value) in view.scan(Space::Auth, STAFF_PREFIX.as_bytes(), limit)? {
-        let broken = |e: &dyn std::fmt::Display| StateError(format!("staff key: {e}"));
-        let tail = &key[STAFF_PREFIX.len()..];
-        let staff: PublicKey = borsh::from_slice(tail).map_err(|e| broken(&e))?;
+        let staff = PublicKey::from_bytes(&key[STAFF_PREFIX.len()..])
+            .map_err(|e| StateError(format!("staff key: {e}")))?;
         let record = state::staff(&staff).decode(&value)?;
         found.push((staff, record));
     }
@@ -65,7 +67,10 @@ pub fn find_record(view: &dyn StateView, record: &Hash) -> Result<Option<AnchorR
 ///
 /// # Errors
 /// When the store fails.
-pub fn find_pseudonym(view: &dyn StateView, point: &PublicKey) -> Result<Option<AnchorRef>, StateError> {
+pub fn find_pseudonym(
+    view: &dyn StateView,
+    point: &PublicKey,
+) -> Result<Option<AnchorRef>, StateError> {
     state::pseudonym(point).get(view)
 }
 
@@ -74,7 +79,9 @@ pub fn find_pseudonym(view: &dyn StateView, point: &PublicKey) -> Result<Option<
 /// # Errors
 /// When the store fails.
 pub fn committed_tags(view: &dyn StateView, tags: &[Tag]) -> Result<Vec<bool>, StateError> {
-    tags.iter().map(|tag| state::tag(tag).is_set(view)).collect()
+    tags.iter()
+        .map(|tag| state::tag(tag).is_set(view))
+        .collect()
 }
 
 /// The encoded leaves of a block's anchors, by position: the body of a `Link` of the alliance chain.
@@ -82,7 +89,10 @@ pub fn committed_tags(view: &dyn StateView, tags: &[Tag]) -> Result<Vec<bool>, S
 /// # Errors
 /// When the store fails.
 pub fn leaves_at(view: &dyn StateView, height: Height) -> Result<Vec<Vec<u8>>, StateError> {
-    Ok(anchors_at(view, height)?.iter().map(|anchor| codec::encode(&anchor.leaf())).collect())
+    Ok(anchors_at(view, height)?
+        .iter()
+        .map(|anchor| codec::encode(&anchor.leaf()))
+        .collect())
 }
 
 /// The anchors of a block, by position.
@@ -113,7 +123,10 @@ pub struct AnchorProof {
 ///
 /// # Errors
 /// When the store fails.
-pub fn anchor_proof(view: &dyn StateView, at: &AnchorRef) -> Result<Option<AnchorProof>, StateError> {
+pub fn anchor_proof(
+    view: &dyn StateView,
+    at: &AnchorRef,
+) -> Result<Option<AnchorProof>, StateError> {
     let anchors = anchors_at(view, at.height)?;
     let index = at.position as usize;
     let Some(anchor) = anchors.get(index) else {
@@ -121,7 +134,10 @@ pub fn anchor_proof(view: &dyn StateView, at: &AnchorRef) -> Result<Option<Ancho
     };
     let leaves: Vec<Vec<u8>> = anchors.iter().map(|a| codec::encode(&a.leaf())).collect();
     let proof = merkle::prove(&leaves, index);
-    Ok(Some(AnchorProof { anchor: anchor.clone(), proof }))
+    Ok(Some(AnchorProof {
+        anchor: anchor.clone(),
+        proof,
+    }))
 }
 
 /// Number of audit entries on the chain.
@@ -136,7 +152,11 @@ pub fn audit_count(view: &dyn StateView) -> Result<u64, StateError> {
 ///
 /// # Errors
 /// When the store fails.
-pub fn audit_entries(view: &dyn StateView, first: u64, limit: usize) -> Result<Vec<(u64, SealedEntry)>, StateError> {
+pub fn audit_entries(
+    view: &dyn StateView,
+    first: u64,
+    limit: usize,
+) -> Result<Vec<(u64, SealedEntry)>, StateError> {
     let end = audit_count(view)?.min(first.saturating_add(limit as u64));
     let mut entries = Vec::new();
     for sequence in first..end {
@@ -181,7 +201,11 @@ mod tests {
         let mut chain = Chain::new();
         chain.enrol(&testing::author(), Role::Physician);
         chain.enrol(&testing::secret(20), Role::Auditor);
-        let mut keys: Vec<PublicKey> = all_staff(&chain, 10).unwrap().into_iter().map(|(key, _)| key).collect();
+        let mut keys: Vec<PublicKey> = all_staff(&chain, 10)
+            .unwrap()
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
         let mut expected = vec![testing::author().public(), testing::secret(20).public()];
         keys.sort();
         expected.sort();
@@ -199,14 +223,29 @@ mod tests {
         }
         let body = &anchors[1].body;
         let at = find_record(&chain, &body.record_hash).unwrap().unwrap();
-        assert_eq!(at, AnchorRef { height: chain.height, position: 1 });
-        assert_eq!(find_pseudonym(&chain, &body.pseudonym.point).unwrap(), Some(at));
+        assert_eq!(
+            at,
+            AnchorRef {
+                height: chain.height,
+                position: 1
+            }
+        );
+        assert_eq!(
+            find_pseudonym(&chain, &body.pseudonym.point).unwrap(),
+            Some(at)
+        );
         assert_eq!(anchor(&chain, &at).unwrap().unwrap(), anchors[1]);
-        assert_eq!(committed_tags(&chain, &[body.entries.tags[0], Tag([0xee; 16])]).unwrap(), [true, false]);
+        assert_eq!(
+            committed_tags(&chain, &[body.entries.tags[0], Tag([0xee; 16])]).unwrap(),
+            [true, false]
+        );
 
         let proved = anchor_proof(&chain, &at).unwrap().unwrap();
         let extra = crate::AnchorsExtra::parse(&chain.finish_block()).unwrap();
-        proved.proof.verify(&extra.root, &codec::encode(&proved.anchor.leaf())).unwrap();
+        proved
+            .proof
+            .verify(&extra.root, &codec::encode(&proved.anchor.leaf()))
+            .unwrap();
         let absent = AnchorRef { position: 3, ..at };
         assert!(anchor_proof(&chain, &absent).unwrap().is_none());
     }
@@ -216,7 +255,10 @@ mod tests {
         let mut chain = Chain::new();
         let entries: Vec<_> = (0..5).map(testing::sealed_entry).collect();
         let result = chain.accept(&Tx::audit(entries.clone()));
-        assert_eq!(audit_result(&result).unwrap(), AuditReceipt { first: 0, count: 5 });
+        assert_eq!(
+            audit_result(&result).unwrap(),
+            AuditReceipt { first: 0, count: 5 }
+        );
         assert_eq!(audit_count(&chain).unwrap(), 5);
         let page = audit_entries(&chain, 3, 10).unwrap();
         assert_eq!(page, [(3, entries[3].clone()), (4, entries[4].clone())]);

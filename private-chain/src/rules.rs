@@ -75,9 +75,10 @@ pub(crate) fn ensure<E: Into<Rule>>(holds: bool, error: impl FnOnce() -> E) -> R
 impl From<Failure> for TxFailure {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Rule(rule) => {
-                TxFailure::Rejected(Rejection { rule: rule.rule_name(), detail: rule.to_string() })
-            }
+            Failure::Rule(rule) => TxFailure::Rejected(Rejection {
+                rule: rule.rule_name(),
+                detail: rule.to_string(),
+            }),
             Failure::State(e) => TxFailure::State(e),
         }
     }

@@ -19,9 +19,9 @@ use crate::audit::SealedEntry;
 use crate::genesis::PrivateGenesis;
 use crate::tx::Role;
 use borsh::{BorshDeserialize, BorshSerialize};
+use caduceus_crypto::Hash;
 use caduceus_crypto::codec;
 use caduceus_crypto::evidence::Anchor;
-use caduceus_crypto::Hash;
 use caduceus_crypto::index::Tag;
 use caduceus_crypto::keys::PublicKey;
 use caduceus_crypto::time::TimeMillis;
@@ -42,7 +42,11 @@ impl<T> Key<T> {
         for part in parts {
             bytes.extend_from_slice(part);
         }
-        Self { space, bytes, value: PhantomData }
+        Self {
+            space,
+            bytes,
+            value: PhantomData,
+        }
     }
 
     /// The key's bytes, as a state proof names them.
@@ -90,7 +94,8 @@ impl<T: BorshSerialize + BorshDeserialize> Key<T> {
     /// # Errors
     /// When the store fails, holds nothing here, or holds bytes that do not decode.
     pub fn require(&self, view: &dyn StateView) -> Result<T, StateError> {
-        self.get(view)?.ok_or_else(|| StateError(format!("nothing under {}", self.label())))
+        self.get(view)?
+            .ok_or_else(|| StateError(format!("nothing under {}", self.label())))
     }
 
     /// Stores a value.
@@ -103,7 +108,8 @@ impl<T: BorshSerialize + BorshDeserialize> Key<T> {
     /// # Errors
     /// When the bytes are not exactly a value.
     pub fn decode(&self, bytes: &[u8]) -> Result<T, StateError> {
-        borsh::from_slice(bytes).map_err(|e| StateError(format!("value under {}: {e}", self.label())))
+        borsh::from_slice(bytes)
+            .map_err(|e| StateError(format!("value under {}: {e}", self.label())))
     }
 }
 
@@ -132,7 +138,9 @@ impl StaffRecord {
 }
 
 /// An anchor's place: the private block and its index among that block's anchors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub struct AnchorRef {
     /// Height of the private block.
     pub height: Height,
@@ -160,7 +168,11 @@ pub fn audit_count() -> Key<u64> {
 
 /// An anchor.
 pub fn anchor(at: &AnchorRef) -> Key<Anchor> {
-    Key::new(Space::Bulk, "anchor/", &[&at.height.0.to_be_bytes(), &at.position.to_be_bytes()])
+    Key::new(
+        Space::Bulk,
+        "anchor/",
+        &[&at.height.0.to_be_bytes(), &at.position.to_be_bytes()],
+    )
 }
 
 /// The anchor that carries a tag.

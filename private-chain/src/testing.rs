@@ -15,8 +15,8 @@ use caduceus_crypto::time::TimeMillis;
 use caduceus_ledger::block::ChainKind;
 use caduceus_ledger::state::Writes;
 use caduceus_ledger::{
-    Address, BlockContext, ChainId, Genesis, Height, Overlay, Space, StateError, StateMachine, StateView, TxFailure,
-    Validator, ValidatorSet,
+    Address, BlockContext, ChainId, Genesis, Height, Overlay, Space, StateError, StateMachine,
+    StateView, TxFailure, Validator, ValidatorSet,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -68,12 +68,17 @@ pub fn other_chain() -> ChainId {
 
 /// The genesis of the chain of the tests.
 pub fn genesis() -> Genesis {
-    let own = PrivateGenesis::new("St Mary".into(), identity().public(), server().public()).unwrap();
+    let own =
+        PrivateGenesis::new("St Mary".into(), identity().public(), server().public()).unwrap();
     Genesis {
         kind: ChainKind::Private,
         name: "st-mary".into(),
         time: TimeMillis(NOW.0 - 1_000),
-        validators: ValidatorSet::new(vec![Validator { key: secret(3).public(), power: 1 }]).unwrap(),
+        validators: ValidatorSet::new(vec![Validator {
+            key: secret(3).public(),
+            power: 1,
+        }])
+        .unwrap(),
         app: own.encode(),
     }
 }
@@ -105,15 +110,21 @@ pub fn entry(time: TimeMillis) -> AuditEntry {
 
 /// Sealed entry number `seed`, signed by the server.
 pub fn sealed_entry(seed: u64) -> SealedEntry {
-    DraftEntry::seal(&mut rng(seed), &[9; 32], ActionClass::ClinicalRead, &entry(NOW))
-        .unwrap()
-        .sign(&chain(), &server())
+    DraftEntry::seal(
+        &mut rng(seed),
+        &[9; 32],
+        ActionClass::ClinicalRead,
+        &entry(NOW),
+    )
+    .unwrap()
+    .sign(&chain(), &server())
 }
 
 /// The statement of anchor number `seed`, 1 to 29.
 pub fn anchor_body(seed: u8) -> AnchorBody {
     let delegating = umbral_pre::SecretKey::random_with_rng(&mut rng(u64::from(seed))).public_key();
-    let (capsule, _) = umbral_pre::encrypt_with_rng(&mut rng(u64::from(seed)), &delegating, b"data key").unwrap();
+    let (capsule, _) =
+        umbral_pre::encrypt_with_rng(&mut rng(u64::from(seed)), &delegating, b"data key").unwrap();
     AnchorBody {
         hospital: hospital(),
         pseudonym: Pseudonym {
@@ -123,7 +134,10 @@ pub fn anchor_body(seed: u8) -> AnchorBody {
         },
         record_hash: Hash([seed; 32]),
         header_hash: Hash([seed + 100; 32]),
-        entries: IndexEntries { scheme: TAG_SCHEME, tags: (0..8).map(|n| tag(seed, n)).collect() },
+        entries: IndexEntries {
+            scheme: TAG_SCHEME,
+            tags: (0..8).map(|n| tag(seed, n)).collect(),
+        },
         capsule: capsule.to_bytes().unwrap().into_vec(),
         delegating: secret(160 + seed).public(),
         visit: Hash::ZERO,
@@ -179,7 +193,12 @@ impl StateView for Store {
         Ok(self.0.get(&(space, key.to_vec())).cloned())
     }
 
-    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn scan(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
         Ok(self
             .0
             .range((space, prefix.to_vec())..)
@@ -204,7 +223,12 @@ impl StateView for Chain {
         self.store.get(space, key)
     }
 
-    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn scan(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
         self.store.scan(space, prefix, limit)
     }
 }
@@ -217,11 +241,20 @@ impl Chain {
         PrivateMachine.genesis(&genesis(), &mut state).unwrap();
         let writes = state.into_writes();
         store.apply(writes);
-        Self { store, height: Height(1), time: NOW }
+        Self {
+            store,
+            height: Height(1),
+            time: NOW,
+        }
     }
 
     fn context(&self) -> BlockContext {
-        BlockContext { chain: chain(), height: self.height, time: self.time, proposer: Address::default() }
+        BlockContext {
+            chain: chain(),
+            height: self.height,
+            time: self.time,
+            proposer: Address::default(),
+        }
     }
 
     fn run(&mut self, tx: &[u8]) -> Result<Vec<u8>, TxFailure> {
@@ -246,7 +279,9 @@ impl Chain {
     /// Runs bytes that this rule refuses.
     pub fn refuse_bytes(&mut self, tx: &[u8], rule: &str) {
         match self.run(tx) {
-            Err(TxFailure::Rejected(rejection)) => assert_eq!(rejection.rule, rule, "{}", rejection.detail),
+            Err(TxFailure::Rejected(rejection)) => {
+                assert_eq!(rejection.rule, rule, "{}", rejection.detail)
+            }
             other => panic!("expected {rule}, got {other:?}"),
         }
     }
@@ -270,13 +305,22 @@ impl Chain {
 
     /// Enrols a key until an instant.
     pub fn enrol_until(&mut self, staff: &SecretKey, role: Role, not_after: TimeMillis) {
-        let body = Enrol { staff: staff.public(), role, label: "staff".into(), not_before: NOW, not_after };
+        let body = Enrol {
+            staff: staff.public(),
+            role,
+            label: "staff".into(),
+            not_before: NOW,
+            not_after,
+        };
         self.accept(&Tx::Enrol(body.sign(&chain(), &identity())));
     }
 
     /// Suspends an enrolled key.
     pub fn suspend(&mut self, staff: &SecretKey) {
-        let body = Suspend { staff: staff.public(), reason: String::new() };
+        let body = Suspend {
+            staff: staff.public(),
+            reason: String::new(),
+        };
         self.accept(&Tx::Suspend(body.sign(&chain(), &identity())));
     }
 }

@@ -2,4 +2,5 @@
 
 pub mod generator;
 pub mod layout;
+pub mod loopback;
 pub mod oracle;

@@ -55,7 +55,10 @@ fn proved() -> (CheckpointedHeader, Header, InclusionProof) {
     (known, header, merkle::prove(&encoded, 1))
 }
 
-const AT: RecordRef = RecordRef { height: 1, position: 1 };
+const AT: RecordRef = RecordRef {
+    height: 1,
+    position: 1,
+};
 
 #[test]
 fn an_anchor_is_checked_against_the_checkpoint() {
@@ -84,7 +87,13 @@ fn another_position_is_refused() {
     let (known, header, proof) = proved();
     let elsewhere = RecordRef { position: 2, ..AT };
     let refused = check_anchor(&known, &header, &elsewhere, &anchor(1), &proof);
-    assert!(matches!(refused, Err(AnchorMismatch::Position { expected: 2, found: 1 })));
+    assert!(matches!(
+        refused,
+        Err(AnchorMismatch::Position {
+            expected: 2,
+            found: 1
+        })
+    ));
 }
 
 #[test]
@@ -105,7 +114,11 @@ fn an_anchor_with_bad_evidence_is_refused() {
 
 #[test]
 fn the_largest_search_result_decodes() {
-    let hit = Hit { record: AT, pseudonym: leaf(1).pseudonym, record_hash: leaf(1).record_hash };
+    let hit = Hit {
+        record: AT,
+        pseudonym: leaf(1).pseudonym,
+        record_hash: leaf(1).record_hash,
+    };
     let full = SearchResult {
         hospital: testing::hospital(0),
         linked_height: 9,

@@ -63,13 +63,24 @@ pub(super) fn apply(
         return refuse(AccessError::Revoked { at });
     }
     let expires = record.grant.expires;
-    ensure(ctx.time < expires, || AccessError::Expired { expires, now: ctx.time })?;
+    ensure(ctx.time < expires, || AccessError::Expired {
+        expires,
+        now: ctx.time,
+    })?;
     let data_user = record.grant.data_user;
-    ensure(tx.is_signed_by(&ctx.chain, &data_user), || AccessError::NotSigned)?;
+    ensure(tx.is_signed_by(&ctx.chain, &data_user), || {
+        AccessError::NotSigned
+    })?;
     let index = state::accesses_of(&grant).push(state, &id)?;
     state::access(&id).put(
         state,
-        &AccessRecord { grant, data_user, index, height: ctx.height, time: ctx.time },
+        &AccessRecord {
+            grant,
+            data_user,
+            index,
+            height: ctx.height,
+            time: ctx.time,
+        },
     );
     Ok(Vec::new())
 }
@@ -83,7 +94,13 @@ mod tests {
     use caduceus_crypto::keys::SecretKey;
 
     fn by(data_user: &SecretKey, grant: Hash, nonce: u8) -> Tx {
-        Tx::Access(Access { grant, nonce: [nonce; 32] }.sign(&testing::chain(), data_user))
+        Tx::Access(
+            Access {
+                grant,
+                nonce: [nonce; 32],
+            }
+            .sign(&testing::chain(), data_user),
+        )
     }
 
     fn granted() -> (Chain, Hash) {
@@ -95,13 +112,28 @@ mod tests {
     #[test]
     fn the_data_user_gets_tickets() {
         let (mut chain, grant) = granted();
-        let (first, second) = (by(&testing::data_user(), grant, 1), by(&testing::data_user(), grant, 2));
+        let (first, second) = (
+            by(&testing::data_user(), grant, 1),
+            by(&testing::data_user(), grant, 2),
+        );
         assert!(chain.accept(&first).is_empty());
         chain.accept(&second);
-        assert_eq!(state::accesses_of(&grant).page(&chain, 0, 10).unwrap(), [first.id(), second.id()]);
+        assert_eq!(
+            state::accesses_of(&grant).page(&chain, 0, 10).unwrap(),
+            [first.id(), second.id()]
+        );
         let record = state::access(&second.id()).get(&chain).unwrap().unwrap();
         let data_user = testing::data_user().public();
-        assert_eq!(record, AccessRecord { grant, data_user, index: 1, height: chain.height, time: NOW });
+        assert_eq!(
+            record,
+            AccessRecord {
+                grant,
+                data_user,
+                index: 1,
+                height: chain.height,
+                time: NOW
+            }
+        );
     }
 
     #[test]
@@ -128,7 +160,10 @@ mod tests {
     fn only_the_data_user_signs_and_only_for_this_chain() {
         let (mut chain, grant) = granted();
         chain.refuse(&by(&testing::secret(77), grant, 1), "access_not_signed");
-        let access = Access { grant, nonce: [1; 32] };
+        let access = Access {
+            grant,
+            nonce: [1; 32],
+        };
         let elsewhere = Tx::Access(access.sign(&testing::other_chain(), &testing::data_user()));
         chain.refuse(&elsewhere, "access_not_signed");
     }

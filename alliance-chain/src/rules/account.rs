@@ -64,12 +64,18 @@ impl AccountError {
 }
 
 /// Makes a data user known. The result is empty.
-pub(super) fn apply(ctx: &BlockContext, tx: SignedAccount, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn apply(
+    ctx: &BlockContext,
+    tx: SignedAccount,
+    state: &mut Overlay<'_>,
+) -> Result<Vec<u8>, Failure> {
     let body = &tx.body;
     let found = body.label.len();
-    ensure((1..=MAX_ACCOUNT_LABEL_BYTES).contains(&found), || AccountError::Label {
-        limit: MAX_ACCOUNT_LABEL_BYTES,
-        found,
+    ensure((1..=MAX_ACCOUNT_LABEL_BYTES).contains(&found), || {
+        AccountError::Label {
+            limit: MAX_ACCOUNT_LABEL_BYTES,
+            found,
+        }
     })?;
     ensure(body.data_user != body.receiving, || AccountError::OneKey)?;
     let member = body.member;
@@ -77,14 +83,24 @@ pub(super) fn apply(ctx: &BlockContext, tx: SignedAccount, state: &mut Overlay<'
         return refuse(AccountError::NotAMember { member });
     };
     let key = state::account(&body.data_user);
-    ensure(!key.is_set(state)?, || AccountError::Known { data_user: body.data_user })?;
+    ensure(!key.is_set(state)?, || AccountError::Known {
+        data_user: body.data_user,
+    })?;
     let limit = state::params().require(state)?.accounts_per_day;
     let daily = state::daily(Daily::Accounts, &member.0, ctx.time.epoch());
     let used = daily.get(state)?.unwrap_or(0);
     ensure(used < limit, || AccountError::DailyLimit { member, limit })?;
-    ensure(tx.is_signed_by(&ctx.chain, &record.member.identity), || AccountError::NotSigned { member })?;
+    ensure(tx.is_signed_by(&ctx.chain, &record.member.identity), || {
+        AccountError::NotSigned { member }
+    })?;
     daily.put(state, &(used + 1));
-    key.put(state, &AccountRecord { account: tx.body, since: ctx.time });
+    key.put(
+        state,
+        &AccountRecord {
+            account: tx.body,
+            since: ctx.time,
+        },
+    );
     Ok(Vec::new())
 }
 
@@ -112,26 +128,47 @@ mod tests {
     fn a_member_vouches() {
         let mut chain = Chain::new();
         assert!(chain.accept(&signed(body(50))).is_empty());
-        let record = state::account(&body(50).data_user).get(&chain).unwrap().unwrap();
-        assert_eq!(record, AccountRecord { account: body(50), since: chain.time });
+        let record = state::account(&body(50).data_user)
+            .get(&chain)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            record,
+            AccountRecord {
+                account: body(50),
+                since: chain.time
+            }
+        );
     }
 
     #[test]
     fn label_must_be_present_and_short() {
-        Chain::new().refuse(&signed(Account { label: String::new(), ..body(50) }), "account_label");
+        Chain::new().refuse(
+            &signed(Account {
+                label: String::new(),
+                ..body(50)
+            }),
+            "account_label",
+        );
         let label = "x".repeat(MAX_ACCOUNT_LABEL_BYTES + 1);
         Chain::new().refuse(&signed(Account { label, ..body(50) }), "account_label");
     }
 
     #[test]
     fn two_keys_are_needed() {
-        let one = Account { receiving: body(50).data_user, ..body(50) };
+        let one = Account {
+            receiving: body(50).data_user,
+            ..body(50)
+        };
         Chain::new().refuse(&signed(one), "account_one_key");
     }
 
     #[test]
     fn only_members_vouch() {
-        let stranger = Account { member: testing::hospital(9), ..body(50) };
+        let stranger = Account {
+            member: testing::hospital(9),
+            ..body(50)
+        };
         Chain::new().refuse(&signed(stranger), "account_not_a_member");
     }
 
@@ -139,7 +176,13 @@ mod tests {
     fn a_known_data_user_is_refused() {
         let mut chain = Chain::new();
         chain.accept(&signed(body(50)));
-        chain.refuse(&signed(Account { label: "Other".into(), ..body(50) }), "account_known");
+        chain.refuse(
+            &signed(Account {
+                label: "Other".into(),
+                ..body(50)
+            }),
+            "account_known",
+        );
     }
 
     #[test]

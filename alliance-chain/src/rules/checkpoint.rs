@@ -8,7 +8,9 @@ use crate::state::{self, AnchorsExtra, CheckpointHead, CheckpointedHeader};
 use crate::tx::{Checkpoint, MAX_CHECKPOINT_HEADERS};
 use caduceus_crypto::Hash;
 use caduceus_crypto::keys::HospitalId;
-use caduceus_ledger::{BlockContext, CertificateError, CertifiedHeader, ChainId, Header, Height, Overlay};
+use caduceus_ledger::{
+    BlockContext, CertificateError, CertifiedHeader, ChainId, Header, Height, Overlay,
+};
 
 /// Why a checkpoint is refused.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +61,10 @@ pub enum CheckpointError {
         height: Height,
     },
     /// A header without anchors root and count.
-    #[error("header {height} carries {found} extra bytes, {} expected", AnchorsExtra::BYTES)]
+    #[error(
+        "header {height} carries {found} extra bytes, {} expected",
+        AnchorsExtra::BYTES
+    )]
     Extra {
         /// Height of the header.
         height: Height,
@@ -136,18 +141,28 @@ impl CheckpointError {
 }
 
 /// Records headers. The result is empty.
-pub(super) fn apply(ctx: &BlockContext, tx: Checkpoint, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn apply(
+    ctx: &BlockContext,
+    tx: Checkpoint,
+    state: &mut Overlay<'_>,
+) -> Result<Vec<u8>, Failure> {
     let hospital = tx.hospital;
     let Some(mut record) = active_member(state, &hospital)? else {
         return refuse(CheckpointError::NotAMember { hospital });
     };
     let extras = check_form(&tx.headers, record.member.private_chain)?;
     let (Some(first), Some(last)) = (tx.headers.first(), tx.headers.last()) else {
-        return refuse(CheckpointError::Count { limit: MAX_CHECKPOINT_HEADERS, found: 0 });
+        return refuse(CheckpointError::Count {
+            limit: MAX_CHECKPOINT_HEADERS,
+            found: 0,
+        });
     };
     let head = state::head(&hospital).get(state)?;
     let expected = head.map_or(Height::GENESIS, |h| h.height).next();
-    ensure(first.height <= expected, || CheckpointError::Gap { expected, found: first.height })?;
+    ensure(first.height <= expected, || CheckpointError::Gap {
+        expected,
+        found: first.height,
+    })?;
 
     // 1. Who certified it. A set of former voters can only show a conflict, never extend the chain.
     let current = &record.member.private_validators;
@@ -157,9 +172,14 @@ pub(super) fn apply(ctx: &BlockContext, tx: Checkpoint, state: &mut Overlay<'_>)
         Some(current.clone()).filter(|set| set.hash() == last.validators)
     };
     let Some(set) = set else {
-        return refuse(CheckpointError::OtherValidators { height: last.height });
+        return refuse(CheckpointError::OtherValidators {
+            height: last.height,
+        });
     };
-    let certified = CertifiedHeader { header: last.clone(), certificate: tx.certificate.clone() };
+    let certified = CertifiedHeader {
+        header: last.clone(),
+        certificate: tx.certificate.clone(),
+    };
     certified
         .verify(&record.member.private_chain, &set)
         .or_else(|e| refuse(CheckpointError::Certificate(e)))?;
@@ -175,13 +195,19 @@ pub(super) fn apply(ctx: &BlockContext, tx: Checkpoint, state: &mut Overlay<'_>)
     let current_hash = current.hash();
     for header in &tx.headers {
         let height = header.height;
-        ensure(header.validators == current_hash, || CheckpointError::OtherValidators { height })?;
+        ensure(header.validators == current_hash, || {
+            CheckpointError::OtherValidators { height }
+        })?;
         let changes = header.next_validators != current_hash;
-        ensure(!changes || height == last.height, || CheckpointError::ValidatorsChangeInside { height })?;
+        ensure(!changes || height == last.height, || {
+            CheckpointError::ValidatorsChangeInside { height }
+        })?;
     }
     let given = tx.next_validators.as_ref().map(|set| set.hash());
     let named = Some(last.next_validators).filter(|next| *next != current_hash);
-    ensure(given == named, || CheckpointError::NextValidators { height: last.height })?;
+    ensure(given == named, || CheckpointError::NextValidators {
+        height: last.height,
+    })?;
 
     for (header, extra) in tx.headers.iter().zip(&extras) {
         let kept = CheckpointedHeader {
@@ -197,7 +223,12 @@ pub(super) fn apply(ctx: &BlockContext, tx: Checkpoint, state: &mut Overlay<'_>)
     }
     state::head(&hospital).put(
         state,
-        &CheckpointHead { height: last.height, hash: last.hash(), time: last.time, recorded_at: ctx.time },
+        &CheckpointHead {
+            height: last.height,
+            hash: last.hash(),
+            time: last.time,
+            recorded_at: ctx.time,
+        },
     );
     if let Some(next) = tx.next_validators {
         state::validators(&hospital, &next.hash()).put(state, &next);
@@ -210,18 +241,27 @@ pub(super) fn apply(ctx: &BlockContext, tx: Checkpoint, state: &mut Overlay<'_>)
 /// The headers are of the chain and follow each other; gives their anchors.
 fn check_form(headers: &[Header], chain: ChainId) -> Result<Vec<AnchorsExtra>, Failure> {
     let found = headers.len();
-    ensure((1..=MAX_CHECKPOINT_HEADERS).contains(&found), || CheckpointError::Count {
-        limit: MAX_CHECKPOINT_HEADERS,
-        found,
+    ensure((1..=MAX_CHECKPOINT_HEADERS).contains(&found), || {
+        CheckpointError::Count {
+            limit: MAX_CHECKPOINT_HEADERS,
+            found,
+        }
     })?;
     for pair in headers.windows(2) {
         let (before, header) = (&pair[0], &pair[1]);
         let height = header.height;
         // By subtraction: adding one could overflow.
         let follows = height.0.checked_sub(1) == Some(before.height.0);
-        ensure(follows, || CheckpointError::NotConsecutive { before: before.height, found: height })?;
-        ensure(header.parent == before.hash(), || CheckpointError::Parent { height })?;
-        ensure(header.time > before.time, || CheckpointError::Time { height })?;
+        ensure(follows, || CheckpointError::NotConsecutive {
+            before: before.height,
+            found: height,
+        })?;
+        ensure(header.parent == before.hash(), || CheckpointError::Parent {
+            height,
+        })?;
+        ensure(header.time > before.time, || CheckpointError::Time {
+            height,
+        })?;
     }
     let mut extras = Vec::with_capacity(found);
     for header in headers {
@@ -232,7 +272,10 @@ fn check_form(headers: &[Header], chain: ChainId) -> Result<Vec<AnchorsExtra>, F
             found: header.chain,
         })?;
         let Some(extra) = AnchorsExtra::parse(&header.extra) else {
-            return refuse(CheckpointError::Extra { height, found: header.extra.len() });
+            return refuse(CheckpointError::Extra {
+                height,
+                found: header.extra.len(),
+            });
         };
         extras.push(extra);
     }
@@ -250,7 +293,10 @@ fn check_conflicts(
     let Some(head) = head else {
         return Ok(());
     };
-    let own = headers.iter().filter(|h| h.height <= head.height).map(|h| (h.height, h.hash()));
+    let own = headers
+        .iter()
+        .filter(|h| h.height <= head.height)
+        .map(|h| (h.height, h.hash()));
     let parent = headers
         .first()
         .and_then(|h| Some((Height(h.height.0.checked_sub(1)?), h.parent)))
@@ -260,7 +306,11 @@ fn check_conflicts(
         let Some(known) = state::header(hospital, height).get(state)? else {
             continue;
         };
-        ensure(known.hash == found, || CheckpointError::HeaderConflict { height, recorded: known.hash, found })?;
+        ensure(known.hash == found, || CheckpointError::HeaderConflict {
+            height,
+            recorded: known.hash,
+            found,
+        })?;
     }
     Ok(())
 }

@@ -23,7 +23,10 @@ pub enum GrantError {
         now: TimeMillis,
     },
     /// The end is too far.
-    #[error("the grant ends at {expires}, more than {} days after {now}", MAX_GRANT_DAYS)]
+    #[error(
+        "the grant ends at {expires}, more than {} days after {now}",
+        MAX_GRANT_DAYS
+    )]
     TooLong {
         /// The end.
         expires: TimeMillis,
@@ -126,28 +129,46 @@ pub(super) fn apply(
     let body = &tx.body;
     let (expires, now) = (body.expires, ctx.time);
     ensure(now < expires, || GrantError::Expired { expires, now })?;
-    ensure(expires.0 - now.0 <= MAX_GRANT_MILLIS, || GrantError::TooLong { expires, now })?;
+    ensure(expires.0 - now.0 <= MAX_GRANT_MILLIS, || {
+        GrantError::TooLong { expires, now }
+    })?;
     check_proxies(body, state)?;
-    let others = [body.pseudonym, body.verifying, body.receiving, body.data_user];
-    ensure(!others.contains(&body.delegating), || GrantError::DelegatingReused)?;
+    let others = [
+        body.pseudonym,
+        body.verifying,
+        body.receiving,
+        body.data_user,
+    ];
+    ensure(!others.contains(&body.delegating), || {
+        GrantError::DelegatingReused
+    })?;
 
     let record = body.record;
     let Some(linked) = state::record(&body.hospital, &record).get(state)? else {
         return refuse(GrantError::RecordUnknown { record });
     };
-    ensure(linked.record_hash == body.record_hash, || GrantError::RecordHash {
-        record,
-        expected: linked.record_hash,
-        found: body.record_hash,
+    ensure(linked.record_hash == body.record_hash, || {
+        GrantError::RecordHash {
+            record,
+            expected: linked.record_hash,
+            found: body.record_hash,
+        }
     })?;
-    ensure(linked.pseudonym.point == body.pseudonym, || GrantError::Pseudonym { record })?;
+    ensure(linked.pseudonym.point == body.pseudonym, || {
+        GrantError::Pseudonym { record }
+    })?;
     ensure(tx.is_signed(&ctx.chain), || GrantError::NotSigned)?;
 
     state::grants_of(&body.pseudonym).push(state, &id)?;
     state::grants_to(&body.data_user).push(state, &id)?;
     state::grant(&id).put(
         state,
-        &GrantRecord { grant: tx.body, height: ctx.height, granted: now, status: GrantStatus::Active },
+        &GrantRecord {
+            grant: tx.body,
+            height: ctx.height,
+            granted: now,
+            status: GrantStatus::Active,
+        },
     );
     Ok(Vec::new())
 }
@@ -155,17 +176,32 @@ pub(super) fn apply(
 /// The proxies are the alliance's, each once, and each has a commitment.
 fn check_proxies(body: &Grant, state: &Overlay<'_>) -> Result<(), Failure> {
     let found = body.proxies.len();
-    ensure((1..=MAX_PROXIES).contains(&found), || GrantError::ProxyCount { limit: MAX_PROXIES, found })?;
+    ensure((1..=MAX_PROXIES).contains(&found), || {
+        GrantError::ProxyCount {
+            limit: MAX_PROXIES,
+            found,
+        }
+    })?;
     let threshold = body.threshold;
-    ensure((1..=found).contains(&usize::from(threshold)), || GrantError::Threshold { threshold, proxies: found })?;
+    ensure((1..=found).contains(&usize::from(threshold)), || {
+        GrantError::Threshold {
+            threshold,
+            proxies: found,
+        }
+    })?;
     let commitments = body.fragment_commitments.len();
-    ensure(commitments == found, || GrantError::Commitments { expected: found, found: commitments })?;
+    ensure(commitments == found, || GrantError::Commitments {
+        expected: found,
+        found: commitments,
+    })?;
     let known = state::proxies().require(state)?;
     let mut seen = BTreeSet::new();
     for proxy in &body.proxies {
         let proxy = *proxy;
         ensure(seen.insert(proxy), || GrantError::ProxyRepeated { proxy })?;
-        ensure(known.iter().any(|p| p.key == proxy), || GrantError::ProxyUnknown { proxy })?;
+        ensure(known.iter().any(|p| p.key == proxy), || {
+            GrantError::ProxyUnknown { proxy }
+        })?;
     }
     Ok(())
 }

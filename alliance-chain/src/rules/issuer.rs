@@ -42,7 +42,11 @@ impl IssuerError {
 }
 
 /// Makes a key the member's newest token key. The result is empty.
-pub(super) fn apply(ctx: &BlockContext, tx: SignedIssuer, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn apply(
+    ctx: &BlockContext,
+    tx: SignedIssuer,
+    state: &mut Overlay<'_>,
+) -> Result<Vec<u8>, Failure> {
     let member = tx.body.member;
     let Some(record) = active_member(state, &member)? else {
         return refuse(IssuerError::NotAMember { member });
@@ -52,8 +56,12 @@ pub(super) fn apply(ctx: &BlockContext, tx: SignedIssuer, state: &mut Overlay<'_
         Some(known) => known.keys,
         None => Vec::new(),
     };
-    ensure(!keys.contains(&tx.body.key), || IssuerError::KeyKnown { member })?;
-    ensure(tx.is_signed_by(&ctx.chain, &record.member.identity), || IssuerError::NotSigned { member })?;
+    ensure(!keys.contains(&tx.body.key), || IssuerError::KeyKnown {
+        member,
+    })?;
+    ensure(tx.is_signed_by(&ctx.chain, &record.member.identity), || {
+        IssuerError::NotSigned { member }
+    })?;
     keys.insert(0, tx.body.key);
     keys.truncate(MAX_ISSUER_KEYS);
     key.put(state, &IssuerRecord { keys });
@@ -72,7 +80,10 @@ mod tests {
     }
 
     fn body(key: u8) -> Issuer {
-        Issuer { member: testing::hospital(0), key: testing::issuer_key(key) }
+        Issuer {
+            member: testing::hospital(0),
+            key: testing::issuer_key(key),
+        }
     }
 
     #[test]
@@ -81,13 +92,22 @@ mod tests {
         for key in 0..3 {
             assert!(chain.accept(&signed(body(key))).is_empty());
         }
-        let record = state::issuer(&testing::hospital(0)).get(&chain).unwrap().unwrap();
-        assert_eq!(record.keys, [testing::issuer_key(2), testing::issuer_key(1)]);
+        let record = state::issuer(&testing::hospital(0))
+            .get(&chain)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            record.keys,
+            [testing::issuer_key(2), testing::issuer_key(1)]
+        );
     }
 
     #[test]
     fn only_members_issue() {
-        let stranger = Issuer { member: testing::hospital(9), ..body(0) };
+        let stranger = Issuer {
+            member: testing::hospital(9),
+            ..body(0)
+        };
         Chain::new().refuse(&signed(stranger), "issuer_not_a_member");
     }
 

@@ -126,23 +126,39 @@ pub(super) fn apply(tx: Link, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failur
     };
     ensure(header.anchors_count > 0, || LinkError::NoAnchors { height })?;
     let unlinked = state::unlinked(&hospital, height);
-    ensure(unlinked.is_set(state)?, || LinkError::AlreadyLinked { height })?;
+    ensure(unlinked.is_set(state)?, || LinkError::AlreadyLinked {
+        height,
+    })?;
     let expected = state::first_unlinked(state, &hospital)?.unwrap_or(height);
-    ensure(height == expected, || LinkError::OutOfOrder { expected, found: height })?;
+    ensure(height == expected, || LinkError::OutOfOrder {
+        expected,
+        found: height,
+    })?;
 
     let found = tx.leaves.len();
-    ensure(u32::try_from(found) == Ok(header.anchors_count), || LinkError::Count {
-        height,
-        expected: header.anchors_count,
-        found,
+    ensure(u32::try_from(found) == Ok(header.anchors_count), || {
+        LinkError::Count {
+            height,
+            expected: header.anchors_count,
+            found,
+        }
     })?;
     let leaves: Vec<Vec<u8>> = tx.leaves.iter().map(codec::encode).collect();
     let root = merkle::root(&leaves);
-    ensure(root == header.anchors_root, || LinkError::Root { height, expected: header.anchors_root, found: root })?;
+    ensure(root == header.anchors_root, || LinkError::Root {
+        height,
+        expected: header.anchors_root,
+        found: root,
+    })?;
 
     for (position, leaf) in (0u32..).zip(tx.leaves) {
-        leaf.entries.check_form().or_else(|source| refuse(LinkError::Entries { position, source }))?;
-        let here = RecordRef { height: height.0, position };
+        leaf.entries
+            .check_form()
+            .or_else(|source| refuse(LinkError::Entries { position, source }))?;
+        let here = RecordRef {
+            height: height.0,
+            position,
+        };
         let pseudonym = state::pseudonym(&hospital, &leaf.pseudonym.point);
         if let Some(at) = pseudonym.get(state)? {
             return refuse(LinkError::PseudonymRepeated { position, at });
@@ -151,11 +167,19 @@ pub(super) fn apply(tx: Link, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failur
         for (index, tag) in leaf.entries.tags.iter().enumerate() {
             let key = state::tag(&hospital, tag);
             if let Some(at) = key.get(state)? {
-                return refuse(LinkError::TagRepeated { position, index, tag: *tag, at });
+                return refuse(LinkError::TagRepeated {
+                    position,
+                    index,
+                    tag: *tag,
+                    at,
+                });
             }
             key.put(state, &here);
         }
-        let linked = LinkedRecord { pseudonym: leaf.pseudonym, record_hash: leaf.record_hash };
+        let linked = LinkedRecord {
+            pseudonym: leaf.pseudonym,
+            record_hash: leaf.record_hash,
+        };
         state::record(&hospital, &here).put(state, &linked);
     }
     unlinked.clear(state);

@@ -118,17 +118,28 @@ impl GovernanceError {
 }
 
 /// Applies a governance change. The result is empty.
-pub(super) fn apply(ctx: &BlockContext, tx: SignedGovernance, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn apply(
+    ctx: &BlockContext,
+    tx: SignedGovernance,
+    state: &mut Overlay<'_>,
+) -> Result<Vec<u8>, Failure> {
     let counter = state::generation();
     let expected = counter.get(state)?.unwrap_or(0);
     let found = tx.body.generation;
-    ensure(found == expected, || GovernanceError::Generation { expected, found })?;
+    ensure(found == expected, || GovernanceError::Generation {
+        expected,
+        found,
+    })?;
     let members = query::members(state)?;
     check_approvals(ctx, &tx, &members)?;
     match tx.body.change {
         Change::Admit(member) => admit(member, &members, state)?,
         Change::Remove(hospital) => remove(ctx, hospital, &members, state)?,
-        Change::Rotate { hospital, identity, server } => rotate(hospital, identity, server, &members, state)?,
+        Change::Rotate {
+            hospital,
+            identity,
+            server,
+        } => rotate(hospital, identity, server, &members, state)?,
         Change::Proxies(proxies) => {
             check_proxies(&proxies).or_else(|e| refuse(GovernanceError::Proxies(e)))?;
             state::proxies().put(state, &proxies);
@@ -139,34 +150,52 @@ pub(super) fn apply(ctx: &BlockContext, tx: SignedGovernance, state: &mut Overla
 }
 
 /// Two thirds of the present members signed, each once.
-fn check_approvals(ctx: &BlockContext, tx: &SignedGovernance, members: &[Member]) -> Result<(), Failure> {
+fn check_approvals(
+    ctx: &BlockContext,
+    tx: &SignedGovernance,
+    members: &[Member],
+) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
     for (hospital, approval) in &tx.approvals {
         let hospital = *hospital;
         let Some(member) = members.iter().find(|m| m.hospital == hospital) else {
             return refuse(GovernanceError::ApproverUnknown { hospital });
         };
-        ensure(seen.insert(hospital), || GovernanceError::ApproverRepeated { hospital })?;
-        ensure(tx.body.is_approved_by(&ctx.chain, &member.identity, approval), || GovernanceError::NotSigned {
-            hospital,
+        ensure(seen.insert(hospital), || {
+            GovernanceError::ApproverRepeated { hospital }
         })?;
+        ensure(
+            tx.body
+                .is_approved_by(&ctx.chain, &member.identity, approval),
+            || GovernanceError::NotSigned { hospital },
+        )?;
     }
-    ensure(seen.len() * 3 >= members.len() * 2, || GovernanceError::TooFewApprovals {
-        found: seen.len(),
-        members: members.len(),
+    ensure(seen.len() * 3 >= members.len() * 2, || {
+        GovernanceError::TooFewApprovals {
+            found: seen.len(),
+            members: members.len(),
+        }
     })
 }
 
 fn admit(member: Member, members: &[Member], state: &mut Overlay<'_>) -> Result<(), Failure> {
-    member.check().or_else(|e| refuse(GovernanceError::Member(e)))?;
+    member
+        .check()
+        .or_else(|e| refuse(GovernanceError::Member(e)))?;
     let hospital = member.hospital;
     let key = state::member(&hospital);
-    ensure(!key.is_set(state)?, || GovernanceError::MemberKnown { hospital })?;
-    ensure(members.len() < MAX_MEMBERS, || GovernanceError::MembersFull { limit: MAX_MEMBERS })?;
+    ensure(!key.is_set(state)?, || GovernanceError::MemberKnown {
+        hospital,
+    })?;
+    ensure(members.len() < MAX_MEMBERS, || {
+        GovernanceError::MembersFull { limit: MAX_MEMBERS }
+    })?;
     for other in query::members_ever(state)? {
-        ensure(other.member.private_chain != member.private_chain, || GovernanceError::ChainTaken {
-            chain: member.private_chain,
-            owner: other.member.hospital,
+        ensure(other.member.private_chain != member.private_chain, || {
+            GovernanceError::ChainTaken {
+                chain: member.private_chain,
+                owner: other.member.hospital,
+            }
         })?;
     }
     check_keys_free(&hospital, &[member.identity, member.server], members)?;
@@ -179,7 +208,13 @@ pub(crate) fn put_new_member(member: Member, state: &mut Overlay<'_>) {
     let hospital = member.hospital;
     let set = &member.private_validators;
     state::validators(&hospital, &set.hash()).put(state, set);
-    state::member(&hospital).put(state, &MemberRecord { member, removed: None });
+    state::member(&hospital).put(
+        state,
+        &MemberRecord {
+            member,
+            removed: None,
+        },
+    );
 }
 
 fn remove(
@@ -216,12 +251,18 @@ fn rotate(
 }
 
 /// No other member has one of these keys: else one key could vote twice.
-fn check_keys_free(hospital: &HospitalId, keys: &[PublicKey], members: &[Member]) -> Result<(), Failure> {
+fn check_keys_free(
+    hospital: &HospitalId,
+    keys: &[PublicKey],
+    members: &[Member],
+) -> Result<(), Failure> {
     for other in members.iter().filter(|m| m.hospital != *hospital) {
         for key in keys {
-            ensure(*key != other.identity && *key != other.server, || GovernanceError::KeyTaken {
-                key: *key,
-                owner: other.hospital,
+            ensure(*key != other.identity && *key != other.server, || {
+                GovernanceError::KeyTaken {
+                    key: *key,
+                    owner: other.hospital,
+                }
             })?;
         }
     }

@@ -77,11 +77,18 @@ pub(super) fn apply(
 ) -> Result<Vec<u8>, Failure> {
     let body = &tx.body;
     let found = body.detail.len();
-    ensure(found <= MAX_DETAIL_BYTES, || ReportError::Detail { limit: MAX_DETAIL_BYTES, found })?;
+    ensure(found <= MAX_DETAIL_BYTES, || ReportError::Detail {
+        limit: MAX_DETAIL_BYTES,
+        found,
+    })?;
     let hospital = body.hospital;
-    ensure(state::member(&hospital).is_set(state)?, || ReportError::HospitalUnknown { hospital })?;
+    ensure(state::member(&hospital).is_set(state)?, || {
+        ReportError::HospitalUnknown { hospital }
+    })?;
     let reporter = body.reporter;
-    ensure(may_report(state, &reporter)?, || ReportError::ReporterUnknown { reporter })?;
+    ensure(may_report(state, &reporter)?, || {
+        ReportError::ReporterUnknown { reporter }
+    })?;
     if body.kind.names_linked_record() {
         let Some(record) = body.record else {
             return refuse(ReportError::RecordMissing { kind: body.kind });
@@ -94,7 +101,14 @@ pub(super) fn apply(
     ensure(tx.is_signed(&ctx.chain), || ReportError::NotSigned)?;
     daily.put(state, &1);
     state::reports_about(&hospital).push(state, &id)?;
-    state::report(&id).put(state, &ReportRecord { report: tx.body, height: ctx.height, time: ctx.time });
+    state::report(&id).put(
+        state,
+        &ReportRecord {
+            report: tx.body,
+            height: ctx.height,
+            time: ctx.time,
+        },
+    );
     Ok(Vec::new())
 }
 
@@ -105,10 +119,16 @@ fn about(body: &Report) -> Vec<u8> {
 
 /// Members, with either key, and proxies. Patients report through a node, which checks what they say.
 fn may_report(view: &dyn StateView, reporter: &PublicKey) -> Result<bool, StateError> {
-    if state::proxies().require(view)?.iter().any(|proxy| proxy.key == *reporter) {
+    if state::proxies()
+        .require(view)?
+        .iter()
+        .any(|proxy| proxy.key == *reporter)
+    {
         return Ok(true);
     }
-    Ok(query::members(view)?.iter().any(|m| m.identity == *reporter || m.server == *reporter))
+    Ok(query::members(view)?
+        .iter()
+        .any(|m| m.identity == *reporter || m.server == *reporter))
 }
 
 #[cfg(test)]
@@ -124,13 +144,19 @@ mod tests {
             reporter: testing::server(1).public(),
             kind: ReportKind::Tampered,
             hospital: testing::hospital(0),
-            record: Some(RecordRef { height: 1, position: 0 }),
+            record: Some(RecordRef {
+                height: 1,
+                position: 0,
+            }),
             detail: "hash differs".into(),
         }
     }
 
     fn by(reporter: &SecretKey, body: Report) -> Tx {
-        let body = Report { reporter: reporter.public(), ..body };
+        let body = Report {
+            reporter: reporter.public(),
+            ..body
+        };
         Tx::Report(body.sign(&testing::chain(), reporter))
     }
 
@@ -149,40 +175,77 @@ mod tests {
             assert!(chain.accept(&tx).is_empty());
             ids.push(tx.id());
         }
-        let fork = by(&testing::server(1), Report { kind: ReportKind::Fork, record: None, ..body() });
+        let fork = by(
+            &testing::server(1),
+            Report {
+                kind: ReportKind::Fork,
+                record: None,
+                ..body()
+            },
+        );
         chain.accept(&fork);
         ids.push(fork.id());
-        assert_eq!(state::reports_about(&testing::hospital(0)).page(&chain, 0, 10).unwrap(), ids);
+        assert_eq!(
+            state::reports_about(&testing::hospital(0))
+                .page(&chain, 0, 10)
+                .unwrap(),
+            ids
+        );
         let record = state::report(&ids[1]).get(&chain).unwrap().unwrap();
-        assert_eq!(record, ReportRecord { report: body(), height: chain.height, time: NOW });
+        assert_eq!(
+            record,
+            ReportRecord {
+                report: body(),
+                height: chain.height,
+                time: NOW
+            }
+        );
     }
 
     #[test]
     fn detail_must_be_short() {
         let detail = "x".repeat(MAX_DETAIL_BYTES + 1);
-        chain().refuse(&by(&testing::server(1), Report { detail, ..body() }), "report_detail");
+        chain().refuse(
+            &by(&testing::server(1), Report { detail, ..body() }),
+            "report_detail",
+        );
     }
 
     #[test]
     fn the_hospital_is_known() {
         let hospital = testing::hospital(9);
-        chain().refuse(&by(&testing::server(1), Report { hospital, ..body() }), "report_hospital_unknown");
+        chain().refuse(
+            &by(&testing::server(1), Report { hospital, ..body() }),
+            "report_hospital_unknown",
+        );
     }
 
     #[test]
     fn strangers_do_not_report() {
-        chain().refuse(&by(&testing::data_user(), body()), "report_reporter_unknown");
+        chain().refuse(
+            &by(&testing::data_user(), body()),
+            "report_reporter_unknown",
+        );
     }
 
     #[test]
     fn the_record_is_named() {
-        let nameless = Report { record: None, ..body() };
+        let nameless = Report {
+            record: None,
+            ..body()
+        };
         chain().refuse(&by(&testing::server(1), nameless), "report_record_missing");
     }
 
     #[test]
     fn the_record_is_linked() {
-        let elsewhere = Report { record: Some(RecordRef { height: 99, position: 0 }), ..body() };
+        let elsewhere = Report {
+            record: Some(RecordRef {
+                height: 99,
+                position: 0,
+            }),
+            ..body()
+        };
         chain().refuse(&by(&testing::server(1), elsewhere), "report_record_unknown");
     }
 
@@ -190,7 +253,13 @@ mod tests {
     fn the_same_is_said_once_a_day() {
         let mut chain = chain();
         chain.accept(&by(&testing::server(1), body()));
-        let again = by(&testing::server(1), Report { detail: "still".into(), ..body() });
+        let again = by(
+            &testing::server(1),
+            Report {
+                detail: "still".into(),
+                ..body()
+            },
+        );
         chain.refuse(&again, "report_repeated");
         chain.time = later(DAY);
         chain.accept(&again);

@@ -21,7 +21,10 @@ pub enum RequestError {
         found: usize,
     },
     /// The request has ended, or would last too long.
-    #[error("the request ends at {until}, block time is {now}; it may last {} days", MAX_REQUEST_DAYS)]
+    #[error(
+        "the request ends at {until}, block time is {now}; it may last {} days",
+        MAX_REQUEST_DAYS
+    )]
     Until {
         /// The end.
         until: TimeMillis,
@@ -74,25 +77,40 @@ pub(super) fn apply(
 ) -> Result<Vec<u8>, Failure> {
     let body = &tx.body;
     let found = body.sought.len();
-    ensure((1..=MAX_SOUGHT_BYTES).contains(&found), || RequestError::Sought { limit: MAX_SOUGHT_BYTES, found })?;
+    ensure((1..=MAX_SOUGHT_BYTES).contains(&found), || {
+        RequestError::Sought {
+            limit: MAX_SOUGHT_BYTES,
+            found,
+        }
+    })?;
     let latest = ctx.time.0.saturating_add(MAX_REQUEST_DAYS * MILLIS_PER_DAY);
-    ensure(ctx.time < body.until && body.until.0 <= latest, || RequestError::Until {
-        until: body.until,
-        now: ctx.time,
+    ensure(ctx.time < body.until && body.until.0 <= latest, || {
+        RequestError::Until {
+            until: body.until,
+            now: ctx.time,
+        }
     })?;
     let data_user = body.data_user;
     let Some(record) = state::account(&data_user).get(state)? else {
         return refuse(RequestError::AccountUnknown { data_user });
     };
     let member = record.account.member;
-    ensure(active_member(state, &member)?.is_some(), || RequestError::VoucherLeft { member })?;
+    ensure(active_member(state, &member)?.is_some(), || {
+        RequestError::VoucherLeft { member }
+    })?;
     let limit = state::params().require(state)?.requests_per_day;
     let daily = state::daily(Daily::Requests, data_user.as_bytes(), ctx.time.epoch());
     let used = daily.get(state)?.unwrap_or(0);
     ensure(used < limit, || RequestError::DailyLimit { limit })?;
     ensure(tx.is_signed(&ctx.chain), || RequestError::NotSigned)?;
     daily.put(state, &(used + 1));
-    state::request(&id).put(state, &RequestRecord { request: tx.body, posted: ctx.time });
+    state::request(&id).put(
+        state,
+        &RequestRecord {
+            request: tx.body,
+            posted: ctx.time,
+        },
+    );
     state::requests().push(state, &id)?;
     Ok(Vec::new())
 }
@@ -129,22 +147,46 @@ mod tests {
         let tx = signed(body());
         assert!(chain.accept(&tx).is_empty());
         let record = state::request(&tx.id()).get(&chain).unwrap().unwrap();
-        assert_eq!(record, RequestRecord { request: body(), posted: NOW });
+        assert_eq!(
+            record,
+            RequestRecord {
+                request: body(),
+                posted: NOW
+            }
+        );
         assert_eq!(state::requests().page(&chain, 0, 10).unwrap(), [tx.id()]);
     }
 
     #[test]
     fn text_must_be_present_and_short() {
-        chain().refuse(&signed(Request { sought: String::new(), ..body() }), "request_sought");
+        chain().refuse(
+            &signed(Request {
+                sought: String::new(),
+                ..body()
+            }),
+            "request_sought",
+        );
         let sought = "x".repeat(MAX_SOUGHT_BYTES + 1);
         chain().refuse(&signed(Request { sought, ..body() }), "request_sought");
     }
 
     #[test]
     fn the_end_is_neither_past_nor_far() {
-        chain().refuse(&signed(Request { until: NOW, ..body() }), "request_until");
+        chain().refuse(
+            &signed(Request {
+                until: NOW,
+                ..body()
+            }),
+            "request_until",
+        );
         let far = later(MAX_REQUEST_DAYS * DAY + 1);
-        chain().refuse(&signed(Request { until: far, ..body() }), "request_until");
+        chain().refuse(
+            &signed(Request {
+                until: far,
+                ..body()
+            }),
+            "request_until",
+        );
     }
 
     #[test]
@@ -164,7 +206,10 @@ mod tests {
         let mut chain = Chain::with_params(|params| params.requests_per_day = 1);
         chain.add_account();
         chain.accept(&signed(body()));
-        let another = signed(Request { sought: "more".into(), ..body() });
+        let another = signed(Request {
+            sought: "more".into(),
+            ..body()
+        });
         chain.refuse(&another, "request_daily_limit");
         chain.time = later(DAY);
         chain.accept(&another);

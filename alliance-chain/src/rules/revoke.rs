@@ -40,7 +40,11 @@ impl RevokeError {
 }
 
 /// Ends a grant. The result is empty.
-pub(super) fn apply(ctx: &BlockContext, tx: &SignedRevoke, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn apply(
+    ctx: &BlockContext,
+    tx: &SignedRevoke,
+    state: &mut Overlay<'_>,
+) -> Result<Vec<u8>, Failure> {
     let grant = tx.body.grant;
     let key = state::grant(&grant);
     let Some(mut record) = key.get(state)? else {
@@ -49,7 +53,9 @@ pub(super) fn apply(ctx: &BlockContext, tx: &SignedRevoke, state: &mut Overlay<'
     if let GrantStatus::Revoked { at } = record.status {
         return refuse(RevokeError::Already { at });
     }
-    ensure(tx.is_signed_by(&ctx.chain, &record.grant.pseudonym), || RevokeError::NotSigned)?;
+    ensure(tx.is_signed_by(&ctx.chain, &record.grant.pseudonym), || {
+        RevokeError::NotSigned
+    })?;
     record.status = GrantStatus::Revoked { at: ctx.time };
     key.put(state, &record);
     Ok(Vec::new())
@@ -84,7 +90,10 @@ mod tests {
 
     #[test]
     fn a_grant_is_needed() {
-        Chain::new().refuse(&by(&testing::one_time(0), Hash([1; 32])), "revoke_grant_unknown");
+        Chain::new().refuse(
+            &by(&testing::one_time(0), Hash([1; 32])),
+            "revoke_grant_unknown",
+        );
     }
 
     #[test]
@@ -99,7 +108,8 @@ mod tests {
         let (mut chain, grant) = granted();
         chain.refuse(&by(&testing::one_time(1), grant), "revoke_not_signed");
         chain.refuse(&by(&testing::data_user(), grant), "revoke_not_signed");
-        let elsewhere = Tx::Revoke(Revoke { grant }.sign(&testing::other_chain(), &testing::one_time(0)));
+        let elsewhere =
+            Tx::Revoke(Revoke { grant }.sign(&testing::other_chain(), &testing::one_time(0)));
         chain.refuse(&elsewhere, "revoke_not_signed");
     }
 }

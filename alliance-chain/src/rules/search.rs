@@ -68,7 +68,9 @@ pub enum SearchError {
         issuer: HospitalId,
     },
     /// The block has no room for this search; a later one may.
-    #[error("the search needs {needed} leaves and probes, {used} of {limit} are used in this block")]
+    #[error(
+        "the search needs {needed} leaves and probes, {used} of {limit} are used in this block"
+    )]
     BlockBudget {
         /// What the search may cost.
         needed: u64,
@@ -97,9 +99,18 @@ impl SearchError {
 }
 
 /// Runs a search. The result is the encoding of a [`SearchResult`].
-pub(super) fn apply(ctx: &BlockContext, tx: SignedSearch, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn apply(
+    ctx: &BlockContext,
+    tx: SignedSearch,
+    state: &mut Overlay<'_>,
+) -> Result<Vec<u8>, Failure> {
     check_right(ctx, &tx, state)?;
-    let Search { hospital, query, token, .. } = tx.body;
+    let Search {
+        hospital,
+        query,
+        token,
+        ..
+    } = tx.body;
     let params = state::params().require(state)?;
     let checked = match query.verify(params.first_epoch, ctx.time.epoch()) {
         Ok(checked) => checked,
@@ -108,10 +119,12 @@ pub(super) fn apply(ctx: &BlockContext, tx: SignedSearch, state: &mut Overlay<'_
     let budget = state::budget();
     let used = budget.get(state)?.unwrap_or(0);
     let needed = checked.leaves().saturating_add(params.max_probes);
-    ensure(used.saturating_add(needed) <= params.block_budget, || SearchError::BlockBudget {
-        needed,
-        used,
-        limit: params.block_budget,
+    ensure(used.saturating_add(needed) <= params.block_budget, || {
+        SearchError::BlockBudget {
+            needed,
+            used,
+            limit: params.block_budget,
+        }
     })?;
     let result = run(&hospital, &checked, &params, state)?;
     budget.put(state, &(used + checked.leaves() + result.probes));
@@ -122,10 +135,18 @@ pub(super) fn apply(ctx: &BlockContext, tx: SignedSearch, state: &mut Overlay<'_
 /// The search is for here and now, and carries an unspent token whose key signs it.
 fn check_right(ctx: &BlockContext, tx: &SignedSearch, view: &dyn StateView) -> Result<(), Failure> {
     let body = &tx.body;
-    ensure(body.chain == ctx.chain, || SearchError::OtherChain { expected: ctx.chain, found: body.chain })?;
-    ensure(ctx.height <= body.expires, || SearchError::Expired { expires: body.expires, now: ctx.height })?;
+    ensure(body.chain == ctx.chain, || SearchError::OtherChain {
+        expected: ctx.chain,
+        found: body.chain,
+    })?;
+    ensure(ctx.height <= body.expires, || SearchError::Expired {
+        expires: body.expires,
+        now: ctx.height,
+    })?;
     let hospital = body.hospital;
-    ensure(state::member(&hospital).is_set(view)?, || SearchError::HospitalUnknown { hospital })?;
+    ensure(state::member(&hospital).is_set(view)?, || {
+        SearchError::HospitalUnknown { hospital }
+    })?;
     let issuer = body.issuer;
     let keys = match active_member(view, &issuer)? {
         Some(_) => query::issuer_keys(view, &issuer)?,
@@ -134,10 +155,15 @@ fn check_right(ctx: &BlockContext, tx: &SignedSearch, view: &dyn StateView) -> R
     ensure(!keys.is_empty(), || SearchError::IssuerUnknown { issuer })?;
     let token = &body.token;
     if let Some(at) = state::spent(&token.id()).get(view)? {
-        return refuse(SearchError::TokenSpent { token: token.key, at });
+        return refuse(SearchError::TokenSpent {
+            token: token.key,
+            at,
+        });
     }
     ensure(tx.is_signed(), || SearchError::NotSigned)?;
-    ensure(keys.iter().any(|key| token.verify(key).is_ok()), || SearchError::TokenForged { issuer })
+    ensure(keys.iter().any(|key| token.verify(key).is_ok()), || {
+        SearchError::TokenForged { issuer }
+    })
 }
 
 /// Encoded length of a linked record: pseudonym (33 + 33 + 1) and hash.
@@ -168,12 +194,16 @@ fn run(
     params: &Params,
     view: &dyn StateView,
 ) -> Result<EncodedResult, StateError> {
-    let mut probe = |tag: &Tag| -> Result<Option<RecordRef>, StateError> { state::tag(hospital, tag).get(view) };
+    let mut probe = |tag: &Tag| -> Result<Option<RecordRef>, StateError> {
+        state::tag(hospital, tag).get(view)
+    };
     let found = match checked.run(params.max_hits as usize, params.max_probes, &mut probe) {
         Ok(found) => found,
-        Err(RunError::TooManyProbes { limit }) => {
-            Hits { hits: Vec::new(), stopped_at: Some(SearchResult::GAVE_UP), probes: limit }
-        }
+        Err(RunError::TooManyProbes { limit }) => Hits {
+            hits: Vec::new(),
+            stopped_at: Some(SearchResult::GAVE_UP),
+            probes: limit,
+        },
         Err(RunError::Probe(e)) => return Err(e),
         Err(e) => return Err(StateError(e.to_string())),
     };
@@ -183,7 +213,11 @@ fn run(
         let linked = view
             .get(key.space(), key.bytes())?
             .and_then(|bytes| <[u8; LINKED_BYTES]>::try_from(bytes).ok())
-            .ok_or_else(|| StateError(format!("a tag leads to record {record}, which is not stored")))?;
+            .ok_or_else(|| {
+                StateError(format!(
+                    "a tag leads to record {record}, which is not stored"
+                ))
+            })?;
         hits.push(EncodedHit { record, linked });
     }
     Ok(EncodedResult {

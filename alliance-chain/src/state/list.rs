@@ -17,7 +17,10 @@ pub struct List {
 impl List {
     /// Owners of one name must have one length, so that keys can't run into each other.
     pub(super) fn new(name: &'static str, owner: &[u8]) -> Self {
-        Self { name, owner: owner.to_vec() }
+        Self {
+            name,
+            owner: owner.to_vec(),
+        }
     }
 
     /// Where the length is stored; absent means 0.
@@ -27,7 +30,11 @@ impl List {
 
     /// Where the item at an index is stored.
     pub fn item_key(&self, index: u32) -> Key<Hash> {
-        Key::new(Space::Auth, self.name, &[b"-item/", &self.owner, &index.to_be_bytes()])
+        Key::new(
+            Space::Auth,
+            self.name,
+            &[b"-item/", &self.owner, &index.to_be_bytes()],
+        )
     }
 
     /// The length.
@@ -42,9 +49,16 @@ impl List {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn page(&self, view: &dyn StateView, first: u32, limit: u32) -> Result<Vec<Hash>, StateError> {
+    pub fn page(
+        &self,
+        view: &dyn StateView,
+        first: u32,
+        limit: u32,
+    ) -> Result<Vec<Hash>, StateError> {
         let end = self.count(view)?.min(first.saturating_add(limit));
-        (first..end).map(|index| self.item_key(index).require(view)).collect()
+        (first..end)
+            .map(|index| self.item_key(index).require(view))
+            .collect()
     }
 
     /// Appends an item and gives its index.
@@ -53,7 +67,9 @@ impl List {
     /// When the store fails, or holds 2^32 - 1 items already.
     pub fn push(&self, state: &mut Overlay<'_>, item: &Hash) -> Result<u32, StateError> {
         let index = self.count(state)?;
-        let count = index.checked_add(1).ok_or_else(|| StateError(format!("list {} is full", self.name)))?;
+        let count = index
+            .checked_add(1)
+            .ok_or_else(|| StateError(format!("list {} is full", self.name)))?;
         self.item_key(index).put(state, item);
         self.count_key().put(state, &count);
         Ok(index)
@@ -75,7 +91,10 @@ mod tests {
             assert_eq!(mine.push(&mut state, &Hash([i; 32])).unwrap(), u32::from(i));
         }
         assert_eq!(mine.count(&state).unwrap(), 3);
-        assert_eq!(mine.page(&state, 1, 10).unwrap(), [Hash([1; 32]), Hash([2; 32])]);
+        assert_eq!(
+            mine.page(&state, 1, 10).unwrap(),
+            [Hash([1; 32]), Hash([2; 32])]
+        );
         assert_eq!(mine.page(&state, 0, 1).unwrap(), [Hash([0; 32])]);
         assert!(mine.page(&state, 7, 1).unwrap().is_empty());
         assert_eq!(other.count(&state).unwrap(), 0);

@@ -12,7 +12,9 @@ use caduceus_ledger::Height;
 use std::fmt;
 
 /// A record's place on its hospital's private chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub struct RecordRef {
     /// Height of the private block.
     pub height: u64,
@@ -111,7 +113,10 @@ impl AnchorsExtra {
     pub fn parse(extra: &[u8]) -> Option<Self> {
         let (root, rest) = extra.split_first_chunk::<32>()?;
         let count: [u8; 4] = rest.try_into().ok()?;
-        Some(Self { root: Hash(*root), count: u32::from_le_bytes(count) })
+        Some(Self {
+            root: Hash(*root),
+            count: u32::from_le_bytes(count),
+        })
     }
 }
 
@@ -197,9 +202,12 @@ mod tests {
 
     #[test]
     fn extra_has_one_length() {
-        let good = AnchorsExtra { root: Hash([1; 32]), count: 7 };
+        let good = AnchorsExtra {
+            root: Hash([1; 32]),
+            count: 7,
+        };
         assert_eq!(AnchorsExtra::parse(&good.to_bytes()), Some(good));
-        assert_eq!(good.to_bytes()[32..], [7, 0, 0, 0]);
+        assert_eq!(&good.to_bytes()[32..], &[7u8, 0, 0, 0]);
         assert_eq!(AnchorsExtra::parse(&good.to_bytes()[..35]), None);
         assert_eq!(AnchorsExtra::parse(&[0; 37]), None);
     }

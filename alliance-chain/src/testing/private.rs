@@ -19,7 +19,12 @@ pub fn private_chain(i: u8) -> ChainId {
 
 /// The four validators of the private chain of hospital `i`.
 pub fn private_set(i: u8) -> ValidatorSet {
-    let validators = (0..4).map(|v| Validator { key: secret(60 + 4 * i + v).public(), power: 1 }).collect();
+    let validators = (0..4)
+        .map(|v| Validator {
+            key: secret(60 + 4 * i + v).public(),
+            power: 1,
+        })
+        .collect();
     ValidatorSet::new(validators).unwrap()
 }
 
@@ -37,7 +42,10 @@ pub fn leaf(i: u8) -> AnchorLeaf {
             view_tag: i,
         },
         record_hash: Hash([i + 1; 32]),
-        entries: IndexEntries { scheme: TAG_SCHEME, tags },
+        entries: IndexEntries {
+            scheme: TAG_SCHEME,
+            tags,
+        },
     }
 }
 
@@ -54,10 +62,18 @@ pub fn certificate(i: u8, header: &Header) -> Certificate {
     let signatures = (0..3)
         .map(|v| {
             let key = secret(60 + 4 * i + v);
-            (Address::of(&key.public()), key.sign(domain::VOTE, &vote.sign_bytes()))
+            (
+                Address::of(&key.public()),
+                key.sign(domain::VOTE, &vote.sign_bytes()),
+            )
         })
         .collect();
-    Certificate { height: header.height, round: 0, block, signatures }
+    Certificate {
+        height: header.height,
+        round: 0,
+        block,
+        signatures,
+    }
 }
 
 /// A growing private chain.
@@ -70,7 +86,10 @@ pub struct PrivateBlocks {
 impl PrivateBlocks {
     /// No block yet.
     pub fn new(hospital: u8) -> Self {
-        Self { hospital, headers: Vec::new() }
+        Self {
+            hospital,
+            headers: Vec::new(),
+        }
     }
 
     /// Appends a block with these anchors.
@@ -110,6 +129,11 @@ impl PrivateBlocks {
     pub fn checkpoint(&self, first: usize, last: usize) -> Checkpoint {
         let headers = self.headers[first - 1..last].to_vec();
         let certificate = certificate(self.hospital, headers.last().unwrap());
-        Checkpoint { hospital: hospital(self.hospital), headers, certificate, next_validators: None }
+        Checkpoint {
+            hospital: hospital(self.hospital),
+            headers,
+            certificate,
+            next_validators: None,
+        }
     }
 }

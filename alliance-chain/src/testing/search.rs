@@ -6,7 +6,7 @@ use super::{NOW, chain, hospital, secret};
 use crate::tx::Search;
 use blind_rsa_signatures::BlindSignature;
 use caduceus_crypto::index::{
-    Cover, CoverNode, Query, QuarterCover, TREE_DEPTH, Tag, ggm_node, leaf_tag,
+    Cover, CoverNode, QuarterCover, Query, TREE_DEPTH, Tag, ggm_node, leaf_tag,
 };
 use caduceus_crypto::keys::{PublicKey, SecretKey};
 use caduceus_crypto::token::{IssuerPublicKey, MIN_MODULUS_BITS, RngAdapter, Token, TokenIssuer};
@@ -29,7 +29,10 @@ fn root(keyword: u8) -> [u8; 16] {
 /// The tag of the `i`-th record with a keyword.
 fn keyword_tag(keyword: u8, i: u32) -> Tag {
     let day = NOW.epoch().day_of_quarter();
-    leaf_tag(&ggm_node(&salt(keyword), &root(keyword), TREE_DEPTH, day), i)
+    leaf_tag(
+        &ggm_node(&salt(keyword), &root(keyword), TREE_DEPTH, day),
+        i,
+    )
 }
 
 /// The tags of record `i`.
@@ -44,9 +47,19 @@ pub fn keyword_tags(record: u8) -> Vec<Tag> {
 
 /// A cover of the whole quarter.
 pub fn keyword_cover(keyword: u8) -> Cover {
-    let node = CoverNode { depth: 0, position: 0, seed: root(keyword) };
+    let node = CoverNode {
+        depth: 0,
+        position: 0,
+        seed: root(keyword),
+    };
     let quarter = NOW.epoch().quarter();
-    Cover { quarters: vec![QuarterCover { quarter, salt: salt(keyword), nodes: vec![node] }] }
+    Cover {
+        quarters: vec![QuarterCover {
+            quarter,
+            salt: salt(keyword),
+            nodes: vec![node],
+        }],
+    }
 }
 
 /// Secret of token `n` of issuer key `issuer`.
@@ -73,7 +86,9 @@ fn issued() -> &'static [(IssuerPublicKey, Vec<Token>)] {
 fn issue(issuer: u8) -> (IssuerPublicKey, Vec<Token>) {
     let mut rng = ChaCha20Rng::seed_from_u64(u64::from(issuer));
     let key = TokenIssuer::generate(&mut rng, MIN_MODULUS_BITS).unwrap();
-    let tokens = (0..TOKENS).map(|n| sign_token(&key, token_key(issuer, n).public(), &mut rng)).collect();
+    let tokens = (0..TOKENS)
+        .map(|n| sign_token(&key, token_key(issuer, n).public(), &mut rng))
+        .collect();
     (key.public().clone(), tokens)
 }
 
@@ -81,12 +96,17 @@ fn sign_token(issuer: &TokenIssuer, key: PublicKey, rng: &mut ChaCha20Rng) -> To
     let scheme = issuer.public().scheme_key();
     let blinding = scheme.blind(&mut RngAdapter(rng), key.as_bytes()).unwrap();
     let blind_signature = BlindSignature(issuer.sign_blinded(&blinding.blind_message.0).unwrap());
-    let signature = scheme.finalize(&blind_signature, &blinding, key.as_bytes()).unwrap();
-    Token { key, signature: signature.0 }
+    let signature = scheme
+        .finalize(&blind_signature, &blinding, key.as_bytes())
+        .unwrap();
+    Token {
+        key,
+        signature: signature.0,
+    }
 }
 
 /// A search at hospital 0 with token `n` of issuer key 0, not signed yet.
-pub fn search(n: u8, query: Query) -> Search {
+pub fn search_body(n: u8, query: Query) -> Search {
     Search {
         hospital: hospital(0),
         query,

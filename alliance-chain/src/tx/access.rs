@@ -29,13 +29,22 @@ impl Access {
     /// Signs as the data user.
     pub fn sign(self, chain: &ChainId, data_user: &SecretKey) -> SignedAccess {
         let signature = data_user.sign(domain::ACCESS, &signed_payload(chain, &self));
-        SignedAccess { body: self, signature }
+        SignedAccess {
+            body: self,
+            signature,
+        }
     }
 }
 
 impl SignedAccess {
     /// Whether this data user signed this body for this chain.
     pub fn is_signed_by(&self, chain: &ChainId, data_user: &PublicKey) -> bool {
-        data_user.verify(domain::ACCESS, &signed_payload(chain, &self.body), &self.signature).is_ok()
+        data_user
+            .verify(
+                domain::ACCESS,
+                &signed_payload(chain, &self.body),
+                &self.signature,
+            )
+            .is_ok()
     }
 }

@@ -35,13 +35,22 @@ impl Account {
     /// Signs as the member that vouches.
     pub fn sign(self, chain: &ChainId, identity: &SecretKey) -> SignedAccount {
         let signature = identity.sign(domain::ACCOUNT, &signed_payload(chain, &self));
-        SignedAccount { body: self, signature }
+        SignedAccount {
+            body: self,
+            signature,
+        }
     }
 }
 
 impl SignedAccount {
     /// Whether this identity key signed this body for this chain.
     pub fn is_signed_by(&self, chain: &ChainId, identity: &PublicKey) -> bool {
-        identity.verify(domain::ACCOUNT, &signed_payload(chain, &self.body), &self.signature).is_ok()
+        identity
+            .verify(
+                domain::ACCOUNT,
+                &signed_payload(chain, &self.body),
+                &self.signature,
+            )
+            .is_ok()
     }
 }

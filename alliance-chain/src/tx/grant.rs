@@ -62,13 +62,23 @@ impl Grant {
     /// Signs with the one-time secret p of the record.
     pub fn sign(self, chain: &ChainId, one_time: &SecretKey) -> SignedGrant {
         let signature = one_time.sign(domain::GRANT, &signed_payload(chain, &self));
-        SignedGrant { body: self, signature }
+        SignedGrant {
+            body: self,
+            signature,
+        }
     }
 }
 
 impl SignedGrant {
     /// Whether the pseudonym in the body signed it for this chain.
     pub fn is_signed(&self, chain: &ChainId) -> bool {
-        self.body.pseudonym.verify(domain::GRANT, &signed_payload(chain, &self.body), &self.signature).is_ok()
+        self.body
+            .pseudonym
+            .verify(
+                domain::GRANT,
+                &signed_payload(chain, &self.body),
+                &self.signature,
+            )
+            .is_ok()
     }
 }

@@ -29,13 +29,22 @@ impl Issuer {
     /// Signs as the member.
     pub fn sign(self, chain: &ChainId, identity: &SecretKey) -> SignedIssuer {
         let signature = identity.sign(domain::ISSUER, &signed_payload(chain, &self));
-        SignedIssuer { body: self, signature }
+        SignedIssuer {
+            body: self,
+            signature,
+        }
     }
 }
 
 impl SignedIssuer {
     /// Whether this identity key signed this body for this chain.
     pub fn is_signed_by(&self, chain: &ChainId, identity: &PublicKey) -> bool {
-        identity.verify(domain::ISSUER, &signed_payload(chain, &self.body), &self.signature).is_ok()
+        identity
+            .verify(
+                domain::ISSUER,
+                &signed_payload(chain, &self.body),
+                &self.signature,
+            )
+            .is_ok()
     }
 }

@@ -55,11 +55,21 @@ impl Governance {
 
     /// Collects the approvals.
     pub fn with_approvals(self, approvals: Vec<(HospitalId, Signature)>) -> SignedGovernance {
-        SignedGovernance { body: self, approvals }
+        SignedGovernance {
+            body: self,
+            approvals,
+        }
     }
 
     /// Whether this identity key approved, for this chain.
-    pub fn is_approved_by(&self, chain: &ChainId, identity: &PublicKey, approval: &Signature) -> bool {
-        identity.verify(domain::MEMBER, &signed_payload(chain, self), approval).is_ok()
+    pub fn is_approved_by(
+        &self,
+        chain: &ChainId,
+        identity: &PublicKey,
+        approval: &Signature,
+    ) -> bool {
+        identity
+            .verify(domain::MEMBER, &signed_payload(chain, self), approval)
+            .is_ok()
     }
 }

@@ -12,7 +12,9 @@ use std::fmt;
 pub const MAX_DETAIL_BYTES: usize = 1024;
 
 /// What went wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum ReportKind {
     /// A record served differs from its anchor.
     Tampered,
@@ -49,7 +51,10 @@ impl ReportKind {
 
     /// Whether the report must name a linked record.
     pub fn names_linked_record(self) -> bool {
-        matches!(self, ReportKind::Tampered | ReportKind::Withheld | ReportKind::BadFragment)
+        matches!(
+            self,
+            ReportKind::Tampered | ReportKind::Withheld | ReportKind::BadFragment
+        )
     }
 }
 
@@ -87,13 +92,23 @@ impl Report {
     /// Signs as the reporter.
     pub fn sign(self, chain: &ChainId, reporter: &SecretKey) -> SignedReport {
         let signature = reporter.sign(domain::REPORT, &signed_payload(chain, &self));
-        SignedReport { body: self, signature }
+        SignedReport {
+            body: self,
+            signature,
+        }
     }
 }
 
 impl SignedReport {
     /// Whether the reporter in the body signed it for this chain.
     pub fn is_signed(&self, chain: &ChainId) -> bool {
-        self.body.reporter.verify(domain::REPORT, &signed_payload(chain, &self.body), &self.signature).is_ok()
+        self.body
+            .reporter
+            .verify(
+                domain::REPORT,
+                &signed_payload(chain, &self.body),
+                &self.signature,
+            )
+            .is_ok()
     }
 }

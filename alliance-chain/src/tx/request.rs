@@ -15,7 +15,9 @@ pub const MAX_SOUGHT_BYTES: usize = 280;
 pub const MAX_REQUEST_DAYS: u64 = 365;
 
 /// Purpose of use: codes of HL7 v3 `PurposeOfUse`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum Purpose {
     /// Treatment.
     Treatment,
@@ -37,7 +39,9 @@ pub enum Purpose {
 
 /// Not a code of a [`Purpose`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown purpose: TREAT, ETREAT, HPAYMT, HOPERAT, HRESCH, PUBHLTH, PATRQT or HLEGAL expected")]
+#[error(
+    "unknown purpose: TREAT, ETREAT, HPAYMT, HOPERAT, HRESCH, PUBHLTH, PATRQT or HLEGAL expected"
+)]
 pub struct UnknownPurpose;
 
 impl Purpose {
@@ -78,7 +82,10 @@ impl FromStr for Purpose {
     type Err = UnknownPurpose;
 
     fn from_str(text: &str) -> Result<Self, UnknownPurpose> {
-        Purpose::ALL.into_iter().find(|p| p.code().eq_ignore_ascii_case(text)).ok_or(UnknownPurpose)
+        Purpose::ALL
+            .into_iter()
+            .find(|p| p.code().eq_ignore_ascii_case(text))
+            .ok_or(UnknownPurpose)
     }
 }
 
@@ -108,14 +115,24 @@ impl Request {
     /// Signs as the data user.
     pub fn sign(self, chain: &ChainId, data_user: &SecretKey) -> SignedRequest {
         let signature = data_user.sign(domain::REQUEST, &signed_payload(chain, &self));
-        SignedRequest { body: self, signature }
+        SignedRequest {
+            body: self,
+            signature,
+        }
     }
 }
 
 impl SignedRequest {
     /// Whether the account key in the body signed it for this chain.
     pub fn is_signed(&self, chain: &ChainId) -> bool {
-        self.body.data_user.verify(domain::REQUEST, &signed_payload(chain, &self.body), &self.signature).is_ok()
+        self.body
+            .data_user
+            .verify(
+                domain::REQUEST,
+                &signed_payload(chain, &self.body),
+                &self.signature,
+            )
+            .is_ok()
     }
 }
 

@@ -27,13 +27,22 @@ impl Revoke {
     /// Signs with the one-time secret p of the record.
     pub fn sign(self, chain: &ChainId, one_time: &SecretKey) -> SignedRevoke {
         let signature = one_time.sign(domain::REVOKE, &signed_payload(chain, &self));
-        SignedRevoke { body: self, signature }
+        SignedRevoke {
+            body: self,
+            signature,
+        }
     }
 }
 
 impl SignedRevoke {
     /// Whether this pseudonym signed this body for this chain.
     pub fn is_signed_by(&self, chain: &ChainId, pseudonym: &PublicKey) -> bool {
-        pseudonym.verify(domain::REVOKE, &signed_payload(chain, &self.body), &self.signature).is_ok()
+        pseudonym
+            .verify(
+                domain::REVOKE,
+                &signed_payload(chain, &self.body),
+                &self.signature,
+            )
+            .is_ok()
     }
 }

@@ -47,7 +47,10 @@ impl Search {
     /// Signs with the token's fresh key.
     pub fn sign(self, token_key: &SecretKey) -> SignedSearch {
         let signature = token_key.sign(domain::SEARCH, &signed_payload(&self.chain, &self));
-        SignedSearch { body: self, signature }
+        SignedSearch {
+            body: self,
+            signature,
+        }
     }
 }
 
@@ -55,7 +58,11 @@ impl SignedSearch {
     /// Whether the token's own key signed this body.
     pub fn is_signed(&self) -> bool {
         let payload = signed_payload(&self.body.chain, &self.body);
-        self.body.token.key.verify(domain::SEARCH, &payload, &self.signature).is_ok()
+        self.body
+            .token
+            .key
+            .verify(domain::SEARCH, &payload, &self.signature)
+            .is_ok()
     }
 }
 
@@ -89,7 +96,10 @@ pub struct SearchResult {
 impl SearchResult {
     /// Stands in `stopped_at` when the probes ran out: there are no hits then, and the client splits its covers.
     /// No record has this place, since private heights begin at 1.
-    pub const GAVE_UP: RecordRef = RecordRef { height: 0, position: 0 };
+    pub const GAVE_UP: RecordRef = RecordRef {
+        height: 0,
+        position: 0,
+    };
 
     /// Whether the probes ran out.
     pub fn gave_up(&self) -> bool {

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Nodes that are believed when they blame the hospital: one alone could lie.
 const OPINIONS: usize = 2;
+/// Passes over the nodes while all that are there refuse, and the pause between.
+const PASSES: usize = 3;
+const PASS_PAUSE: Duration = Duration::from_millis(400);
 
 /// The right under which a record is fetched.
 #[derive(Clone, Copy, Debug)]
@@ -90,38 +93,46 @@ impl Alliance {
         record_hash: Hash,
         right: &RightKey<'_>,
     ) -> Result<Vec<u8>, ClientError> {
-        let claim = RecordClaim {
-            hospital,
-            private_height: at.height,
-            position: at.position,
-            record_hash,
-            caller: service.peer_id().to_bytes(),
-            at: self.now(),
-        };
-        let right = right.claim(&claim);
         let started = Instant::now();
         let mut misses = Misses::default();
-        for (_, node) in self.in_turn() {
-            loop {
-                match fetch_from(service, &node, &claim, &right).await {
-                    Ok(bytes) => return Ok(bytes),
-                    Err(Miss::Later(after_millis)) => {
-                        let pause = Duration::from_millis(after_millis.max(50));
-                        if started.elapsed() + pause > self.timeout() {
-                            misses.later = Some(after_millis);
+        for pass in 0..PASSES {
+            for (_, node) in self.in_turn() {
+                loop {
+                    // A node takes a claim for a minute, so each attempt makes its own.
+                    let claim = RecordClaim {
+                        hospital,
+                        private_height: at.height,
+                        position: at.position,
+                        record_hash,
+                        caller: service.peer_id().to_bytes(),
+                        at: self.now(),
+                    };
+                    let right = right.claim(&claim);
+                    match fetch_from(service, &node, &claim, &right).await {
+                        Ok(bytes) => return Ok(bytes),
+                        Err(Miss::Later(after_millis)) => {
+                            let pause = Duration::from_millis(after_millis.max(50));
+                            if started.elapsed() + pause > self.timeout() {
+                                misses.later = Some(after_millis);
+                                break;
+                            }
+                            tokio::time::sleep(pause).await;
+                        }
+                        Err(miss) => {
+                            misses.note(&node, miss);
                             break;
                         }
-                        tokio::time::sleep(pause).await;
-                    }
-                    Err(miss) => {
-                        misses.note(&node, miss);
-                        break;
                     }
                 }
+                if misses.tampered >= OPINIONS || misses.withheld.len() >= OPINIONS {
+                    break;
+                }
             }
-            if misses.tampered >= OPINIONS || misses.withheld.len() >= OPINIONS {
+            // A node that has not seen the newest block yet refuses like any stranger.
+            if !misses.only_refused() || pass + 1 == PASSES {
                 break;
             }
+            tokio::time::sleep(PASS_PAUSE).await;
         }
         Err(misses.into_error(hospital, record_hash))
     }
@@ -183,6 +194,14 @@ impl Misses {
             }
             Miss::Unreachable(reason) => self.unreachable = Some(reason),
         }
+    }
+
+    fn only_refused(&self) -> bool {
+        self.refused.is_some()
+            && self.tampered == 0
+            && self.withheld.is_empty()
+            && self.unverified.is_none()
+            && self.later.is_none()
     }
 
     fn into_error(self, hospital: HospitalId, record_hash: Hash) -> ClientError {

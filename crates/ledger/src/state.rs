@@ -150,6 +150,12 @@ pub trait StateMachine: Send + Sync + 'static {
     /// [`TxFailure`] names the broken rule.
     fn execute(&self, ctx: &BlockContext, tx: &[u8], state: &mut Overlay<'_>) -> Result<Vec<u8>, TxFailure>;
 
+    /// Whether a refusal by this rule may pass by itself, because another transaction or the next block comes
+    /// first: such a transaction keeps waiting.
+    fn is_transient(&self, _rule: &str) -> bool {
+        false
+    }
+
     /// Ends a block: returns the header's extra bytes and resets per-block counters.
     ///
     /// # Errors

@@ -256,7 +256,7 @@ impl<M: StateMachine> Chain<M> {
         }
         let limit = self.genesis.kind.max_block_bytes();
         let snapshot = self.store.snapshot()?;
-        let (block, executed, refused) = build(
+        let (block, executed, mut refused) = build(
             &self.machine,
             &snapshot,
             &snapshot,
@@ -266,6 +266,7 @@ impl<M: StateMachine> Chain<M> {
             inner.mempool.candidates(limit),
             limit,
         )?;
+        refused.retain(|(_, rejection)| !self.machine.is_transient(rejection.rule));
         self.refuse(&mut inner, refused);
         self.pending.put_own(round, &block)?;
         inner.executed.insert(block.hash(), (block.clone(), executed));

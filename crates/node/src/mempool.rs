@@ -14,6 +14,9 @@ pub const MAX_WAITING: usize = 20_000;
 /// Most bytes that wait.
 pub const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
+/// Blocks that may pass a transiently refused transaction over before it is dropped.
+const MAX_PASSED_OVER: u32 = 20;
+
 /// The waiting transactions of one chain.
 #[derive(Default)]
 pub struct Mempool {
@@ -22,6 +25,7 @@ pub struct Mempool {
     by_id: BTreeMap<Hash, u64>,
     bytes: usize,
     ahead: Writes,
+    passed_over: BTreeMap<Hash, u32>,
 }
 
 /// What happened to an offered transaction.
@@ -50,7 +54,8 @@ impl Mempool {
         self.by_id.contains_key(id)
     }
 
-    /// Checks and takes a transaction.
+    /// Checks and takes a transaction. One that a transient rule refuses now is taken as well: its turn may
+    /// come.
     ///
     /// # Errors
     /// [`TxFailure`] names the rule that refuses it.
@@ -73,7 +78,13 @@ impl Mempool {
         let outcome = apply(machine, ctx, 0, &tx, &mut state);
         // On failure the overlay is as it was before.
         self.ahead = state.into_writes();
-        outcome?;
+        match outcome {
+            Err(TxFailure::Rejected(rejection)) if !machine.is_transient(rejection.rule) => {
+                return Err(rejection.into());
+            }
+            Err(TxFailure::State(error)) => return Err(error.into()),
+            _ => {}
+        }
         self.push(id, tx);
         Ok(Admission::New)
     }
@@ -106,6 +117,7 @@ impl Mempool {
     /// Forgets transactions, committed or refused.
     pub fn remove<'a>(&mut self, ids: impl IntoIterator<Item = &'a Hash>) {
         for id in ids {
+            self.passed_over.remove(id);
             if let Some(tx) = self.by_id.remove(id).and_then(|at| self.waiting.remove(&at)) {
                 self.bytes -= tx.len();
             }
@@ -127,6 +139,13 @@ impl Mempool {
         for tx in self.waiting.values() {
             match apply(machine, ctx, 0, tx, &mut state) {
                 Ok(_) => {}
+                Err(TxFailure::Rejected(rejection)) if machine.is_transient(rejection.rule) => {
+                    let blocks = self.passed_over.entry(tx_id(tx)).or_default();
+                    *blocks += 1;
+                    if *blocks > MAX_PASSED_OVER {
+                        dropped.push((tx_id(tx), rejection));
+                    }
+                }
                 Err(TxFailure::Rejected(rejection)) => dropped.push((tx_id(tx), rejection)),
                 Err(failure) => return Err(failure),
             }

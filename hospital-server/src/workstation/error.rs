@@ -58,6 +58,9 @@ pub enum WorkstationError {
         /// Who.
         who: Who,
     },
+    /// The private chain takes transactions from the hospital's own keys only, and this is another.
+    #[error("the hospital's private chain does not take transactions from this key")]
+    NotTheHospital,
     /// A rule forbids it.
     #[error("{who} refused ({rule}): {detail}")]
     Denied {
@@ -160,6 +163,9 @@ impl From<WorkstationError> for CliError {
                 what,
                 "have the key enrolled: hospital-server staff enrol KEY --role ROLE --label NAME",
             ),
+            WorkstationError::NotTheHospital => {
+                CliError::denied(what, "--server-home with the home of this hospital's server")
+            }
             WorkstationError::Denied { ref rule, .. } => denied(what, rule),
             WorkstationError::Later { after_millis, .. } => {
                 let seconds = after_millis.div_ceil(1000).max(1);

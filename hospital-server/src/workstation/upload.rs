@@ -14,7 +14,6 @@ use caduceus_custody::frame::Fields;
 use caduceus_custody::keyword::Keyword;
 use caduceus_custody::seal::{SealRequest, Sealed, seal_with_fields};
 use caduceus_custody::tags::TagRequest;
-use caduceus_network::CallError;
 use caduceus_network::exchange::{CHUNK_BYTES, Finish, StoreRecord, StoreRecordReply, StoreRecordRequest};
 use rand_core::{OsRng, RngCore};
 
@@ -34,6 +33,9 @@ const MAX_ATTEMPTS: u32 = 3;
 
 /// How often one message is sent again when it brought no answer.
 const MAX_REPEATS: u32 = 2;
+
+/// How long to wait before that, milliseconds: a server that restarts has its uploads on disk.
+const LOST_MILLIS: u32 = 500;
 
 /// Largest receipt, bytes.
 const MAX_RECEIPT_BYTES: usize = 4 * 1024;
@@ -271,7 +273,7 @@ impl Visit {
             let answer = self.station.ask::<StoreRecord>(who, self.station.address(who), request.clone()).await;
             let after_millis = match &answer {
                 Ok(StoreRecordReply::Retry { after_millis, .. }) => *after_millis,
-                Err(WorkstationError::Unreachable { source: CallError::Timeout, .. }) => 0,
+                Err(WorkstationError::Unreachable { .. }) => LOST_MILLIS,
                 _ => return answer,
             };
             if left == 0 {

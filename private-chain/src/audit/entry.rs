@@ -16,7 +16,9 @@ pub const MAX_PURPOSE_BYTES: usize = 32;
 pub const MAX_SOURCE_BYTES: usize = 128;
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum Action {
     /// Something was made.
     Create,
@@ -34,8 +36,14 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Action; 6] =
-        [Action::Create, Action::Read, Action::Update, Action::Delete, Action::Search, Action::Execute];
+    pub const ALL: [Action; 6] = [
+        Action::Create,
+        Action::Read,
+        Action::Update,
+        Action::Delete,
+        Action::Search,
+        Action::Execute,
+    ];
 
     /// Lower-case name.
     pub fn as_str(self) -> &'static str {
@@ -62,7 +70,9 @@ impl Action {
 }
 
 /// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum Outcome {
     /// Done.
     Success,
@@ -96,7 +106,9 @@ impl Outcome {
 }
 
 /// The patient an entry is about: never a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum Subject {
     /// The one-time pseudonym point P of the record concerned.
     Pseudonym(PublicKey),
@@ -156,15 +168,19 @@ impl AuditEntry {
     /// [`EntryError`] names the first field that is too long.
     pub fn check(&self) -> Result<(), EntryError> {
         let fields: [(&'static str, usize, &str); 4] = [
-            ("subtype", MAX_SUBTYPE_BYTES, &self.subtype),
-            ("reason", MAX_REASON_BYTES, &self.reason),
-            ("purpose", MAX_PURPOSE_BYTES, &self.purpose),
-            ("source", MAX_SOURCE_BYTES, &self.source),
+            ("subtype", MAX_SUBTYPE_BYTES, self.subtype.as_str()),
+            ("reason", MAX_REASON_BYTES, self.reason.as_str()),
+            ("purpose", MAX_PURPOSE_BYTES, self.purpose.as_str()),
+            ("source", MAX_SOURCE_BYTES, self.source.as_str()),
         ];
         for (field, limit, text) in fields {
             let found = text.len();
             if found > limit {
-                return Err(EntryError { field, limit, found });
+                return Err(EntryError {
+                    field,
+                    limit,
+                    found,
+                });
             }
         }
         Ok(())

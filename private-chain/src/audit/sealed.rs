@@ -14,9 +14,9 @@ use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::codec::{self, DecodeError};
+use caduceus_crypto::domain;
 use caduceus_crypto::hash::kdf;
 use caduceus_crypto::keys::{PublicKey, SecretKey, Signature};
-use caduceus_crypto::domain;
 use caduceus_crypto::time::TimeMillis;
 use caduceus_ledger::ChainId;
 use rand_core::{CryptoRng, RngCore};
@@ -31,7 +31,9 @@ const TAG_BYTES: usize = 16;
 const LENGTH_BYTES: usize = 2;
 
 /// What kind of action an entry is about: the retention policy differs by class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum ActionClass {
     /// Records and patients written or changed.
     ClinicalWrite,
@@ -68,7 +70,9 @@ impl ActionClass {
 }
 
 /// Entries that share a bucket key and are forgotten together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub struct Bucket {
     /// Kind of action.
     pub class: ActionClass,
@@ -179,14 +183,17 @@ impl DraftEntry {
         entry.check()?;
         let encoded = Zeroizing::new(codec::encode(entry));
         let padded_len = (LENGTH_BYTES + encoded.len()).div_ceil(PAD_BYTES) * PAD_BYTES;
-        let too_large = SealError::TooLarge { limit: MAX_CIPHERTEXT_BYTES, found: padded_len + TAG_BYTES };
+        let too_large = SealError::TooLarge {
+            limit: MAX_CIPHERTEXT_BYTES,
+            found: padded_len + TAG_BYTES,
+        };
         let Ok(length) = u16::try_from(encoded.len()) else {
             return Err(too_large);
         };
         if padded_len + TAG_BYTES > MAX_CIPHERTEXT_BYTES {
             return Err(too_large);
         }
-        let mut plain = Zeroizing::new(Vec::with_capacity(padded_len));
+        let mut plain = Zeroizing::new(Vec::<u8>::with_capacity(padded_len));
         plain.extend_from_slice(&length.to_le_bytes());
         plain.extend_from_slice(&encoded);
         plain.resize(padded_len, 0);
@@ -197,23 +204,49 @@ impl DraftEntry {
         let aad = associated_data(&id, class, month);
         let nonce = aes_gcm::Nonce::from([0u8; 12]);
         let ciphertext = cipher(bucket_key, &id)
-            .encrypt(&nonce, Payload { msg: &plain[..], aad: &aad[..] })
+            .encrypt(
+                &nonce,
+                Payload {
+                    msg: &plain[..],
+                    aad: &aad[..],
+                },
+            )
             .expect("AES-GCM takes messages of this size");
-        Ok(DraftEntry { id, class, month, ciphertext })
+        Ok(DraftEntry {
+            id,
+            class,
+            month,
+            ciphertext,
+        })
     }
 
     /// Signs as the actor, or as the server where no person's key is at hand.
     pub fn sign(self, chain: &ChainId, signer: &SecretKey) -> SealedEntry {
         let signature = signer.sign(domain::AUDIT_ENTRY, &signed_payload(chain, &self));
-        let DraftEntry { id, class, month, ciphertext } = self;
-        SealedEntry { id, class, month, ciphertext, signer: signer.public(), signature }
+        let DraftEntry {
+            id,
+            class,
+            month,
+            ciphertext,
+        } = self;
+        SealedEntry {
+            id,
+            class,
+            month,
+            ciphertext,
+            signer: signer.public(),
+            signature,
+        }
     }
 }
 
 impl SealedEntry {
     /// The bucket whose key opens it.
     pub fn bucket(&self) -> Bucket {
-        Bucket { class: self.class, month: self.month }
+        Bucket {
+            class: self.class,
+            month: self.month,
+        }
     }
 
     /// Whether the signature is that of `signer` for this chain.
@@ -224,7 +257,13 @@ impl SealedEntry {
             month: self.month,
             ciphertext: self.ciphertext.clone(),
         };
-        self.signer.verify(domain::AUDIT_ENTRY, &signed_payload(chain, &draft), &self.signature).is_ok()
+        self.signer
+            .verify(
+                domain::AUDIT_ENTRY,
+                &signed_payload(chain, &draft),
+                &self.signature,
+            )
+            .is_ok()
     }
 
     /// Opens the entry with the key of its bucket.
@@ -235,10 +274,18 @@ impl SealedEntry {
         let aad = associated_data(&self.id, self.class, self.month);
         let nonce = aes_gcm::Nonce::from([0u8; 12]);
         let plain = cipher(bucket_key, &self.id)
-            .decrypt(&nonce, Payload { msg: &self.ciphertext[..], aad: &aad[..] })
+            .decrypt(
+                &nonce,
+                Payload {
+                    msg: &self.ciphertext[..],
+                    aad: &aad[..],
+                },
+            )
             .map_err(|_| OpenError::Sealed)?;
         let plain = Zeroizing::new(plain);
-        let (length, rest) = plain.split_first_chunk::<LENGTH_BYTES>().ok_or(OpenError::Padding)?;
+        let (length, rest) = plain
+            .split_first_chunk::<LENGTH_BYTES>()
+            .ok_or(OpenError::Padding)?;
         let length = usize::from(u16::from_le_bytes(*length));
         if plain.len() != (LENGTH_BYTES + length).div_ceil(PAD_BYTES) * PAD_BYTES {
             return Err(OpenError::Padding);
@@ -252,7 +299,10 @@ impl SealedEntry {
         entry.check()?;
         let found = month_of(entry.time);
         if found != self.month {
-            return Err(OpenError::Month { expected: self.month, found });
+            return Err(OpenError::Month {
+                expected: self.month,
+                found,
+            });
         }
         Ok(entry)
     }
@@ -266,16 +316,23 @@ impl SealedEntry {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::entry::{MAX_PURPOSE_BYTES, MAX_REASON_BYTES, MAX_SOURCE_BYTES, MAX_SUBTYPE_BYTES};
+    use super::super::entry::{
+        MAX_PURPOSE_BYTES, MAX_REASON_BYTES, MAX_SOURCE_BYTES, MAX_SUBTYPE_BYTES,
+    };
     use super::*;
     use crate::testing::{self, NOW};
 
     const BUCKET_KEY: [u8; 32] = [7; 32];
 
     fn sealed(entry: &AuditEntry) -> SealedEntry {
-        DraftEntry::seal(&mut testing::rng(1), &BUCKET_KEY, ActionClass::ClinicalRead, entry)
-            .unwrap()
-            .sign(&testing::chain(), &testing::server())
+        DraftEntry::seal(
+            &mut testing::rng(1),
+            &BUCKET_KEY,
+            ActionClass::ClinicalRead,
+            entry,
+        )
+        .unwrap()
+        .sign(&testing::chain(), &testing::server())
     }
 
     #[test]
@@ -295,7 +352,10 @@ mod tests {
         short.reason.clear();
         let mut longer = short.clone();
         longer.reason = "x".into();
-        assert_eq!(sealed(&short).ciphertext.len(), sealed(&longer).ciphertext.len());
+        assert_eq!(
+            sealed(&short).ciphertext.len(),
+            sealed(&longer).ciphertext.len()
+        );
         assert_eq!((sealed(&short).ciphertext.len() - TAG_BYTES) % PAD_BYTES, 0);
     }
 
@@ -308,8 +368,19 @@ mod tests {
         entry.source = "o".repeat(MAX_SOURCE_BYTES);
         assert!(sealed(&entry).ciphertext.len() <= MAX_CIPHERTEXT_BYTES);
         entry.reason.push('r');
-        let refused = DraftEntry::seal(&mut testing::rng(1), &BUCKET_KEY, ActionClass::ClinicalRead, &entry);
-        assert!(matches!(refused, Err(SealError::Entry(EntryError { field: "reason", .. }))));
+        let refused = DraftEntry::seal(
+            &mut testing::rng(1),
+            &BUCKET_KEY,
+            ActionClass::ClinicalRead,
+            &entry,
+        );
+        assert!(matches!(
+            refused,
+            Err(SealError::Entry(EntryError {
+                field: "reason",
+                ..
+            }))
+        ));
     }
 
     #[test]
@@ -318,14 +389,23 @@ mod tests {
         for position in 0..good.ciphertext.len() {
             let mut bad = good.clone();
             bad.ciphertext[position] ^= 1;
-            assert!(matches!(bad.open(&BUCKET_KEY), Err(OpenError::Sealed)), "byte {position}");
+            assert!(
+                matches!(bad.open(&BUCKET_KEY), Err(OpenError::Sealed)),
+                "byte {position}"
+            );
         }
         let mut other_class = good.clone();
         other_class.class = ActionClass::Emergency;
-        assert!(matches!(other_class.open(&BUCKET_KEY), Err(OpenError::Sealed)));
+        assert!(matches!(
+            other_class.open(&BUCKET_KEY),
+            Err(OpenError::Sealed)
+        ));
         let mut other_month = good.clone();
         other_month.month += 1;
-        assert!(matches!(other_month.open(&BUCKET_KEY), Err(OpenError::Sealed)));
+        assert!(matches!(
+            other_month.open(&BUCKET_KEY),
+            Err(OpenError::Sealed)
+        ));
         assert!(matches!(good.open(&[8; 32]), Err(OpenError::Sealed)));
     }
 }

@@ -119,31 +119,45 @@ impl AnchorError {
 }
 
 /// Applies an anchor. The result is its position among the block's anchors, u32.
-pub(super) fn apply(ctx: &BlockContext, tx: &AnchorTx, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn apply(
+    ctx: &BlockContext,
+    tx: &AnchorTx,
+    state: &mut Overlay<'_>,
+) -> Result<Vec<u8>, Failure> {
     let anchor = &tx.anchor;
     let body = &anchor.body;
     let genesis = state::genesis().require(state)?;
-    ensure(body.hospital == genesis.hospital, || AnchorError::OtherHospital {
-        expected: genesis.hospital,
-        found: body.hospital,
+    ensure(body.hospital == genesis.hospital, || {
+        AnchorError::OtherHospital {
+            expected: genesis.hospital,
+            found: body.hospital,
+        }
     })?;
     check_author(ctx, &anchor.author, state)?;
     let block = ctx.time.epoch();
-    ensure(body.epoch.0.abs_diff(block.0) <= MAX_EPOCH_DRIFT_DAYS, || AnchorError::EpochDrift {
-        found: body.epoch,
-        block,
-    })?;
+    ensure(
+        body.epoch.0.abs_diff(block.0) <= MAX_EPOCH_DRIFT_DAYS,
+        || AnchorError::EpochDrift {
+            found: body.epoch,
+            block,
+        },
+    )?;
     ensure(anchor.vault == genesis.server, || AnchorError::OtherVault {
         expected: genesis.server,
         found: anchor.vault,
     })?;
     check_unused(tx, state)?;
     // Signatures and the capsule's proof last: they cost most.
-    anchor.check().or_else(|e| refuse(AnchorError::Evidence(e)))?;
+    anchor
+        .check()
+        .or_else(|e| refuse(AnchorError::Evidence(e)))?;
 
     let counter = state::block_anchors();
     let position = counter.get(state)?.unwrap_or(0);
-    let at = AnchorRef { height: ctx.height, position };
+    let at = AnchorRef {
+        height: ctx.height,
+        position,
+    };
     state::anchor(&at).put(state, anchor);
     state::record(&body.record_hash).put(state, &at);
     state::pseudonym(&body.pseudonym.point).put(state, &at);
@@ -155,11 +169,17 @@ pub(super) fn apply(ctx: &BlockContext, tx: &AnchorTx, state: &mut Overlay<'_>) 
 }
 
 /// The author may write records at this block's time.
-fn check_author(ctx: &BlockContext, author: &PublicKey, state: &Overlay<'_>) -> Result<(), Failure> {
+fn check_author(
+    ctx: &BlockContext,
+    author: &PublicKey,
+    state: &Overlay<'_>,
+) -> Result<(), Failure> {
     let Some(staff) = state::staff(author).get(state)? else {
         return refuse(AnchorError::AuthorUnknown { author: *author });
     };
-    ensure(staff.role.may_anchor(), || AnchorError::AuthorRole { role: staff.role })?;
+    ensure(staff.role.may_anchor(), || AnchorError::AuthorRole {
+        role: staff.role,
+    })?;
     ensure(staff.covers(ctx.time), || AnchorError::AuthorNotValid {
         not_before: staff.not_before,
         not_after: staff.not_after,
@@ -175,14 +195,21 @@ fn check_author(ctx: &BlockContext, author: &PublicKey, state: &Overlay<'_>) -> 
 fn check_unused(tx: &AnchorTx, state: &Overlay<'_>) -> Result<(), Failure> {
     let body = &tx.anchor.body;
     if let Some(at) = state::record(&body.record_hash).get(state)? {
-        return refuse(AnchorError::RecordRepeated { record: body.record_hash, at });
+        return refuse(AnchorError::RecordRepeated {
+            record: body.record_hash,
+            at,
+        });
     }
     if let Some(at) = state::pseudonym(&body.pseudonym.point).get(state)? {
         return refuse(AnchorError::PseudonymRepeated { at });
     }
     for (index, tag) in body.entries.tags.iter().enumerate() {
         if let Some(at) = state::tag(tag).get(state)? {
-            return refuse(AnchorError::TagRepeated { index, tag: *tag, at });
+            return refuse(AnchorError::TagRepeated {
+                index,
+                tag: *tag,
+                at,
+            });
         }
     }
     Ok(())

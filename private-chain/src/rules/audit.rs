@@ -60,7 +60,9 @@ pub enum AuditError {
         signer: PublicKey,
     },
     /// The signer's enrolment does not hold at block time.
-    #[error("entry {index}: the signer is enrolled from {not_before} to {not_after}, block time is {now}")]
+    #[error(
+        "entry {index}: the signer is enrolled from {not_before} to {not_after}, block time is {now}"
+    )]
     SignerNotValid {
         /// Index in the batch.
         index: usize,
@@ -120,7 +122,12 @@ pub(super) fn apply(
     state: &mut Overlay<'_>,
 ) -> Result<Vec<u8>, Failure> {
     let found = entries.len();
-    ensure((1..=MAX_ENTRIES_PER_TX).contains(&found), || AuditError::Count { limit: MAX_ENTRIES_PER_TX, found })?;
+    ensure((1..=MAX_ENTRIES_PER_TX).contains(&found), || {
+        AuditError::Count {
+            limit: MAX_ENTRIES_PER_TX,
+            found,
+        }
+    })?;
     let server = state::genesis().require(state)?.server;
     let counter = state::audit_count();
     let first = counter.get(state)?.unwrap_or(0);
@@ -134,29 +141,49 @@ pub(super) fn apply(
         if let Some(sequence) = id.get(state)? {
             return refuse(AuditError::Repeated { index, sequence });
         }
-        ensure(entry.is_signed(&ctx.chain), || AuditError::NotSigned { index, signer: entry.signer })?;
+        ensure(entry.is_signed(&ctx.chain), || AuditError::NotSigned {
+            index,
+            signer: entry.signer,
+        })?;
         state::audit(sequence).put(state, entry);
         id.put(state, &sequence);
         sequence += 1;
     }
     counter.put(state, &sequence);
-    let count = u32::try_from(found).expect("at most MAX_ENTRIES_PER_TX entries were accepted above");
+    let count =
+        u32::try_from(found).expect("at most MAX_ENTRIES_PER_TX entries were accepted above");
     Ok(codec::encode(&AuditReceipt { first, count }))
 }
 
 /// Bounds that need no state.
 fn check_form(ctx: &BlockContext, index: usize, entry: &SealedEntry) -> Result<(), Failure> {
     let found = entry.ciphertext.len();
-    ensure(found <= MAX_CIPHERTEXT_BYTES, || AuditError::Ciphertext { index, limit: MAX_CIPHERTEXT_BYTES, found })?;
+    ensure(found <= MAX_CIPHERTEXT_BYTES, || AuditError::Ciphertext {
+        index,
+        limit: MAX_CIPHERTEXT_BYTES,
+        found,
+    })?;
     let block = month_of(ctx.time);
     // An entry is written just before its action, hence close to a month's edge it may be in the next block's.
-    ensure(entry.month.abs_diff(block) <= 1, || AuditError::Month { index, found: entry.month, block })
+    ensure(entry.month.abs_diff(block) <= 1, || AuditError::Month {
+        index,
+        found: entry.month,
+        block,
+    })
 }
 
 /// A signer other than the server is staff in good standing.
-fn check_staff(ctx: &BlockContext, index: usize, entry: &SealedEntry, state: &Overlay<'_>) -> Result<(), Failure> {
+fn check_staff(
+    ctx: &BlockContext,
+    index: usize,
+    entry: &SealedEntry,
+    state: &Overlay<'_>,
+) -> Result<(), Failure> {
     let Some(staff) = state::staff(&entry.signer).get(state)? else {
-        return refuse(AuditError::SignerUnknown { index, signer: entry.signer });
+        return refuse(AuditError::SignerUnknown {
+            index,
+            signer: entry.signer,
+        });
     };
     ensure(staff.covers(ctx.time), || AuditError::SignerNotValid {
         index,
@@ -183,7 +210,13 @@ mod tests {
 
     fn draft(seed: u64) -> DraftEntry {
         let entry = testing::entry(NOW);
-        DraftEntry::seal(&mut testing::rng(seed), &BUCKET_KEY, ActionClass::ClinicalRead, &entry).unwrap()
+        DraftEntry::seal(
+            &mut testing::rng(seed),
+            &BUCKET_KEY,
+            ActionClass::ClinicalRead,
+            &entry,
+        )
+        .unwrap()
     }
 
     fn by(signer: &SecretKey, seed: u64) -> SealedEntry {
@@ -203,8 +236,14 @@ mod tests {
         let second = chain.accept(&Tx::audit(vec![by(&testing::server(), 3)]));
         assert_eq!(second, codec::encode(&AuditReceipt { first: 2, count: 1 }));
         assert_eq!(state::audit_count().get(&chain).unwrap(), Some(3));
-        assert_eq!(state::audit(1).get(&chain).unwrap().unwrap(), by(&nurse(), 2));
-        assert_eq!(state::audit_id(&by(&nurse(), 2).id).get(&chain).unwrap(), Some(1));
+        assert_eq!(
+            state::audit(1).get(&chain).unwrap().unwrap(),
+            by(&nurse(), 2)
+        );
+        assert_eq!(
+            state::audit_id(&by(&nurse(), 2).id).get(&chain).unwrap(),
+            Some(1)
+        );
     }
 
     #[test]
@@ -256,9 +295,15 @@ mod tests {
     fn an_entry_is_appended_once() {
         let mut chain = Chain::new();
         let entry = by(&testing::server(), 1);
-        chain.refuse(&Tx::audit(vec![entry.clone(), entry.clone()]), "audit_repeated");
+        chain.refuse(
+            &Tx::audit(vec![entry.clone(), entry.clone()]),
+            "audit_repeated",
+        );
         chain.accept(&Tx::audit(vec![entry.clone()]));
-        chain.refuse(&Tx::audit(vec![by(&testing::server(), 2), entry]), "audit_repeated");
+        chain.refuse(
+            &Tx::audit(vec![by(&testing::server(), 2), entry]),
+            "audit_repeated",
+        );
     }
 
     #[test]

@@ -78,30 +78,50 @@ impl EnrolError {
 }
 
 /// Applies an enrolment. The result is empty.
-pub(super) fn apply(ctx: &BlockContext, tx: &SignedEnrol, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn apply(
+    ctx: &BlockContext,
+    tx: &SignedEnrol,
+    state: &mut Overlay<'_>,
+) -> Result<Vec<u8>, Failure> {
     let body = &tx.body;
     let found = body.label.len();
-    ensure((1..=MAX_LABEL_BYTES).contains(&found), || EnrolError::Label { limit: MAX_LABEL_BYTES, found })?;
-    ensure(body.not_before < body.not_after, || EnrolError::EmptyValidity {
-        not_before: body.not_before,
+    ensure((1..=MAX_LABEL_BYTES).contains(&found), || {
+        EnrolError::Label {
+            limit: MAX_LABEL_BYTES,
+            found,
+        }
+    })?;
+    ensure(body.not_before < body.not_after, || {
+        EnrolError::EmptyValidity {
+            not_before: body.not_before,
+            not_after: body.not_after,
+        }
+    })?;
+    ensure(ctx.time < body.not_after, || EnrolError::Past {
         not_after: body.not_after,
+        now: ctx.time,
     })?;
-    ensure(ctx.time < body.not_after, || EnrolError::Past { not_after: body.not_after, now: ctx.time })?;
     let genesis = state::genesis().require(state)?;
-    ensure(body.staff != genesis.identity && body.staff != genesis.server, || EnrolError::HospitalKey {
-        staff: body.staff,
-    })?;
+    ensure(
+        body.staff != genesis.identity && body.staff != genesis.server,
+        || EnrolError::HospitalKey { staff: body.staff },
+    )?;
     let key = state::staff(&body.staff);
     if let Some(known) = key.get(state)? {
         if let Some(since) = known.suspended_at {
-            return refuse(EnrolError::Suspended { staff: body.staff, since });
+            return refuse(EnrolError::Suspended {
+                staff: body.staff,
+                since,
+            });
         }
         ensure(known.not_after < body.not_after, || EnrolError::NotLater {
             recorded: known.not_after,
             found: body.not_after,
         })?;
     }
-    ensure(tx.is_signed_by(&ctx.chain, &genesis.identity), || EnrolError::NotSigned)?;
+    ensure(tx.is_signed_by(&ctx.chain, &genesis.identity), || {
+        EnrolError::NotSigned
+    })?;
     key.put(
         state,
         &StaffRecord {
@@ -142,8 +162,14 @@ mod tests {
         let mut chain = Chain::new();
         assert!(chain.accept(&signed(body())).is_empty());
         let record = state::staff(&body().staff).get(&chain).unwrap().unwrap();
-        assert_eq!((record.role, record.enrolled_at, record.suspended_at), (Role::Nurse, NOW, None));
-        chain.accept(&signed(Enrol { not_after: later(2_000_000), ..body() }));
+        assert_eq!(
+            (record.role, record.enrolled_at, record.suspended_at),
+            (Role::Nurse, NOW, None)
+        );
+        chain.accept(&signed(Enrol {
+            not_after: later(2_000_000),
+            ..body()
+        }));
         let renewed = state::staff(&body().staff).get(&chain).unwrap().unwrap();
         assert_eq!(renewed.not_after, later(2_000_000));
     }
@@ -151,27 +177,53 @@ mod tests {
     #[test]
     fn label_must_be_present_and_short() {
         let mut chain = Chain::new();
-        chain.refuse(&signed(Enrol { label: String::new(), ..body() }), "enrol_label");
+        chain.refuse(
+            &signed(Enrol {
+                label: String::new(),
+                ..body()
+            }),
+            "enrol_label",
+        );
         let long = "x".repeat(MAX_LABEL_BYTES + 1);
-        chain.refuse(&signed(Enrol { label: long, ..body() }), "enrol_label");
+        chain.refuse(
+            &signed(Enrol {
+                label: long,
+                ..body()
+            }),
+            "enrol_label",
+        );
     }
 
     #[test]
     fn validity_must_be_an_interval() {
-        let empty = Enrol { not_before: later(5), not_after: later(5), ..body() };
+        let empty = Enrol {
+            not_before: later(5),
+            not_after: later(5),
+            ..body()
+        };
         Chain::new().refuse(&signed(empty), "enrol_empty_validity");
     }
 
     #[test]
     fn validity_must_not_be_over() {
-        let past = Enrol { not_before: TimeMillis(1), not_after: NOW, ..body() };
+        let past = Enrol {
+            not_before: TimeMillis(1),
+            not_after: NOW,
+            ..body()
+        };
         Chain::new().refuse(&signed(past), "enrol_past");
     }
 
     #[test]
     fn hospital_keys_are_no_staff() {
         for key in [testing::identity(), testing::server()] {
-            Chain::new().refuse(&signed(Enrol { staff: key.public(), ..body() }), "enrol_hospital_key");
+            Chain::new().refuse(
+                &signed(Enrol {
+                    staff: key.public(),
+                    ..body()
+                }),
+                "enrol_hospital_key",
+            );
         }
     }
 
@@ -180,13 +232,22 @@ mod tests {
         let mut chain = Chain::new();
         chain.enrol(&testing::secret(20), Role::Nurse);
         chain.suspend(&testing::secret(20));
-        chain.refuse(&signed(Enrol { not_after: later(u64::from(u32::MAX)), ..body() }), "enrol_suspended");
+        chain.refuse(
+            &signed(Enrol {
+                not_after: later(u64::from(u32::MAX)),
+                ..body()
+            }),
+            "enrol_suspended",
+        );
     }
 
     #[test]
     fn a_renewal_ends_later() {
         let mut chain = Chain::new();
-        chain.accept(&signed(Enrol { not_after: later(2_000_000), ..body() }));
+        chain.accept(&signed(Enrol {
+            not_after: later(2_000_000),
+            ..body()
+        }));
         chain.refuse(&signed(body()), "enrol_not_later");
     }
 

@@ -51,10 +51,17 @@ impl SuspendError {
 }
 
 /// Applies a suspension. The result is empty.
-pub(super) fn apply(ctx: &BlockContext, tx: &SignedSuspend, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn apply(
+    ctx: &BlockContext,
+    tx: &SignedSuspend,
+    state: &mut Overlay<'_>,
+) -> Result<Vec<u8>, Failure> {
     let staff = tx.body.staff;
     let found = tx.body.reason.len();
-    ensure(found <= MAX_SUSPEND_REASON_BYTES, || SuspendError::Reason { limit: MAX_SUSPEND_REASON_BYTES, found })?;
+    ensure(found <= MAX_SUSPEND_REASON_BYTES, || SuspendError::Reason {
+        limit: MAX_SUSPEND_REASON_BYTES,
+        found,
+    })?;
     let key = state::staff(&staff);
     let Some(mut record) = key.get(state)? else {
         return refuse(SuspendError::Unknown { staff });
@@ -63,7 +70,9 @@ pub(super) fn apply(ctx: &BlockContext, tx: &SignedSuspend, state: &mut Overlay<
         return refuse(SuspendError::Already { staff, since });
     }
     let genesis = state::genesis().require(state)?;
-    ensure(tx.is_signed_by(&ctx.chain, &genesis.identity), || SuspendError::NotSigned)?;
+    ensure(tx.is_signed_by(&ctx.chain, &genesis.identity), || {
+        SuspendError::NotSigned
+    })?;
     record.suspended_at = Some(ctx.time);
     key.put(state, &record);
     Ok(Vec::new())
@@ -77,7 +86,10 @@ mod tests {
     use crate::tx::{Role, Suspend, Tx};
 
     fn body() -> Suspend {
-        Suspend { staff: testing::secret(20).public(), reason: "stolen workstation".into() }
+        Suspend {
+            staff: testing::secret(20).public(),
+            reason: "stolen workstation".into(),
+        }
     }
 
     fn signed(body: Suspend) -> Tx {
@@ -106,7 +118,10 @@ mod tests {
 
     #[test]
     fn only_the_enrolled_can_be_suspended() {
-        let stranger = Suspend { staff: testing::secret(21).public(), ..body() };
+        let stranger = Suspend {
+            staff: testing::secret(21).public(),
+            ..body()
+        };
         chain().refuse(&signed(stranger), "suspend_unknown");
     }
 
@@ -114,7 +129,13 @@ mod tests {
     fn nobody_is_suspended_twice() {
         let mut chain = chain();
         chain.accept(&signed(body()));
-        chain.refuse(&signed(Suspend { reason: String::new(), ..body() }), "suspend_already");
+        chain.refuse(
+            &signed(Suspend {
+                reason: String::new(),
+                ..body()
+            }),
+            "suspend_already",
+        );
     }
 
     #[test]

@@ -13,7 +13,9 @@ use std::str::FromStr;
 pub const MAX_LABEL_BYTES: usize = 64;
 
 /// What a member of staff is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
 pub enum Role {
     /// Writes and reads records.
     Physician,
@@ -34,8 +36,13 @@ pub struct UnknownRole;
 
 impl Role {
     /// Every role.
-    pub const ALL: [Role; 5] =
-        [Role::Physician, Role::Nurse, Role::Registrar, Role::Auditor, Role::Administrator];
+    pub const ALL: [Role; 5] = [
+        Role::Physician,
+        Role::Nurse,
+        Role::Registrar,
+        Role::Auditor,
+        Role::Administrator,
+    ];
 
     /// Lower-case name.
     pub fn as_str(self) -> &'static str {
@@ -64,7 +71,10 @@ impl FromStr for Role {
     type Err = UnknownRole;
 
     fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        Role::ALL.into_iter().find(|role| role.as_str() == text).ok_or(UnknownRole)
+        Role::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(UnknownRole)
     }
 }
 
@@ -96,13 +106,22 @@ impl Enrol {
     /// Signs as the hospital.
     pub fn sign(self, chain: &ChainId, identity: &SecretKey) -> SignedEnrol {
         let signature = identity.sign(domain::ENROL, &signed_payload(chain, &self));
-        SignedEnrol { body: self, signature }
+        SignedEnrol {
+            body: self,
+            signature,
+        }
     }
 }
 
 impl SignedEnrol {
     /// Whether this identity key signed this body for this chain.
     pub fn is_signed_by(&self, chain: &ChainId, identity: &PublicKey) -> bool {
-        identity.verify(domain::ENROL, &signed_payload(chain, &self.body), &self.signature).is_ok()
+        identity
+            .verify(
+                domain::ENROL,
+                &signed_payload(chain, &self.body),
+                &self.signature,
+            )
+            .is_ok()
     }
 }

@@ -31,13 +31,22 @@ impl Suspend {
     /// Signs as the hospital.
     pub fn sign(self, chain: &ChainId, identity: &SecretKey) -> SignedSuspend {
         let signature = identity.sign(domain::SUSPEND, &signed_payload(chain, &self));
-        SignedSuspend { body: self, signature }
+        SignedSuspend {
+            body: self,
+            signature,
+        }
     }
 }
 
 impl SignedSuspend {
     /// Whether this identity key signed this body for this chain.
     pub fn is_signed_by(&self, chain: &ChainId, identity: &PublicKey) -> bool {
-        identity.verify(domain::SUSPEND, &signed_payload(chain, &self.body), &self.signature).is_ok()
+        identity
+            .verify(
+                domain::SUSPEND,
+                &signed_payload(chain, &self.body),
+                &self.signature,
+            )
+            .is_ok()
     }
 }

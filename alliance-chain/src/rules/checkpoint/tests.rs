@@ -35,12 +35,28 @@ fn headers_are_recorded() {
     let mut chain = Chain::new();
     assert!(chain.accept(&tx(blocks.checkpoint(1, 2))).is_empty());
     chain.accept(&tx(blocks.checkpoint(3, 3)));
-    let head = query::checkpoint_head(&chain, &hospital(0)).unwrap().unwrap();
-    assert_eq!((head.height, head.hash), (Height(3), blocks.headers[2].hash()));
-    let second = query::checkpointed(&chain, &hospital(0), Height(2)).unwrap().unwrap();
-    assert_eq!((second.hash, second.anchors_count), (blocks.headers[1].hash(), 2));
-    assert_eq!(query::next_link_height(&chain, &hospital(0)).unwrap(), Height(2));
-    assert_eq!(query::next_link_height(&chain, &hospital(1)).unwrap(), Height(1));
+    let head = query::checkpoint_head(&chain, &hospital(0))
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (head.height, head.hash),
+        (Height(3), blocks.headers[2].hash())
+    );
+    let second = query::checkpointed(&chain, &hospital(0), Height(2))
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (second.hash, second.anchors_count),
+        (blocks.headers[1].hash(), 2)
+    );
+    assert_eq!(
+        query::next_link_height(&chain, &hospital(0)).unwrap(),
+        Height(2)
+    );
+    assert_eq!(
+        query::next_link_height(&chain, &hospital(1)).unwrap(),
+        Height(1)
+    );
 }
 
 #[test]
@@ -147,7 +163,10 @@ fn voters_change_at_the_end_of_a_checkpoint() {
 fn voters_do_not_change_inside_a_checkpoint() {
     let mut blocks = blocks();
     blocks.alter(1, |header| header.next_validators = next_set().hash());
-    Chain::new().refuse(&tx(blocks.checkpoint(1, 2)), "checkpoint_validators_change_inside");
+    Chain::new().refuse(
+        &tx(blocks.checkpoint(1, 2)),
+        "checkpoint_validators_change_inside",
+    );
 }
 
 #[test]
@@ -177,7 +196,10 @@ fn the_same_headers_again_change_nothing() {
     let blocks = blocks();
     let mut chain = chain_at(&blocks, 3);
     for (first, last) in [(1, 3), (2, 2), (2, 5)] {
-        chain.refuse(&tx(blocks.checkpoint(first, last)), "checkpoint_already_checkpointed");
+        chain.refuse(
+            &tx(blocks.checkpoint(first, last)),
+            "checkpoint_already_checkpointed",
+        );
     }
     chain.accept(&tx(blocks.checkpoint(4, 5)));
 }
@@ -186,9 +208,15 @@ fn the_same_headers_again_change_nothing() {
 fn a_second_header_at_a_height_is_a_conflict() {
     let honest = blocks();
     let mut forked = blocks();
-    forked.alter(3, |header| header.time = TimeMillis(header.time.0 + 1_000_000));
-    forked.alter(4, |header| header.time = TimeMillis(header.time.0 + 2_000_000));
-    forked.alter(5, |header| header.time = TimeMillis(header.time.0 + 3_000_000));
+    forked.alter(3, |header| {
+        header.time = TimeMillis(header.time.0 + 1_000_000)
+    });
+    forked.alter(4, |header| {
+        header.time = TimeMillis(header.time.0 + 2_000_000)
+    });
+    forked.alter(5, |header| {
+        header.time = TimeMillis(header.time.0 + 3_000_000)
+    });
     let mut chain = chain_at(&honest, 4);
     chain.refuse(&tx(forked.checkpoint(3, 3)), "checkpoint_header_conflict");
     chain.refuse(&tx(forked.checkpoint(1, 5)), "checkpoint_header_conflict");
@@ -198,6 +226,9 @@ fn a_second_header_at_a_height_is_a_conflict() {
     let mut noise = forked.checkpoint(3, 3);
     noise.certificate.signatures.clear();
     chain.refuse(&tx(noise), "checkpoint_certificate");
-    let kept = state::header(&hospital(0), Height(3)).get(&chain).unwrap().unwrap();
+    let kept = state::header(&hospital(0), Height(3))
+        .get(&chain)
+        .unwrap()
+        .unwrap();
     assert_eq!(kept.hash, honest.headers[2].hash());
 }

@@ -8,7 +8,11 @@ use caduceus_crypto::evidence::AnchorLeaf;
 use caduceus_ledger::Height;
 
 fn link(height: u64, leaves: &[AnchorLeaf]) -> Tx {
-    Tx::Link(Link { hospital: hospital(0), height: Height(height), leaves: leaves.to_vec() })
+    Tx::Link(Link {
+        hospital: hospital(0),
+        height: Height(height),
+        leaves: leaves.to_vec(),
+    })
 }
 
 /// A chain with these private blocks of hospital 0 checkpointed.
@@ -31,11 +35,26 @@ fn anchors_are_linked_in_order() {
     chain.accept(&link(4, &[leaf(2)]));
     assert_eq!(chain.linked_height(), 4);
 
-    let at = RecordRef { height: 2, position: 1 };
-    let expected = LinkedRecord { pseudonym: leaf(1).pseudonym, record_hash: leaf(1).record_hash };
-    assert_eq!(query::linked_record(&chain, &hospital(0), &at).unwrap(), Some(expected.clone()));
-    assert_eq!(query::linked_at(&chain, &hospital(0), Height(2)).unwrap()[1], (at, expected));
-    assert_eq!(query::find_pseudonym(&chain, &hospital(0), &leaf(1).pseudonym.point).unwrap(), Some(at));
+    let at = RecordRef {
+        height: 2,
+        position: 1,
+    };
+    let expected = LinkedRecord {
+        pseudonym: leaf(1).pseudonym,
+        record_hash: leaf(1).record_hash,
+    };
+    assert_eq!(
+        query::linked_record(&chain, &hospital(0), &at).unwrap(),
+        Some(expected.clone())
+    );
+    assert_eq!(
+        query::linked_at(&chain, &hospital(0), Height(2)).unwrap()[1],
+        (at, expected)
+    );
+    assert_eq!(
+        query::find_pseudonym(&chain, &hospital(0), &leaf(1).pseudonym.point).unwrap(),
+        Some(at)
+    );
     for tag in &leaf(1).entries.tags {
         assert_eq!(state::tag(&hospital(0), tag).get(&chain).unwrap(), Some(at));
     }
@@ -116,7 +135,11 @@ fn a_copy_at_another_hospital_harms_nobody() {
     let mut copycat = PrivateBlocks::new(1);
     copycat.push(&[leaf(0)]);
     chain.accept(&Tx::Checkpoint(copycat.checkpoint(1, 1)));
-    let copied = Link { hospital: hospital(1), height: Height(1), leaves: vec![leaf(0)] };
+    let copied = Link {
+        hospital: hospital(1),
+        height: Height(1),
+        leaves: vec![leaf(0)],
+    };
     chain.accept(&Tx::Link(copied));
     chain.accept(&link(1, &[leaf(0)]));
     assert_eq!(chain.linked_height(), 1);

@@ -8,8 +8,10 @@ use crate::tx::{Change, Governance, SignedGovernance, Tx};
 
 fn signed_by(members: &[u8], generation: u64, change: Change) -> Tx {
     let body = Governance { generation, change };
-    let approvals =
-        members.iter().map(|i| (hospital(*i), body.approve(&testing::chain(), &identity(*i)))).collect();
+    let approvals = members
+        .iter()
+        .map(|i| (hospital(*i), body.approve(&testing::chain(), &identity(*i))))
+        .collect();
     Tx::Member(body.with_approvals(approvals))
 }
 
@@ -26,9 +28,17 @@ fn approved(chain: &Chain, change: Change) -> Tx {
 fn a_hospital_is_admitted() {
     let mut chain = Chain::new();
     assert!(chain.accept(&signed_by(&[0, 2], 0, admit())).is_empty());
-    assert_eq!(query::member(&chain, &hospital(3)).unwrap().unwrap().member, testing::member(3));
+    assert_eq!(
+        query::member(&chain, &hospital(3)).unwrap().unwrap().member,
+        testing::member(3)
+    );
     let set = testing::private_set(3);
-    assert_eq!(state::validators(&hospital(3), &set.hash()).get(&chain).unwrap(), Some(set));
+    assert_eq!(
+        state::validators(&hospital(3), &set.hash())
+            .get(&chain)
+            .unwrap(),
+        Some(set)
+    );
     assert_eq!(state::generation().get(&chain).unwrap(), Some(1));
 }
 
@@ -52,7 +62,10 @@ fn a_hospital_rotates_its_keys_and_keeps_its_name() {
     };
     chain.accept(&approved(&chain, change));
     let member = query::member(&chain, &hospital(0)).unwrap().unwrap().member;
-    assert_eq!((member.hospital, member.identity), (hospital(0), testing::secret(201).public()));
+    assert_eq!(
+        (member.hospital, member.identity),
+        (hospital(0), testing::secret(201).public())
+    );
     // The old key approves nothing any more.
     chain.refuse(&signed_by(&[0, 1], 1, admit()), "member_not_signed");
 }
@@ -71,12 +84,18 @@ fn an_approval_counts_once() {
     let tx = signed_by(&[0, 1, 2], 0, Change::Proxies(Vec::new()));
     chain.accept(&tx);
     // The same approvals, one left out: another transaction, the same decision.
-    chain.refuse(&signed_by(&[0, 1], 0, Change::Proxies(Vec::new())), "member_generation");
+    chain.refuse(
+        &signed_by(&[0, 1], 0, Change::Proxies(Vec::new())),
+        "member_generation",
+    );
 }
 
 #[test]
 fn only_members_approve() {
-    Chain::new().refuse(&signed_by(&[0, 1, 9], 0, admit()), "member_approver_unknown");
+    Chain::new().refuse(
+        &signed_by(&[0, 1, 9], 0, admit()),
+        "member_approver_unknown",
+    );
 }
 
 #[test]
@@ -86,13 +105,19 @@ fn a_member_approves_once() {
 
 #[test]
 fn approvals_are_signed_for_this_chain() {
-    let body = Governance { generation: 0, change: admit() };
+    let body = Governance {
+        generation: 0,
+        change: admit(),
+    };
     let elsewhere = body.approve(&testing::other_chain(), &identity(0));
     let by_server = body.approve(&testing::chain(), &server(0));
     let good = (hospital(1), body.approve(&testing::chain(), &identity(1)));
     for bad in [elsewhere, by_server] {
         let approvals = vec![(hospital(0), bad), good];
-        let tx = Tx::Member(SignedGovernance { body: body.clone(), approvals });
+        let tx = Tx::Member(SignedGovernance {
+            body: body.clone(),
+            approvals,
+        });
         Chain::new().refuse(&tx, "member_not_signed");
     }
 }
@@ -103,7 +128,10 @@ fn two_thirds_are_needed() {
     let mut chain = Chain::new();
     chain.accept(&signed_by(&[0, 1], 0, admit()));
     // Two of four are too few.
-    chain.refuse(&signed_by(&[0, 3], 1, Change::Remove(hospital(2))), "member_too_few_approvals");
+    chain.refuse(
+        &signed_by(&[0, 3], 1, Change::Remove(hospital(2))),
+        "member_too_few_approvals",
+    );
     chain.accept(&signed_by(&[0, 1, 3], 1, Change::Remove(hospital(2))));
 }
 
@@ -117,7 +145,10 @@ fn a_new_member_is_well_formed() {
 #[test]
 fn a_hospital_is_admitted_once() {
     let mut chain = Chain::new();
-    chain.refuse(&approved(&chain, Change::Admit(testing::member(2))), "member_known");
+    chain.refuse(
+        &approved(&chain, Change::Admit(testing::member(2))),
+        "member_known",
+    );
     chain.govern(Change::Remove(hospital(2)));
     let tx = approved(&chain, Change::Admit(testing::member(2)));
     chain.refuse(&tx, "member_known");
@@ -127,14 +158,20 @@ fn a_hospital_is_admitted_once() {
 fn a_private_chain_has_one_owner() {
     let mut member = testing::member(3);
     member.private_chain = testing::private_chain(0);
-    Chain::new().refuse(&signed_by(&[0, 1], 0, Change::Admit(member)), "member_chain_taken");
+    Chain::new().refuse(
+        &signed_by(&[0, 1], 0, Change::Admit(member)),
+        "member_chain_taken",
+    );
 }
 
 #[test]
 fn a_key_has_one_owner() {
     let mut member = testing::member(3);
     member.server = server(0).public();
-    Chain::new().refuse(&signed_by(&[0, 1], 0, Change::Admit(member)), "member_key_taken");
+    Chain::new().refuse(
+        &signed_by(&[0, 1], 0, Change::Admit(member)),
+        "member_key_taken",
+    );
     let change = Change::Rotate {
         hospital: hospital(0),
         identity: identity(1).public(),
@@ -150,17 +187,28 @@ fn the_alliance_has_room_for_so_many() {
     chain.fill_members();
     let members = query::members(&chain).unwrap();
     assert_eq!(members.len(), crate::genesis::MAX_MEMBERS);
-    let body = Governance { generation: 0, change: admit() };
+    let body = Governance {
+        generation: 0,
+        change: admit(),
+    };
     let approvals = members
         .iter()
-        .map(|m| (m.hospital, body.approve(&testing::chain(), &testing::filled_identity(&m.hospital))))
+        .map(|m| {
+            (
+                m.hospital,
+                body.approve(&testing::chain(), &testing::filled_identity(&m.hospital)),
+            )
+        })
         .collect();
     chain.refuse(&Tx::Member(body.with_approvals(approvals)), "member_full");
 }
 
 #[test]
 fn only_members_are_removed_or_rotated() {
-    Chain::new().refuse(&signed_by(&[0, 1], 0, Change::Remove(hospital(9))), "member_not_a_member");
+    Chain::new().refuse(
+        &signed_by(&[0, 1], 0, Change::Remove(hospital(9))),
+        "member_not_a_member",
+    );
     let change = Change::Rotate {
         hospital: hospital(9),
         identity: testing::secret(201).public(),
@@ -174,13 +222,20 @@ fn the_last_member_stays() {
     let mut chain = Chain::new();
     chain.accept(&signed_by(&[0, 1], 0, Change::Remove(hospital(2))));
     chain.accept(&signed_by(&[0, 1], 1, Change::Remove(hospital(1))));
-    chain.refuse(&signed_by(&[0], 2, Change::Remove(hospital(0))), "member_last");
+    chain.refuse(
+        &signed_by(&[0], 2, Change::Remove(hospital(0))),
+        "member_last",
+    );
 }
 
 #[test]
 fn rotation_needs_two_keys() {
     let key = testing::secret(201).public();
-    let change = Change::Rotate { hospital: hospital(0), identity: key, server: key };
+    let change = Change::Rotate {
+        hospital: hospital(0),
+        identity: key,
+        server: key,
+    };
     Chain::new().refuse(&signed_by(&[0, 1], 0, change), "member_one_key");
 }
 
@@ -188,6 +243,9 @@ fn rotation_needs_two_keys() {
 fn proxies_are_a_valid_list() {
     let one = testing::alliance_genesis().proxies[0];
     for bad in [vec![one; 2], vec![one; MAX_PROXIES + 1]] {
-        Chain::new().refuse(&signed_by(&[0, 1], 0, Change::Proxies(bad)), "member_proxies");
+        Chain::new().refuse(
+            &signed_by(&[0, 1], 0, Change::Proxies(bad)),
+            "member_proxies",
+        );
     }
 }

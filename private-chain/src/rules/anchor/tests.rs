@@ -33,7 +33,10 @@ fn a_physician_and_a_nurse_anchor() {
     let second = chain.accept(&tx(signed_anchor(anchor_body(2), &nurse, &server())));
     assert_eq!(query::anchor_result(&first).unwrap(), 0);
     assert_eq!(query::anchor_result(&second).unwrap(), 1);
-    let at = AnchorRef { height: chain.height, position: 0 };
+    let at = AnchorRef {
+        height: chain.height,
+        position: 0,
+    };
     assert_eq!(query::anchor(&chain, &at).unwrap(), Some(anchor(1)));
     for n in 0..8 {
         assert_eq!(state::tag(&tag(1, n)).get(&chain).unwrap(), Some(at));
@@ -43,7 +46,13 @@ fn a_physician_and_a_nurse_anchor() {
 #[test]
 fn the_anchor_is_for_this_hospital() {
     let hospital = HospitalId::from_identity(&secret(99).public());
-    chain().refuse(&signed(AnchorBody { hospital, ..anchor_body(1) }), "anchor_other_hospital");
+    chain().refuse(
+        &signed(AnchorBody {
+            hospital,
+            ..anchor_body(1)
+        }),
+        "anchor_other_hospital",
+    );
 }
 
 #[test]
@@ -81,11 +90,17 @@ fn the_author_is_not_suspended() {
 fn the_epoch_is_near_block_time() {
     let today = NOW.epoch().0;
     for day in [today - 2, today + 2] {
-        let body = AnchorBody { epoch: Epoch(day), ..anchor_body(1) };
+        let body = AnchorBody {
+            epoch: Epoch(day),
+            ..anchor_body(1)
+        };
         chain().refuse(&signed(body), "anchor_epoch_drift");
     }
     for day in [today - 1, today + 1] {
-        let body = AnchorBody { epoch: Epoch(day), ..anchor_body(1) };
+        let body = AnchorBody {
+            epoch: Epoch(day),
+            ..anchor_body(1)
+        };
         chain().accept(&signed(body));
     }
     let mut late = chain();
@@ -127,7 +142,10 @@ fn a_record_is_anchored_once() {
 fn a_pseudonym_is_used_once() {
     let mut chain = chain();
     chain.accept(&tx(anchor(1)));
-    let body = AnchorBody { pseudonym: anchor_body(1).pseudonym, ..anchor_body(2) };
+    let body = AnchorBody {
+        pseudonym: anchor_body(1).pseudonym,
+        ..anchor_body(2)
+    };
     chain.refuse(&signed(body), "anchor_pseudonym_repeated");
 }
 

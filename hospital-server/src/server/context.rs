@@ -1,0 +1,243 @@
+//! What the handlers share, and the three ways a request ends without a result.
+
+use super::audit_log::deed::{Deed, Kind, Origin};
+use super::audit_log::index::AuditIndex;
+use super::audit_log::{AuditLog, LogError, Logged};
+use super::buckets::Buckets;
+use super::gate::Gate;
+use super::handlers::fetch_record::Sessions;
+use super::linker::LinkStatus;
+use super::register::{CardNo, Register, RegisterError, card_hash};
+use super::strangers::Strangers;
+use super::uploads::Uploads;
+use super::vault::Vault;
+use crate::chain::ChainClient;
+use crate::clock::Clock;
+use crate::journal::Journal;
+use crate::network_map::HospitalMap;
+use crate::roster::{Roster, Standing};
+use caduceus_crypto::{Hash, PublicKey, SecretKey, TimeMillis, TokenIssuer};
+use caduceus_network::exchange::Reply;
+use caduceus_network::{Exchange, Peer, Refused, Service};
+use private_chain::{Outcome, Role};
+use rand_core::{OsRng, RngCore};
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+
+/// When to ask again if the log or the chain is away.
+const AFTER_MILLIS: u32 = 2_000;
+
+/// How far a signed request's time may be from the server's clock.
+pub(crate) const MAX_AGE_MILLIS: u64 = 5 * 60 * 1000;
+
+/// What the handlers share.
+pub(crate) struct Context {
+    pub(crate) map: HospitalMap,
+    pub(crate) identity: SecretKey,
+    pub(crate) server: SecretKey,
+    pub(crate) issuer: Arc<TokenIssuer>,
+    pub(crate) service: Service,
+    pub(crate) chain: ChainClient,
+    pub(crate) alliance: ChainClient,
+    pub(crate) roster: Roster,
+    pub(crate) register: Register,
+    pub(crate) vault: Vault,
+    pub(crate) uploads: Uploads,
+    pub(crate) buckets: Arc<Buckets>,
+    pub(crate) log: AuditLog,
+    pub(crate) index: AuditIndex,
+    pub(crate) journal: Journal,
+    pub(crate) gate: Gate,
+    pub(crate) sessions: Sessions,
+    pub(crate) strangers: Mutex<Strangers>,
+    pub(crate) links: watch::Receiver<LinkStatus>,
+    pub(crate) clock: Clock,
+}
+
+/// How a request ends without a result. What is denied or refused is in the log.
+#[derive(Debug)]
+pub(crate) enum Turned {
+    /// A rule forbids it, and the caller has shown who it is.
+    Denied { rule: String, detail: String },
+    /// Not now.
+    Later { after_millis: u32, detail: String },
+    /// The caller gets no byte.
+    Refused(Refused),
+}
+
+impl Turned {
+    pub(crate) fn later(detail: impl ToString) -> Self {
+        Self::Later {
+            after_millis: AFTER_MILLIS,
+            detail: detail.to_string(),
+        }
+    }
+
+    pub(crate) fn refused(reason: impl ToString) -> Self {
+        Self::Refused(Refused::because(reason.to_string()))
+    }
+}
+
+/// A member of staff in good standing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Staff {
+    pub(crate) key: PublicKey,
+    pub(crate) role: Role,
+}
+
+/// A random request identifier.
+pub(crate) fn new_request_id() -> [u8; 16] {
+    let mut id = [0u8; 16];
+    OsRng.fill_bytes(&mut id);
+    id
+}
+
+impl Context {
+    pub(crate) fn now(&self) -> TimeMillis {
+        (self.clock)()
+    }
+
+    /// Whether a signed time is near the clock.
+    pub(crate) fn is_recent(&self, at: TimeMillis) -> bool {
+        at.0.abs_diff(self.now().0) <= MAX_AGE_MILLIS
+    }
+
+    /// What logs and audit entries say instead of a card's number.
+    pub(crate) fn card_hash(&self, card: &CardNo) -> Hash {
+        card_hash(card, &self.map.hospital)
+    }
+
+    /// Begins the entry of a request. A peer whose key is not of this system's kind is entered under the
+    /// server's key, with its peer identifier as the source.
+    pub(crate) fn deed(&self, kind: Kind, peer: &Peer, request_id: [u8; 16]) -> Deed {
+        let source = match peer.key {
+            Some(_) => peer.address.to_string(),
+            None => format!("peer {}", peer.id),
+        };
+        let origin = Origin {
+            time: self.now(),
+            actor: peer.key.unwrap_or_else(|| self.server.public()),
+            organisation: self.map.hospital,
+            source,
+            request_id,
+        };
+        Deed::new(kind, origin)
+    }
+
+    /// Has a deed logged: its result may be released then.
+    ///
+    /// # Errors
+    /// [`Turned::Later`].
+    pub(crate) async fn commit(&self, deed: Deed) -> Result<Logged, Turned> {
+        match self.log.record(deed).await {
+            Ok(logged) => Ok(logged),
+            Err(error @ LogError::Unavailable { .. }) => Err(Turned::later(error)),
+            Err(error @ LogError::Entry { .. }) => {
+                tracing::error!(%error, "an action cannot be logged");
+                Err(Turned::later("the action cannot be logged"))
+            }
+        }
+    }
+
+    /// Logs a denied attempt by somebody who has shown a right to an answer.
+    pub(crate) async fn deny(&self, deed: Deed, rule: &str, detail: impl ToString) -> Turned {
+        let detail = detail.to_string();
+        match self.commit(deed.ended(Outcome::Denied, format!("{rule}: {detail}"))).await {
+            Ok(_) => Turned::Denied {
+                rule: rule.to_owned(),
+                detail,
+            },
+            Err(later) => later,
+        }
+    }
+
+    /// Logs an attempt that failed for no fault of the caller, and asks for patience.
+    pub(crate) async fn fail(&self, deed: Deed, detail: impl ToString) -> Turned {
+        let detail = detail.to_string();
+        match self.commit(deed.ended(Outcome::Failed, detail.clone())).await {
+            Ok(_) => Turned::later(detail),
+            Err(later) => later,
+        }
+    }
+
+    /// Logs an attempt by a stranger, who gets no byte. So that strangers cannot fill the chain, only so many
+    /// attempts a minute have an entry each; the rest is summed up in the next one.
+    pub(crate) async fn turn_away(&self, deed: Deed, reason: impl ToString) -> Turned {
+        let reason = reason.to_string();
+        let entry = match self.strangers.lock() {
+            Ok(mut strangers) => strangers.count(self.now(), &reason),
+            Err(_) => Some(reason.clone()),
+        };
+        if let Some(text) = entry {
+            // No result is released, so there is nothing to hold back if the log is away.
+            if let Err(Turned::Later { detail, .. }) = self.commit(deed.ended(Outcome::Denied, text)).await {
+                tracing::warn!(%detail, %reason, "a stranger's attempt could not be logged");
+            }
+        }
+        Turned::refused(reason)
+    }
+
+    /// The caller as a member of staff who may do this; anybody else is turned away or denied, and logged.
+    ///
+    /// # Errors
+    /// [`Turned`].
+    pub(crate) async fn staff(
+        &self,
+        peer: &Peer,
+        deed: &Deed,
+        may: fn(Role) -> bool,
+    ) -> Result<Staff, Turned> {
+        let Some(key) = peer.key else {
+            return Err(self.turn_away(deed.clone(), "no key of this system").await);
+        };
+        let standing = self.roster.standing(&key, self.now()).await.map_err(Turned::later)?;
+        let (role, rule) = match standing {
+            Standing::Stranger => return Err(self.turn_away(deed.clone(), "not enrolled").await),
+            Standing::Active(role) if may(role) => return Ok(Staff { key, role }),
+            Standing::Active(role) => (role, "staff_role"),
+            Standing::Suspended(role) => (role, "staff_suspended"),
+            Standing::NotValid(role) => (role, "staff_not_valid"),
+        };
+        let detail = match rule {
+            "staff_role" => format!("a {role} may not do this"),
+            "staff_suspended" => "the enrolment is suspended".to_owned(),
+            _ => "the enrolment does not hold now".to_owned(),
+        };
+        Err(self.deny(deed.clone().as_role(role), rule, detail).await)
+    }
+
+    /// Ends a request about the register: a rule is denied and logged, a broken database asks for patience.
+    pub(crate) async fn register_refusal(&self, deed: Deed, error: RegisterError) -> Turned {
+        match error {
+            RegisterError::Database(error) => {
+                tracing::error!(%error, "the register fails");
+                Turned::later("the register cannot be used")
+            }
+            error => self.deny(deed, error.rule_name(), error.to_string()).await,
+        }
+    }
+
+    /// Turns the end of a request into its answer, and notes what leaves.
+    pub(crate) fn reply<E, T>(&self, request_id: [u8; 16], outcome: Result<T, Turned>) -> Result<Reply<T>, Refused>
+    where
+        E: Exchange<Response = Reply<T>>,
+    {
+        match outcome {
+            Ok(value) => {
+                self.journal.replied(request_id, E::PROTOCOL);
+                Ok(Reply::Done(value))
+            }
+            Err(Turned::Denied { rule, detail }) => {
+                self.journal.replied(request_id, E::PROTOCOL);
+                Ok(Reply::denied(rule, detail))
+            }
+            Err(Turned::Later { after_millis, detail }) => Ok(Reply::later(after_millis, detail)),
+            Err(Turned::Refused(refused)) => Err(refused),
+        }
+    }
+}
+
+/// Any role.
+pub(crate) fn anybody(_: Role) -> bool {
+    true
+}

@@ -1,0 +1,59 @@
+//! Whether a claim carries the right to a record: the node has checked it, the hospital checks it again.
+
+use crate::chain::ChainError;
+use crate::server::context::Context;
+use crate::server::register::RecordRow;
+use alliance_chain::{AccessRecord, GrantRecord, Key, state};
+use borsh::{BorshDeserialize, BorshSerialize};
+use caduceus_crypto::Hash;
+use caduceus_network::exchange::{FetchRecordRequest, RecordRight};
+
+/// Why a right does not hold.
+pub(super) enum Wrong {
+    /// The alliance chain cannot be asked now.
+    Unknown(ChainError),
+    /// It does not hold.
+    Broken(&'static str),
+}
+
+/// Checks the right; gives the grant of a ticket.
+pub(super) async fn check(
+    ctx: &Context,
+    request: &FetchRecordRequest,
+    row: &RecordRow,
+) -> Result<Option<Hash>, Wrong> {
+    let (claim, right) = (&request.claim, &request.right);
+    match right {
+        RecordRight::Owner { .. } => {
+            let owner = claim.check(right, &row.pseudonym.point);
+            owner.map_err(|_| Wrong::Broken("not signed by the record's owner"))?;
+            Ok(None)
+        }
+        RecordRight::Ticket { access, .. } => {
+            let ticket: AccessRecord = proved(ctx, &state::access(access)).await?;
+            let signed = claim.check(right, &ticket.data_user);
+            signed.map_err(|_| Wrong::Broken("not signed by the ticket's holder"))?;
+            let record: GrantRecord = proved(ctx, &state::grant(&ticket.grant)).await?;
+            let grant = &record.grant;
+            if grant.hospital != claim.hospital || grant.record_hash != claim.record_hash {
+                return Err(Wrong::Broken("the ticket is for another record"));
+            }
+            if grant.pseudonym != row.pseudonym.point {
+                return Err(Wrong::Broken("the grant was not made by the record's owner"));
+            }
+            if !record.is_active(ctx.now()) {
+                return Err(Wrong::Broken("the grant has ended"));
+            }
+            Ok(Some(ticket.grant))
+        }
+    }
+}
+
+/// What the alliance chain proves under a key.
+async fn proved<T: BorshSerialize + BorshDeserialize>(ctx: &Context, key: &Key<T>) -> Result<T, Wrong> {
+    match ctx.alliance.state(key.bytes()).await {
+        Ok(Some(bytes)) => key.decode(&bytes).map_err(|_| Wrong::Broken("the alliance's value does not decode")),
+        Ok(None) => Err(Wrong::Broken("the alliance knows no such ticket or grant")),
+        Err(error) => Err(Wrong::Unknown(error)),
+    }
+}

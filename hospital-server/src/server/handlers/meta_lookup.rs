@@ -1,0 +1,40 @@
+//! Whose card is this: any member of staff may ask, and it is logged.
+
+use crate::database::blocking;
+use crate::server::audit_log::deed::Kind;
+use crate::server::context::{Context, Turned, anybody, new_request_id};
+use caduceus_network::exchange::{CardHolder, MetaLookup, MetaLookupRequest, Reply};
+use caduceus_network::{Peer, Refused};
+use private_chain::{Action, ActionClass};
+use std::sync::Arc;
+
+const KIND: Kind = Kind::new(ActionClass::ClinicalRead, Action::Read, "meta-lookup");
+
+pub(super) async fn answer(
+    ctx: Arc<Context>,
+    peer: Peer,
+    request: MetaLookupRequest,
+) -> Result<Reply<CardHolder>, Refused> {
+    let id = new_request_id();
+    let outcome = run(&ctx, &peer, request, id).await;
+    ctx.reply::<MetaLookup, _>(id, outcome)
+}
+
+async fn run(ctx: &Context, peer: &Peer, request: MetaLookupRequest, id: [u8; 16]) -> Result<CardHolder, Turned> {
+    let deed = ctx.deed(KIND, peer, id).about_card(ctx.card_hash(&request.card));
+    let staff = ctx.staff(peer, &deed, anybody).await?;
+    let deed = deed.as_role(staff.role);
+    let register = ctx.register.clone();
+    let row = match blocking(move || register.card(&request.card)).await {
+        Ok(row) => row,
+        Err(error) => return Err(ctx.register_refusal(deed, error).await),
+    };
+    ctx.commit(deed).await?;
+    Ok(CardHolder {
+        hospital: ctx.map.hospital,
+        meta: row.meta,
+        index_key: ctx.map.index_key,
+        audit_key: row.audit_key,
+        since: row.since,
+    })
+}

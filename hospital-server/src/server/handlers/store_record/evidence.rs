@@ -1,0 +1,61 @@
+//! What an upload's end claims, checked against the caller and the bytes. The chain checks the rest.
+
+use crate::server::context::Staff;
+use caduceus_crypto::record::SealedView;
+use caduceus_crypto::{AnchorBody, HospitalId, decode_exact, domain, encode};
+use caduceus_network::exchange::Finish;
+
+/// Largest anchor body, bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A broken rule: its name, and what it says.
+type Broken = (&'static str, String);
+
+/// The author's statement: decodes, is for this hospital, and is signed by the caller.
+pub(super) fn statement(finish: &Finish, staff: &Staff, hospital: HospitalId) -> Result<AnchorBody, Broken> {
+    if finish.amends.is_some() {
+        return Err(("amend_unsupported", "records cannot be replaced yet".to_owned()));
+    }
+    if !finish.entry.is_empty() {
+        return Err(("entry_unsupported", "the server draws up and signs the audit entry".to_owned()));
+    }
+    let body: AnchorBody = decode_exact(&finish.anchor_body, MAX_BODY_BYTES)
+        .map_err(|error| ("anchor_malformed", error.to_string()))?;
+    if body.hospital != hospital {
+        return Err(("anchor_other_hospital", "the anchor is for another hospital".to_owned()));
+    }
+    staff
+        .key
+        .verify(domain::ANCHOR, &encode(&body), &finish.author_signature)
+        .map_err(|error| ("author_signature", error.to_string()))?;
+    Ok(body)
+}
+
+/// The statement is about these bytes.
+pub(super) fn matches(body: &AnchorBody, bytes: &[u8]) -> Result<(), Broken> {
+    let view = SealedView::parse(bytes).map_err(|error| ("record_form", error.to_string()))?;
+    let differs = |what: &str| Err(("record_differs", format!("the anchor's {what} is not the record's")));
+    if view.record_hash() != body.record_hash {
+        return differs("record hash");
+    }
+    if view.header_hash() != body.header_hash {
+        return differs("header hash");
+    }
+    let header = &view.header;
+    if header.hospital != body.hospital {
+        return differs("hospital");
+    }
+    if header.pseudonym != body.pseudonym {
+        return differs("pseudonym");
+    }
+    if header.delegating != body.delegating {
+        return differs("delegating key");
+    }
+    if header.epoch != body.epoch {
+        return differs("epoch");
+    }
+    if view.wrap.capsule != body.capsule {
+        return differs("capsule");
+    }
+    Ok(())
+}

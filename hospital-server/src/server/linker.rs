@@ -1,0 +1,279 @@
+//! The linker: takes every header of the private chain, and every anchor, to the alliance chain.
+//!
+//! The alliance decides what is next: headers are checkpointed without gaps, and blocks with anchors are linked
+//! in order. So the linker keeps nothing that matters. It reads the checkpointed height from the alliance's
+//! state, proved; it resumes linking from a hint in a file, and from height 1 if the hint is lost or too high:
+//! what is linked already is refused as such, which is as good as done. Delivery is at-least-once, application
+//! exactly-once. It touches no patient datum and makes no audit entry.
+
+mod cursor;
+mod issuer;
+mod plan;
+
+use super::stopped;
+use crate::chain::{ChainClient, ChainError};
+use alliance_chain::{Checkpoint, Link, Tx, state};
+use caduceus_crypto::{AnchorLeaf, Hash, HospitalId, IssuerPublicKey, SecretKey, TimeMillis};
+use caduceus_ledger::{CertifiedHeader, Height};
+use cursor::Cursor;
+use plan::{Batch, PlanError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How often the private chain is looked at.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// How long to wait after an attempt that failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Where the linker stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// Newest private height seen.
+    pub private_height: u64,
+    /// Time of that block.
+    pub private_time: TimeMillis,
+    /// Height up to which headers are checkpointed.
+    pub checkpointed: u64,
+    /// Height up to which every anchor is linked.
+    pub linked: u64,
+    /// What is wrong, if anything.
+    pub trouble: Option<String>,
+}
+
+/// Why a round of the linker ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+enum LinkerError {
+    /// A chain could not be asked, or refused.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// A private node's headers do not fit.
+    #[error("the private chain's headers: {0}")]
+    Plan(#[from] PlanError),
+    /// A private node's anchors are not those of the header.
+    #[error("the anchors of private height {height} are not those its header commits to")]
+    Anchors {
+        /// The height.
+        height: u64,
+    },
+    /// The alliance's answer does not decode.
+    #[error("the alliance's state: {0}")]
+    State(String),
+}
+
+/// What the linker works with.
+pub(crate) struct Linker {
+    pub(crate) hospital: HospitalId,
+    pub(crate) private: ChainClient,
+    pub(crate) alliance: ChainClient,
+    pub(crate) cursor_file: std::path::PathBuf,
+    pub(crate) identity: SecretKey,
+    pub(crate) token_key: IssuerPublicKey,
+}
+
+/// How far the chains are, as the task remembers it between rounds.
+struct Progress {
+    checkpointed: u64,
+    /// Hash of the newest checkpointed header; none at height 0.
+    hash: Option<Hash>,
+    linked: u64,
+}
+
+impl Linker {
+    /// Starts the task.
+    pub(crate) fn start(
+        self,
+        stop: watch::Receiver<bool>,
+    ) -> (watch::Receiver<LinkStatus>, tokio::task::JoinHandle<()>) {
+        let (status, seen) = watch::channel(LinkStatus::default());
+        (seen, tokio::spawn(self.run(status, stop)))
+    }
+
+    /// Works until told to stop, also between two transactions: that is a crash like any other.
+    async fn run(self, status: watch::Sender<LinkStatus>, mut stop: watch::Receiver<bool>) {
+        tokio::select! {
+            () = stopped(&mut stop) => {}
+            () = self.work(status) => {}
+        }
+    }
+
+    async fn work(&self, status: watch::Sender<LinkStatus>) {
+        let cursor = Cursor::new(self.cursor_file.clone(), self.alliance.chain(), self.private.chain());
+        let mut announced = false;
+        let mut progress: Option<Progress> = None;
+        loop {
+            if !announced {
+                match issuer::announce(self).await {
+                    Ok(()) => announced = true,
+                    Err(error) => tracing::debug!(%error, "the token key is not announced yet"),
+                }
+            }
+            let round = async {
+                if progress.is_none() {
+                    progress = Some(self.resume(&cursor).await?);
+                }
+                match &mut progress {
+                    Some(progress) => self.round(progress, &cursor, &status).await,
+                    None => Ok(()),
+                }
+            };
+            let outcome: Result<(), LinkerError> = round.await;
+            let wait = match outcome {
+                Ok(()) => {
+                    status.send_if_modified(|status| status.trouble.take().is_some());
+                    INTERVAL
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "linking waits");
+                    let text = error.to_string();
+                    status.send_modify(|status| status.trouble = Some(text));
+                    progress = None;
+                    AFTER_FAILURE
+                }
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Where the alliance stands, and where linking was.
+    async fn resume(&self, cursor: &Cursor) -> Result<Progress, LinkerError> {
+        let place = state::head(&self.hospital);
+        let head = match self.alliance.state(place.bytes()).await? {
+            None => None,
+            Some(bytes) => Some(place.decode(&bytes).map_err(|error| LinkerError::State(error.to_string()))?),
+        };
+        let (checkpointed, hash) = head.map_or((0, None), |head| (head.height.0, Some(head.hash)));
+        Ok(Progress {
+            checkpointed,
+            hash,
+            linked: plan::resume_linking(cursor.read(), checkpointed),
+        })
+    }
+
+    /// Links what is checkpointed, then checkpoints and links what is new, until level.
+    async fn round(
+        &self,
+        progress: &mut Progress,
+        cursor: &Cursor,
+        status: &watch::Sender<LinkStatus>,
+    ) -> Result<(), LinkerError> {
+        loop {
+            while let Some((from, limit)) = plan::next(progress.linked, progress.checkpointed) {
+                let headers = self.private.headers(from, limit).await?;
+                let batch = self.verified(headers, from, None)?;
+                self.link(&batch, progress, cursor).await?;
+                publish(status, progress, None);
+            }
+            let from = progress.checkpointed + 1;
+            let headers = self.private.headers(from, plan::MAX_BATCH).await?;
+            if headers.is_empty() {
+                publish(status, progress, None);
+                return Ok(());
+            }
+            let batch = self.verified(headers, from, progress.hash)?;
+            publish(status, progress, Some(&batch));
+            self.checkpoint(&batch, progress).await?;
+        }
+    }
+
+    /// Headers that follow each other, with a certificate on the last that the private chain's voters signed.
+    fn verified(&self, headers: Vec<CertifiedHeader>, from: u64, parent: Option<Hash>) -> Result<Batch, LinkerError> {
+        let batch = plan::batch(headers, from, parent)?;
+        self.private
+            .light()
+            .verify_header(batch.last())
+            .map_err(|error| PlanError::Certificate(error.to_string()))?;
+        Ok(batch)
+    }
+
+    async fn checkpoint(&self, batch: &Batch, progress: &mut Progress) -> Result<(), LinkerError> {
+        let last = batch.last();
+        let tx = Tx::Checkpoint(Checkpoint {
+            hospital: self.hospital,
+            headers: batch.headers(),
+            certificate: last.certificate.clone(),
+            next_validators: None,
+        });
+        match self.alliance.submit(&tx.encode()).await {
+            Ok(_) => {}
+            // Somebody, or we before a crash, was first.
+            Err(ChainError::Rejected { rule, .. }) if rule == "checkpoint_already_checkpointed" => {}
+            Err(ChainError::Rejected { rule, detail }) if rule == "checkpoint_header_conflict" => {
+                tracing::error!(%detail, "the private chain has forked: tell the alliance's members");
+                return Err(ChainError::Rejected { rule, detail }.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        progress.checkpointed = last.header.height.0;
+        progress.hash = Some(last.header.hash());
+        Ok(())
+    }
+
+    /// Links every block of the batch that has anchors. All but the last are only handed in: the chain links in
+    /// order, so the last one is committed only if all are.
+    async fn link(&self, batch: &Batch, progress: &mut Progress, cursor: &Cursor) -> Result<(), LinkerError> {
+        let due = batch.with_anchors();
+        for (turn, (height, count, root)) in due.iter().enumerate() {
+            let leaves = self.leaves(*height, *count, root).await?;
+            let tx = Tx::Link(Link {
+                hospital: self.hospital,
+                height: Height(*height),
+                leaves,
+            })
+            .encode();
+            let outcome = if turn + 1 == due.len() {
+                self.alliance.submit(&tx).await.map(|_| ())
+            } else {
+                self.alliance.hand_in(&tx).await
+            };
+            match outcome {
+                Ok(()) => {}
+                Err(ChainError::Rejected { rule, .. }) if rule == "link_already_linked" => {}
+                Err(ChainError::Rejected { rule, detail }) if rule == "link_out_of_order" => {
+                    // The first block of all that we hold unlinked is not the next one: the hint was too high.
+                    if turn == 0 {
+                        cursor.forget();
+                    }
+                    return Err(ChainError::Rejected { rule, detail }.into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        progress.linked = batch.last().header.height.0;
+        cursor.write(progress.linked);
+        Ok(())
+    }
+
+    /// The leaves of a block's anchors, which are those that its header commits to.
+    async fn leaves(&self, height: u64, count: u32, root: &Hash) -> Result<Vec<AnchorLeaf>, LinkerError> {
+        let mut leaves = Vec::new();
+        let mut encoded = Vec::new();
+        for position in 0..count {
+            let leaf = self.private.anchor(height, position).await?.leaf();
+            encoded.push(leaf.to_bytes());
+            leaves.push(leaf);
+        }
+        if caduceus_crypto::merkle::root(&encoded) == *root {
+            Ok(leaves)
+        } else {
+            Err(LinkerError::Anchors { height })
+        }
+    }
+}
+
+fn publish(status: &watch::Sender<LinkStatus>, progress: &Progress, batch: Option<&Batch>) {
+    status.send_if_modified(|status| {
+        let before = status.clone();
+        status.checkpointed = progress.checkpointed;
+        status.linked = progress.linked;
+        if let Some(batch) = batch {
+            let header = &batch.last().header;
+            if header.height.0 >= status.private_height {
+                status.private_height = header.height.0;
+                status.private_time = header.time;
+            }
+        }
+        status.private_height = status.private_height.max(progress.checkpointed);
+        *status != before
+    });
+}

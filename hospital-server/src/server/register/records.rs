@@ -1,0 +1,106 @@
+//! Records: what a finished upload became, so that asking again gets the same answer.
+
+use super::{CardNo, PSEUDONYMS, RECORDS, REQUESTS, Register, RegisterError};
+use crate::database::decode;
+use borsh::{BorshDeserialize, BorshSerialize};
+use caduceus_crypto::{Hash, Pseudonym, PublicKey, TimeMillis, encode};
+use redb::ReadableTable;
+
+/// A request to store a record.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct RequestRow {
+    /// Who asked.
+    pub(crate) caller: PublicKey,
+    /// The record.
+    pub(crate) record_hash: Hash,
+    /// By when the record is linked: said once, kept for every repetition.
+    pub(crate) link_deadline: TimeMillis,
+    /// Whether the record is stored, anchored and logged.
+    pub(crate) done: bool,
+}
+
+/// A record that is stored and anchored.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct RecordRow {
+    /// Hash of its card.
+    pub(crate) card: Hash,
+    /// Whose it is.
+    pub(crate) pseudonym: Pseudonym,
+    /// Height of the private block with its anchor.
+    pub(crate) height: u64,
+    /// Position among that block's anchors.
+    pub(crate) position: u32,
+    /// Hash of that block.
+    pub(crate) block_hash: Hash,
+    /// Bytes of the sealed record.
+    pub(crate) stored_bytes: u64,
+    /// The encoded receipt.
+    pub(crate) receipt: Vec<u8>,
+}
+
+impl Register {
+    /// A request that was made before.
+    pub(crate) fn request(&self, id: &[u8; 16]) -> Result<Option<RequestRow>, RegisterError> {
+        match self.value(REQUESTS, id)? {
+            None => Ok(None),
+            Some(bytes) => Ok(Some(decode(&bytes, "request")?)),
+        }
+    }
+
+    /// A stored record.
+    pub(crate) fn record(&self, hash: &Hash) -> Result<Option<RecordRow>, RegisterError> {
+        match self.value(RECORDS, hash.as_bytes())? {
+            None => Ok(None),
+            Some(bytes) => Ok(Some(decode(&bytes, "record")?)),
+        }
+    }
+
+    /// Notes that a record is about to be anchored for a card. Gives the link deadline: the one of the first
+    /// time if the same request comes again.
+    pub(crate) fn intend(
+        &self,
+        id: &[u8; 16],
+        card: &CardNo,
+        point: &PublicKey,
+        wanted: RequestRow,
+    ) -> Result<TimeMillis, RegisterError> {
+        let txn = self.db.begin_write()?;
+        let deadline = {
+            let mut requests = txn.open_table(REQUESTS)?;
+            let found = requests.get(&id[..])?.map(|value| value.value().to_vec());
+            let mut row = wanted;
+            if let Some(bytes) = found {
+                let known: RequestRow = decode(&bytes, "request")?;
+                if known.caller != row.caller || (known.done && known.record_hash != row.record_hash) {
+                    return Err(RegisterError::RequestReused);
+                }
+                row.link_deadline = known.link_deadline;
+                row.done = known.done;
+            }
+            requests.insert(&id[..], encode(&row).as_slice())?;
+            let subject = [&card[..], &point.as_bytes()[..]].concat();
+            txn.open_table(PSEUDONYMS)?.insert(subject.as_slice(), b"".as_slice())?;
+            row.link_deadline
+        };
+        txn.commit()?;
+        Ok(deadline)
+    }
+
+    /// Notes that a record is stored, anchored and logged.
+    pub(crate) fn finish(&self, id: &[u8; 16], record_hash: &Hash, record: &RecordRow) -> Result<(), RegisterError> {
+        let txn = self.db.begin_write()?;
+        {
+            let mut requests = txn.open_table(REQUESTS)?;
+            let found = requests.get(&id[..])?.map(|value| value.value().to_vec());
+            if let Some(bytes) = found {
+                let mut row: RequestRow = decode(&bytes, "request")?;
+                row.done = true;
+                requests.insert(&id[..], encode(&row).as_slice())?;
+            }
+            txn.open_table(RECORDS)?
+                .insert(&record_hash.as_bytes()[..], encode(record).as_slice())?;
+        }
+        txn.commit()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! What the register keeps, and that a desk code is good once.
+
+#![allow(clippy::unwrap_used)]
+
+use super::cards::Shown;
+use super::*;
+use caduceus_crypto::{Epoch, MetaAddress, Pseudonym, PublicKey, SecretKey, TimeMillis};
+use rand_core::OsRng;
+
+const CARD: CardNo = [1; 16];
+const CODE: [u8; 5] = [2; 5];
+const NOW: TimeMillis = TimeMillis(1_715_000_000_000);
+const TODAY: Epoch = Epoch(19_849);
+
+fn key() -> PublicKey {
+    SecretKey::generate(&mut OsRng).public()
+}
+
+fn meta() -> MetaAddress {
+    MetaAddress {
+        view: key(),
+        spend: key(),
+    }
+}
+
+#[test]
+fn a_desk_code_is_good_for_one_audit_key_across_restarts() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("register.redb");
+    let (meta, first, second) = (meta(), key(), key());
+    {
+        let register = Register::open(&path).unwrap();
+        register.add_card(&CARD, &CODE, meta, NOW).unwrap();
+        assert_eq!(register.show_code(&CARD, &CODE, &meta, &first).unwrap(), Shown::Fresh);
+        register.register(&CARD, &CODE, &meta, &first).unwrap();
+    }
+    let register = Register::open(&path).unwrap();
+    assert_eq!(register.card(&CARD).unwrap().audit_key, Some(first));
+    assert_eq!(register.card_of(&first).unwrap(), Some(CARD));
+    assert_eq!(register.card_of(&second).unwrap(), None);
+    assert_eq!(register.show_code(&CARD, &CODE, &meta, &first).unwrap(), Shown::Again);
+    register.register(&CARD, &CODE, &meta, &first).unwrap();
+    for outcome in [
+        register.show_code(&CARD, &CODE, &meta, &second).map(|_| ()),
+        register.register(&CARD, &CODE, &meta, &second),
+    ] {
+        assert!(matches!(outcome, Err(RegisterError::DeskCodeUsed)));
+    }
+    assert_eq!(register.card_of(&second).unwrap(), None);
+
+    register.add_card(&[9; 16], &CODE, meta, NOW).unwrap();
+    let taken = register.show_code(&[9; 16], &CODE, &meta, &first);
+    assert!(matches!(taken, Err(RegisterError::AuditKeyTaken)));
+}
+
+#[test]
+fn wrong_codes_are_counted_and_lock_the_card() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("register.redb");
+    let (meta, audit_key) = (meta(), key());
+    Register::open(&path).unwrap().add_card(&CARD, &CODE, meta, NOW).unwrap();
+    for left in (0..MAX_DESK_TRIES).rev() {
+        let register = Register::open(&path).unwrap();
+        match register.show_code(&CARD, &[0; 5], &meta, &audit_key) {
+            Err(RegisterError::DeskCodeWrong { left: found }) => assert_eq!(found, left),
+            other => panic!("{other:?}"),
+        }
+    }
+    let register = Register::open(&path).unwrap();
+    let right = register.show_code(&CARD, &CODE, &meta, &audit_key);
+    assert!(matches!(right, Err(RegisterError::DeskCodeLocked)));
+    let right = register.register(&CARD, &CODE, &meta, &audit_key);
+    assert!(matches!(right, Err(RegisterError::DeskCodeLocked)));
+}
+
+#[test]
+fn a_code_belongs_to_its_card_and_holder() {
+    let home = tempfile::tempdir().unwrap();
+    let register = Register::open(&home.path().join("register.redb")).unwrap();
+    let holder = meta();
+    register.add_card(&CARD, &CODE, holder, NOW).unwrap();
+    let other = register.show_code(&CARD, &CODE, &meta(), &key());
+    assert!(matches!(other, Err(RegisterError::OtherHolder)));
+    let unknown = register.show_code(&[3; 16], &CODE, &holder, &key());
+    assert!(matches!(unknown, Err(RegisterError::CardUnknown)));
+    assert_ne!(
+        card_hash(&CARD, &HospitalId([1; 32])),
+        card_hash(&[3; 16], &HospitalId([1; 32]))
+    );
+}
+
+#[test]
+fn tokens_have_a_daily_allowance() {
+    let home = tempfile::tempdir().unwrap();
+    let register = Register::open(&home.path().join("register.redb")).unwrap();
+    let (meta, audit_key) = (meta(), key());
+    register.add_card(&CARD, &CODE, meta, NOW).unwrap();
+    let early = register.take_tokens(&CARD, 1, TODAY);
+    assert!(matches!(early, Err(RegisterError::NotRegistered)));
+    register.register(&CARD, &CODE, &meta, &audit_key).unwrap();
+    register.take_tokens(&CARD, TOKENS_A_DAY - 1, TODAY).unwrap();
+    let over = register.take_tokens(&CARD, 2, TODAY);
+    assert!(matches!(over, Err(RegisterError::TokensUsedUp { asked: 2, left: 1 })));
+    register.take_tokens(&CARD, 1, TODAY).unwrap();
+    register.return_tokens(&CARD, 5, TODAY).unwrap();
+    register.take_tokens(&CARD, 5, TODAY).unwrap();
+    register.take_tokens(&CARD, TOKENS_A_DAY, Epoch(TODAY.0 + 1)).unwrap();
+}
+
+#[test]
+fn a_repeated_request_keeps_its_first_deadline() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("register.redb");
+    let (caller, point) = (key(), key());
+    let row = |record: u8, deadline: u64| RequestRow {
+        caller,
+        record_hash: Hash([record; 32]),
+        link_deadline: TimeMillis(deadline),
+        done: false,
+    };
+    let record = RecordRow {
+        card: Hash([5; 32]),
+        pseudonym: Pseudonym {
+            point,
+            ephemeral: key(),
+            view_tag: 3,
+        },
+        height: 7,
+        position: 0,
+        block_hash: Hash([6; 32]),
+        stored_bytes: 20_000,
+        receipt: vec![1, 2, 3],
+    };
+    {
+        let register = Register::open(&path).unwrap();
+        let first = register.intend(&[4; 16], &CARD, &point, row(1, 10)).unwrap();
+        assert_eq!(first, TimeMillis(10));
+    }
+    let register = Register::open(&path).unwrap();
+    // Refused as a repetition and made anew: the same request, another record.
+    assert_eq!(register.intend(&[4; 16], &CARD, &point, row(2, 99)).unwrap(), TimeMillis(10));
+    assert!(register.record(&Hash([2; 32])).unwrap().is_none());
+    register.finish(&[4; 16], &Hash([2; 32]), &record).unwrap();
+    assert!(register.request(&[4; 16]).unwrap().unwrap().done);
+    assert_eq!(register.record(&Hash([2; 32])).unwrap().unwrap(), record);
+    assert_eq!(register.intend(&[4; 16], &CARD, &point, row(2, 99)).unwrap(), TimeMillis(10));
+    let reused = register.intend(&[4; 16], &CARD, &point, row(3, 99));
+    assert!(matches!(reused, Err(RegisterError::RequestReused)));
+    let mut foreign = row(2, 99);
+    foreign.caller = key();
+    let reused = register.intend(&[4; 16], &CARD, &point, foreign);
+    assert!(matches!(reused, Err(RegisterError::RequestReused)));
+    assert_eq!(register.pseudonyms(&CARD).unwrap(), [point]);
+    assert!(register.pseudonyms(&[0; 16]).unwrap().is_empty());
+}

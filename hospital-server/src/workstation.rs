@@ -1,0 +1,28 @@
+//! The doctor's workstation (DESIGN 2.1, 2.2): registers patients, seals and indexes records, hands them to the
+//! hospital server. The server never sees plaintext, a keyword, or an index key.
+//!
+//! A [`Workstation`] is one person's session at one hospital. [`Workstation::visit`] begins with the patient's
+//! card, whose binding unmasks a server that names other keys than the card holder's. [`Visit::upload`] makes
+//! one record; records of one visit share the index key and the counters read before. [`Administrator`] does
+//! what needs the hospital's identity key.
+
+mod admin;
+mod counters;
+pub mod documents;
+mod error;
+pub mod home;
+mod link;
+mod patient;
+mod receipts;
+mod session;
+mod upload;
+mod visit;
+
+pub use admin::{Administrator, Committed};
+pub use error::{Who, WorkstationError};
+pub use link::{LinkStatus, link_status};
+pub use patient::Registered;
+pub use receipts::ReceiptFile;
+pub use session::{Workstation, WorkstationConfig};
+pub use upload::{FHIR_JSON, TERMS_FIELD, UploadInput, Uploaded, is_fhir_json, keywords_of};
+pub use visit::Visit;

@@ -1,0 +1,257 @@
+//! The home of a member of staff: keys, settings, and what was done here.
+//!
+//! | file | content |
+//! |---|---|
+//! | `keystore` | the 32-byte seed of the signing and the receiving key, under a passphrase |
+//! | `staff.toml` | network file, hospital, public keys |
+//! | `patients.ndjson` | patients registered here: card hash and meta-address, never a card number |
+//! | `records.ndjson` | records uploaded here |
+//! | `receipts/` | receipts, unless `--receipts` names another place |
+//!
+//! The two lists are this workstation's own; what counts is on the chains.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use caduceus_cli::{CliError, read_limited, write_private, write_private_new};
+use caduceus_custody::keystore::KeystoreParams;
+use data_user_client::DataUserKeys;
+use data_user_client::home::{create_keystore, open_keystore};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+const SETTINGS: &str = "staff.toml";
+const PATIENTS: &str = "patients.ndjson";
+const RECORDS: &str = "records.ndjson";
+const RECEIPTS: &str = "receipts";
+const MAX_SETTINGS_BYTES: usize = 64 * 1024;
+const MAX_LIST_BYTES: usize = 256 * 1024 * 1024;
+
+/// A staff home that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaffHome {
+    dir: PathBuf,
+    settings: Settings,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    network: PathBuf,
+    hospital: String,
+    signing_key: String,
+    receiving_key: String,
+}
+
+/// A patient registered at this workstation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatientLine {
+    /// Hash of the card, as audit entries name it.
+    pub card_hash: String,
+    /// The meta-address.
+    pub meta_address: String,
+    /// When the card was made.
+    pub registered: String,
+}
+
+/// A record uploaded at this workstation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordLine {
+    /// The record's hash.
+    pub record_hash: String,
+    /// Hash of the patient's card.
+    pub card_hash: String,
+    /// Where it came from, for people.
+    pub source: String,
+    /// Media type.
+    pub media_type: String,
+    /// Height of the private block.
+    pub height: u64,
+    /// Position among that block's anchors.
+    pub position: u32,
+    /// Index tags, padding included.
+    pub tags: usize,
+    /// Bytes of the sealed record.
+    pub sealed_bytes: u64,
+    /// By when it is linked.
+    pub link_deadline: String,
+    /// The receipt's file.
+    pub receipt: PathBuf,
+}
+
+impl StaffHome {
+    /// Makes a home with fresh keys. The public signing key is what an administrator enrols.
+    ///
+    /// # Errors
+    /// Failure when there is one already, or it can't be written.
+    pub fn create(
+        dir: &Path,
+        network: &Path,
+        hospital: &str,
+        passphrase: &str,
+        params: KeystoreParams,
+    ) -> Result<(Self, DataUserKeys), CliError> {
+        let network = fs::canonicalize(network).map_err(|error| {
+            CliError::not_found(format!("cannot find {}: {error}", network.display()), "a path that exists")
+        })?;
+        let seed = create_keystore(dir, passphrase, params)?;
+        let keys = DataUserKeys::from_seed(&seed);
+        let settings = Settings {
+            network,
+            hospital: hospital.to_owned(),
+            signing_key: keys.id().to_string(),
+            receiving_key: keys.receiving_public().to_string(),
+        };
+        let text = toml::to_string_pretty(&settings).map_err(|error| {
+            CliError::failure(format!("cannot write {SETTINGS}: {error}"), "a path of plain characters")
+        })?;
+        write_private_new(&dir.join(SETTINGS), text.as_bytes())?;
+        Ok((Self { dir: dir.to_owned(), settings }, keys))
+    }
+
+    /// Opens a home; its keys stay locked.
+    ///
+    /// # Errors
+    /// Not found when there is none, usage when its settings are wrong.
+    pub fn open(dir: &Path) -> Result<Self, CliError> {
+        let path = dir.join(SETTINGS);
+        if !path.exists() {
+            return Err(CliError::not_found(
+                format!("{} is no home of a member of staff", dir.display()),
+                "hospital-server init --network FILE --hospital NAME",
+            ));
+        }
+        let bytes = read_limited(&path, MAX_SETTINGS_BYTES)?;
+        let settings: Settings = toml::from_str(&String::from_utf8_lossy(&bytes)).map_err(|error| {
+            CliError::usage(format!("{} is wrong: {error}", path.display()), "restore it from a backup")
+        })?;
+        Ok(Self { dir: dir.to_owned(), settings })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The network file that was named when the home was made.
+    pub fn network(&self) -> &Path {
+        &self.settings.network
+    }
+
+    /// The hospital, as it was named when the home was made.
+    pub fn hospital(&self) -> &str {
+        &self.settings.hospital
+    }
+
+    /// Public signing key, 66 digits: what is enrolled.
+    pub fn signing_key(&self) -> &str {
+        &self.settings.signing_key
+    }
+
+    /// Public receiving key, 66 digits: for records that patients share.
+    pub fn receiving_key(&self) -> &str {
+        &self.settings.receiving_key
+    }
+
+    /// Where receipts go unless another place is named.
+    pub fn receipts(&self) -> PathBuf {
+        self.dir.join(RECEIPTS)
+    }
+
+    /// Opens the keystore.
+    ///
+    /// # Errors
+    /// Locked for a wrong passphrase; otherwise as [`open_keystore`].
+    pub fn unlock(&self, passphrase: &str) -> Result<DataUserKeys, CliError> {
+        Ok(DataUserKeys::from_seed(&open_keystore(&self.dir, passphrase)?))
+    }
+
+    /// Notes a registered patient.
+    ///
+    /// # Errors
+    /// Of the file.
+    pub fn note_patient(&self, line: &PatientLine) -> Result<(), CliError> {
+        append(&self.dir.join(PATIENTS), line)
+    }
+
+    /// Notes an uploaded record.
+    ///
+    /// # Errors
+    /// Of the file.
+    pub fn note_record(&self, line: &RecordLine) -> Result<(), CliError> {
+        append(&self.dir.join(RECORDS), line)
+    }
+
+    /// The patients registered here, oldest first.
+    ///
+    /// # Errors
+    /// Of the file.
+    pub fn patients(&self) -> Result<Vec<PatientLine>, CliError> {
+        lines(&self.dir.join(PATIENTS))
+    }
+
+    /// The records uploaded here, oldest first.
+    ///
+    /// # Errors
+    /// Of the file.
+    pub fn records(&self) -> Result<Vec<RecordLine>, CliError> {
+        lines(&self.dir.join(RECORDS))
+    }
+}
+
+/// Rewrites the whole list, which is short, so that a crash leaves the old one or the new one.
+fn append<T: Serialize>(path: &Path, line: &T) -> Result<(), CliError> {
+    let mut bytes = if path.exists() { read_limited(path, MAX_LIST_BYTES)? } else { Vec::new() };
+    let text = serde_json::to_string(line).map_err(|error| {
+        CliError::failure(format!("cannot write {}: {error}", path.display()), "tell the operator: this is a bug")
+    })?;
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.push(b'\n');
+    write_private(path, &bytes)
+}
+
+fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, CliError> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let bytes = read_limited(path, MAX_LIST_BYTES)?;
+    let wrong = |error: serde_json::Error| {
+        CliError::failure(format!("{} is damaged: {error}", path.display()), "restore it from a backup")
+    };
+    let text = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    text.map(|line| serde_json::from_slice::<T>(line).map_err(wrong)).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use caduceus_cli::ExitCode;
+
+    #[test]
+    fn a_home_keeps_keys_and_lists() {
+        let dir = tempfile::tempdir().unwrap();
+        let network = dir.path().join("network.toml");
+        fs::write(&network, "").unwrap();
+        let at = dir.path().join("doctor");
+        let params = KeystoreParams::new(KeystoreParams::MIN_MEMORY_KIB, 1, 1).unwrap();
+        let (made, keys) = StaffHome::create(&at, &network, "North", "correct horse", params).unwrap();
+        let home = StaffHome::open(&at).unwrap();
+        assert_eq!(home, made);
+        assert_eq!(home.unlock("correct horse").unwrap().id(), keys.id());
+        assert_eq!(home.unlock("wrong").unwrap_err().exit, ExitCode::Locked);
+        assert!(home.patients().unwrap().is_empty());
+        for n in 0..2 {
+            let line = PatientLine {
+                card_hash: format!("{n}"),
+                meta_address: "cadmeta1".into(),
+                registered: "2026-11-20".into(),
+            };
+            home.note_patient(&line).unwrap();
+        }
+        assert_eq!(home.patients().unwrap().len(), 2);
+        assert_eq!(home.patients().unwrap()[1].card_hash, "1");
+        assert!(home.records().unwrap().is_empty());
+        assert_eq!(StaffHome::open(dir.path()).unwrap_err().exit, ExitCode::NotFound);
+    }
+}

@@ -1,0 +1,66 @@
+//! Registering a patient at the desk (DESIGN 2.1, step 2).
+
+use caduceus_crypto::card::{Card, CardQr, DeskCode};
+use caduceus_crypto::pseudonym::MetaAddress;
+use caduceus_crypto::time::TimeMillis;
+use caduceus_network::exchange::{NewCard, RegisterPatient, RegisterPatientRequest};
+
+use super::error::{Who, WorkstationError};
+use super::session::Workstation;
+
+/// What the registrar prints and hands over. Secret: card number and desk code are the patient's.
+#[derive(Clone, Copy, Debug)]
+pub struct Registered {
+    /// The card.
+    pub card: Card,
+    /// What its QR code says: the card, bound to the meta-address that the patient showed.
+    pub qr: CardQr,
+    /// The code with which her client registers, once.
+    pub desk_code: DeskCode,
+    /// When the card was made, by the server's clock.
+    pub since: TimeMillis,
+}
+
+impl Workstation {
+    /// Registers the patient behind a meta-address, as her client shows it: the server makes a card. The binding
+    /// on it is computed here, from what the patient showed.
+    ///
+    /// # Errors
+    /// The server's refusal, for instance for a role that may not register; [`WorkstationError::BadAnswer`] when
+    /// it makes another hospital's card.
+    ///
+    /// # Leakage
+    /// The server learns the meta-address, which is the same at every hospital.
+    pub async fn register_patient(&self, meta: &MetaAddress) -> Result<Registered, WorkstationError> {
+        let request = RegisterPatientRequest { meta: *meta };
+        let made: NewCard = self.ask_judge::<RegisterPatient, _>(Who::Server, request).await?;
+        let wrong = |what: &'static str| WorkstationError::BadAnswer { who: Who::Server, what };
+        if made.hospital != self.hospital() {
+            return Err(wrong("a card of another hospital"));
+        }
+        let card = Card { number: made.card, hospital: made.hospital };
+        Ok(Registered {
+            card,
+            qr: CardQr::new(&card, meta),
+            desk_code: desk_code(made.desk_code).ok_or_else(|| wrong("a desk code that is none"))?,
+            since: made.since,
+        })
+    }
+}
+
+/// A desk code from its bytes, by way of the encoding that it shares with them.
+fn desk_code(bytes: [u8; 5]) -> Option<DeskCode> {
+    caduceus_crypto::decode_exact::<DeskCode>(&bytes, bytes.len()).ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_desk_code_survives_its_bytes() {
+        let code = DeskCode::generate(&mut rand_core::OsRng);
+        assert_eq!(desk_code(*code.as_bytes()), Some(code));
+    }
+}

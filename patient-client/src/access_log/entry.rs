@@ -1,0 +1,68 @@
+//! One entry of a hospital's audit log, as it answers `audit-query`.
+
+use caduceus_crypto::codec;
+use caduceus_crypto::{Hash, PublicKey, TimeMillis};
+use private_chain::AuditEntry;
+
+/// Largest entry in an answer, bytes.
+const MAX_ENTRY_BYTES: usize = 32 * 1024;
+
+/// An entry as told by the hospital.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HospitalEntry {
+    /// When the action was asked for.
+    pub time: TimeMillis,
+    /// Who acted, by key.
+    pub actor: PublicKey,
+    /// The actor's role on the private chain; none if the actor is no staff.
+    pub role: Option<String>,
+    /// What was done, with its kind: `read fetch-record`.
+    pub action: String,
+    /// How it ended: `success`, `denied` or `failed`.
+    pub outcome: String,
+    /// Why it ended so.
+    pub reason: String,
+    /// The record concerned.
+    pub record: Option<Hash>,
+    /// Purpose of use.
+    pub purpose: String,
+    /// The grant acted under.
+    pub grant: Option<Hash>,
+    /// Workstation or network address.
+    pub source: String,
+    /// Its place in the hospital's log.
+    pub sequence: u64,
+    /// Height of the private block that holds its sealed form.
+    pub height: u64,
+    /// Hash of that block.
+    pub block: Hash,
+    /// The transaction that brought it there.
+    pub tx: Hash,
+}
+
+/// Reads an entry of an answer; none if it is not one.
+pub(super) fn decode(bytes: &[u8]) -> Option<HospitalEntry> {
+    // As `hospital-server` answers: sequence, height, block, transaction, entry.
+    let (sequence, height, block, tx, entry): (u64, u64, Hash, Hash, AuditEntry) =
+        codec::decode_exact(bytes, MAX_ENTRY_BYTES).ok()?;
+    let action = match entry.subtype.as_str() {
+        "" => entry.action.as_str().to_owned(),
+        subtype => format!("{} {subtype}", entry.action.as_str()),
+    };
+    Some(HospitalEntry {
+        time: entry.time,
+        actor: entry.actor,
+        role: entry.role.map(|role| role.as_str().to_owned()),
+        action,
+        outcome: entry.outcome.as_str().to_owned(),
+        reason: entry.reason,
+        record: entry.record,
+        purpose: entry.purpose,
+        grant: entry.grant,
+        source: entry.source,
+        sequence,
+        height,
+        block,
+        tx,
+    })
+}

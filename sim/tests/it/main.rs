@@ -1,0 +1,4 @@
+//! Checks that need the whole workspace.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod layering;
