@@ -1,6 +1,9 @@
 //! Run multi-hospital scenarios, demos, attacks and benches.
 
+pub mod demo;
+pub mod devnet;
 pub mod generator;
 pub mod layout;
 pub mod loopback;
 pub mod oracle;
+pub mod servers;

@@ -17,13 +17,16 @@ use caduceus_crypto::{AnchorLeaf, Hash, HospitalId, IssuerPublicKey, SecretKey, 
 use caduceus_ledger::{CertifiedHeader, Height};
 use cursor::Cursor;
 use plan::{Batch, PlanError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How often the private chain is looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
 /// How long to wait after an attempt that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// How long after a token key could not be announced it is tried again.
+const ANNOUNCE_AGAIN: Duration = Duration::from_secs(5);
 
 /// Where the linker stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct LinkStatus {
     pub checkpointed: u64,
     /// Height up to which every anchor is linked.
     pub linked: u64,
+    /// Whether both chains were found and brought level once.
+    pub looked: bool,
     /// What is wrong, if anything.
     pub trouble: Option<String>,
 }
@@ -100,39 +105,53 @@ impl Linker {
     async fn work(&self, status: watch::Sender<LinkStatus>) {
         let cursor = Cursor::new(self.cursor_file.clone(), self.alliance.chain(), self.private.chain());
         let mut announced = false;
+        let mut announce_at = Instant::now();
         let mut progress: Option<Progress> = None;
         loop {
-            if !announced {
+            if !announced && Instant::now() >= announce_at {
                 match issuer::announce(self).await {
                     Ok(()) => announced = true,
-                    Err(error) => tracing::debug!(%error, "the token key is not announced yet"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the token key is not announced yet");
+                        announce_at = Instant::now() + ANNOUNCE_AGAIN;
+                    }
                 }
             }
-            let round = async {
-                if progress.is_none() {
-                    progress = Some(self.resume(&cursor).await?);
-                }
-                match &mut progress {
-                    Some(progress) => self.round(progress, &cursor, &status).await,
-                    None => Ok(()),
-                }
-            };
-            let outcome: Result<(), LinkerError> = round.await;
-            let wait = match outcome {
+            let wait = match self.attempt(&mut progress, &cursor, &status).await {
                 Ok(()) => {
-                    status.send_if_modified(|status| status.trouble.take().is_some());
+                    status.send_if_modified(|status| {
+                        let news = !status.looked || status.trouble.is_some();
+                        (status.looked, status.trouble) = (true, None);
+                        news
+                    });
                     INTERVAL
                 }
                 Err(error) => {
                     tracing::warn!(%error, "linking waits");
                     let text = error.to_string();
                     status.send_modify(|status| status.trouble = Some(text));
+                    // The alliance says anew where it stands.
                     progress = None;
                     AFTER_FAILURE
                 }
             };
             tokio::time::sleep(wait).await;
         }
+    }
+
+    async fn attempt(
+        &self,
+        progress: &mut Option<Progress>,
+        cursor: &Cursor,
+        status: &watch::Sender<LinkStatus>,
+    ) -> Result<(), LinkerError> {
+        let mut at = match progress.take() {
+            Some(at) => at,
+            None => self.resume(cursor).await?,
+        };
+        self.round(&mut at, cursor, status).await?;
+        *progress = Some(at);
+        Ok(())
     }
 
     /// Where the alliance stands, and where linking was.
@@ -159,7 +178,8 @@ impl Linker {
     ) -> Result<(), LinkerError> {
         loop {
             while let Some((from, limit)) = plan::next(progress.linked, progress.checkpointed) {
-                let headers = self.private.headers(from, limit).await?;
+                let mut headers = self.private.headers(from, limit).await?;
+                headers.truncate(usize::from(limit));
                 let batch = self.verified(headers, from, None)?;
                 self.link(&batch, progress, cursor).await?;
                 publish(status, progress, None);

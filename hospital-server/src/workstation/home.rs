@@ -163,7 +163,7 @@ impl StaffHome {
     /// # Errors
     /// Locked for a wrong passphrase; otherwise as [`open_keystore`].
     pub fn unlock(&self, passphrase: &str) -> Result<DataUserKeys, CliError> {
-        Ok(DataUserKeys::from_seed(&open_keystore(&self.dir, passphrase)?))
+        Ok(DataUserKeys::from_seed(&*open_keystore(&self.dir, passphrase)?))
     }
 
     /// Notes a registered patient.

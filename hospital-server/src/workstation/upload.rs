@@ -307,7 +307,7 @@ impl Visit {
             return Err(wrong("its link deadline is past"));
         }
         receipt
-            .verify(&self.station.hospital()entity)
+            .verify(&self.station.map().identity)
             .map_err(|_| wrong("it is not signed by the hospital's identity key"))?;
         Ok(receipt)
     }

@@ -19,6 +19,9 @@ use super::counters::{Counters, Gallop};
 use super::error::{Who, WorkstationError};
 use super::session::Workstation;
 
+/// The key service's rule for a card without a pair secret.
+const UNREGISTERED: &str = "card_not_registered";
+
 /// A patient in front of the workstation. Dropping it ends the visit: the index key is wiped.
 pub struct Visit {
     pub(super) station: Workstation,
@@ -99,7 +102,7 @@ impl Visit {
         let associated = index_key_associated_data(&request);
         let answer = self.station.ask_judge::<IndexKey, SealedIndexKey>(who, request).await;
         let sealed = match answer {
-            Err(WorkstationError::Denied { rule, .. }) if is_unregistered(&rule) => {
+            Err(WorkstationError::Denied { rule, .. }) if rule == UNREGISTERED => {
                 return Err(WorkstationError::NotRegistered);
             }
             other => other?,
@@ -146,9 +149,4 @@ impl Visit {
 /// What binds a sealed index key to the request it answers.
 fn index_key_associated_data(request: &IndexKeyRequest) -> Vec<u8> {
     encode(request)
-}
-
-/// The key service has no pair secret for the card yet.
-fn is_unregistered(rule: &str) -> bool {
-    rule.contains("not_registered") || rule.contains("pair_secret")
 }

@@ -48,7 +48,7 @@ struct RegisteredView {
 pub(super) fn init(context: &Context) -> Result<(), CliError> {
     let seed = PatientSeed::generate(&mut OsRng);
     let phrase = seed.to_phrase();
-    make_home(context, &seed, Some(&phrase))?;
+    make_home(context, &seed, Some(phrase.as_str()))?;
     context.output.note("Write the 24 words down and keep them safe: they are shown once, and they are all your keys.");
     context.output.note("Show the meta-address at your hospital's desk (patient-client card has it as a QR code).");
     Ok(())

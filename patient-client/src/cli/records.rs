@@ -75,7 +75,8 @@ pub(super) async fn search(context: &Context, args: SearchArgs) -> Result<(), Cl
     let mut hospitals: Vec<HospitalId> = Vec::new();
     for name in &args.hospital {
         let entry = network.hospital(name)?;
-        let id = entry.id.parse().map_err(|_| PatientError::UnknownHospital { name: name.clone() })?;
+        let id: HospitalId =
+            entry.id.parse().map_err(|_| PatientError::UnknownHospital { name: name.clone() })?;
         hospitals.push(id);
     }
     let spec =

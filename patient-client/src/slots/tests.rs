@@ -35,7 +35,7 @@ impl World {
         let mut counts: BTreeMap<(Epoch, &str), u32> = BTreeMap::new();
         let mut index = BTreeMap::new();
         for (number, (day, keywords)) in records.iter().enumerate() {
-            for keyword in *keywords {
+            for keyword in keywords.iter().copied() {
                 let i = counts.entry((*day, keyword)).or_default();
                 index.insert(tag_at(&self.key(day.quarter()), keyword, *day, *i), number as u32);
                 *i += 1;

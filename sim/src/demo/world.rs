@@ -206,7 +206,7 @@ fn node_addresses(layout: &Layout) -> anyhow::Result<Vec<Vec<PeerAddr>>> {
 async fn desk(layout: &Layout, h: usize) -> anyhow::Result<Desk> {
     let hospital = &layout.hospitals[h];
     let clock = hospital_server::system_clock();
-    let admin = Administrator::open(&layout.network, hospital.identity.clone(), &hospital.server, clock.clone()).await?;
+    let admin = Administrator::open(&layout.network, hospital.identity.clone(), clock.clone()).await?;
     let registrar_key = SecretKey::generate(&mut OsRng);
     let doctor_key = SecretKey::generate(&mut OsRng);
     admin.enrol(registrar_key.public(), Role::Registrar, "Registrar", 30).await?;

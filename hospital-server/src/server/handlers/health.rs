@@ -10,7 +10,7 @@ pub(super) async fn answer(ctx: Arc<Context>, _: Peer, (): ()) -> Result<HealthR
     Ok(HealthReply {
         program: "hospital-server".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        ready: status.private_height > 0,
+        ready: status.looked && status.trouble.is_none(),
         height: status.private_height,
         head_time: status.private_time,
         detail: status.trouble.unwrap_or_default().chars().take(200).collect(),

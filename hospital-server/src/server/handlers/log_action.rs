@@ -24,13 +24,13 @@ pub(super) async fn answer(
     let id = entry.as_ref().map_or_else(|_| new_request_id(), |entry| entry.request_id);
     let outcome = match entry {
         Ok(entry) => run(&ctx, &peer, entry).await,
-        Err(error) => Err(malformed(&ctx, &peer, error.to_string()).await),
+        Err(error) => Err(malformed(&ctx, &peer, id, error.to_string()).await),
     };
     ctx.reply::<LogAction, _>(id, outcome)
 }
 
-async fn malformed(ctx: &Context, peer: &Peer, detail: String) -> Turned {
-    let deed = ctx.deed(KIND, peer, new_request_id());
+async fn malformed(ctx: &Context, peer: &Peer, id: [u8; 16], detail: String) -> Turned {
+    let deed = ctx.deed(KIND, peer, id);
     if peer.holds(&ctx.map.keys_key) {
         return ctx.deny(deed, "entry_malformed", detail).await;
     }

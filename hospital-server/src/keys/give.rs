@@ -1,0 +1,139 @@
+//! A quarter's index key, sealed to the member of staff who asks. Its audit entry is committed first.
+//!
+//! The box: domain `INDEX_KEY_REQUEST`, associated data the borsh of the request, plaintext the 32 bytes.
+
+use super::Context;
+use crate::database::blocking;
+use crate::roster::Standing;
+use caduceus_crypto::card::CardNumber;
+use caduceus_crypto::{MetaAddress, PublicKey, TimeMillis, domain, encode};
+use caduceus_custody::secret_box::seal_to;
+use caduceus_network::exchange::{IndexKey, IndexKeyRequest, LogAction, LogActionRequest, Reply, SealedIndexKey};
+use caduceus_network::{Exchange, Peer, Refused};
+use private_chain::audit::MAX_SOURCE_BYTES;
+use private_chain::{Action, AuditEntry, Outcome, Role, Subject};
+use rand_core::{OsRng, RngCore};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Around midnight a workstation's quarter may be the one before or after.
+const CLOCK_DRIFT_MILLIS: u64 = 5 * 60 * 1000;
+
+/// When to ask again.
+const AFTER_MILLIS: u32 = 2_000;
+
+/// A broken rule: its name, and what it says.
+type Broken = (&'static str, String);
+
+pub(super) async fn answer(
+    ctx: Arc<Context>,
+    peer: Peer,
+    request: IndexKeyRequest,
+) -> Result<Reply<SealedIndexKey>, Refused> {
+    let Some(staff) = peer.key else {
+        return Err(Refused::because("no key of this system"));
+    };
+    let mut request_id = [0u8; 16];
+    OsRng.fill_bytes(&mut request_id);
+    let later = |detail: &str| Ok(Reply::later(AFTER_MILLIS, detail));
+    let standing = match ctx.roster.standing(&staff, ctx.now()).await {
+        Ok(standing) => standing,
+        Err(error) => return later(&error.to_string()),
+    };
+    let pairs = ctx.pairs.clone();
+    let card = request.card;
+    let pair = match blocking(move || pairs.get(&card)).await {
+        Ok(pair) => pair,
+        Err(error) => {
+            tracing::error!(%error, "a pair secret cannot be read");
+            return later("the key service's disk cannot be used");
+        }
+    };
+    let verdict = judge(&ctx, standing, &request, pair);
+    let entry = entry(&ctx, &peer, staff, &request, request_id, &verdict);
+    match ctx.service.call::<LogAction>(&ctx.map.server, LogActionRequest { entry: encode(&entry) }).await {
+        Ok(Reply::Done(_)) => {}
+        Ok(Reply::Denied { rule, detail }) => {
+            tracing::error!(%rule, %detail, "the hospital server refuses an entry");
+            return later("the action cannot be logged");
+        }
+        Ok(Reply::Later { after_millis, detail }) => return Ok(Reply::later(after_millis, detail)),
+        Err(error) => return later(&format!("the audit log: {error}")),
+    }
+    if standing == Standing::Stranger {
+        return Err(Refused::because("not enrolled"));
+    }
+    ctx.journal.replied(request_id, IndexKey::PROTOCOL);
+    let (meta, secret) = match verdict {
+        Ok(pair) => pair,
+        Err((rule, detail)) => return Ok(Reply::denied(rule, detail)),
+    };
+    let key = ctx.index.quarter_key(&meta.view, &secret, &request.quarter);
+    let sealed = seal_to(&mut OsRng, &staff, domain::INDEX_KEY_REQUEST, &encode(&request), key.expose());
+    Ok(Reply::Done(SealedIndexKey {
+        sealed,
+        view: meta.view,
+    }))
+}
+
+fn judge(
+    ctx: &Context,
+    standing: Standing,
+    request: &IndexKeyRequest,
+    pair: Option<(MetaAddress, Zeroizing<[u8; 32]>)>,
+) -> Result<(MetaAddress, Zeroizing<[u8; 32]>), Broken> {
+    let broken = |rule: &'static str, detail: &str| Err((rule, detail.to_owned()));
+    match standing {
+        Standing::Active(role) if role.may_anchor() => {}
+        Standing::Active(role) => return Err(("staff_role", format!("a {role} writes no records"))),
+        Standing::Suspended(_) => return broken("staff_suspended", "the enrolment is suspended"),
+        Standing::NotValid(_) => return broken("staff_not_valid", "the enrolment does not hold now"),
+        Standing::Stranger => return broken("staff_unknown", "not enrolled"),
+    }
+    let now = ctx.now().0;
+    let current = [now.saturating_sub(CLOCK_DRIFT_MILLIS), now, now.saturating_add(CLOCK_DRIFT_MILLIS)];
+    if !current.iter().any(|at| TimeMillis(*at).epoch().quarter() == request.quarter) {
+        return broken("quarter_not_current", "only the current quarter's key is given out");
+    }
+    pair.ok_or_else(|| ("card_not_registered", "the card's patient has not registered yet".to_owned()))
+}
+
+fn entry(
+    ctx: &Context,
+    peer: &Peer,
+    actor: PublicKey,
+    request: &IndexKeyRequest,
+    request_id: [u8; 16],
+    verdict: &Result<(MetaAddress, Zeroizing<[u8; 32]>), Broken>,
+) -> AuditEntry {
+    let mut hospital_prefix = [0u8; 4];
+    hospital_prefix.copy_from_slice(&ctx.map.hospital.0[..4]);
+    let card = CardNumber {
+        number: request.card,
+        hospital_prefix,
+    };
+    let (outcome, reason) = match verdict {
+        Ok(_) => (Outcome::Success, request.quarter.to_string()),
+        Err((rule, detail)) => (Outcome::Denied, format!("{rule}: {detail}")),
+    };
+    // A multiaddress is ASCII, so it can be cut anywhere.
+    let mut source = peer.address.to_string();
+    source.truncate(MAX_SOURCE_BYTES);
+    AuditEntry {
+        time: ctx.now(),
+        actor,
+        // The server fills in what the chain says.
+        role: None::<Role>,
+        organisation: ctx.map.hospital,
+        action: Action::Read,
+        subtype: "index-key".to_owned(),
+        outcome,
+        reason,
+        patient: Some(Subject::Card(card.hash())),
+        record: None,
+        purpose: String::new(),
+        grant: None,
+        source,
+        request_id,
+    }
+}

@@ -1,0 +1,161 @@
+//! `sim`: the demo, a network of processes, and what a researcher runs.
+
+use caduceus_cli::{CliError, CommonArgs, HiddenCommand, Output, OutputFormat, Program, run_main};
+use caduceus_node::home::EngineKind;
+use clap::{Parser, Subcommand, ValueEnum};
+use sim::demo::{self, DemoOptions, Narrator};
+use sim::devnet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Run multi-hospital scenarios: the demo, and networks to try the programs on.
+#[derive(Parser)]
+#[command(name = "sim", version, about)]
+struct Arguments {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tell the whole story on loopback: three hospitals, real consensus, sockets and files; ends with a checked
+    /// summary and exits 0 only if every check in it holds.
+    Demo {
+        /// A folder of FHIR bundles, one patient each; without it the demo makes its own patients.
+        #[arg(long, value_name = "DIR")]
+        records: Option<PathBuf>,
+        /// Seed of the demo's own patients.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Number of the demo's own patients.
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(2..=200))]
+        patients: u16,
+        /// kill -9 one alliance validator and one private validator in the middle; they must rejoin.
+        #[arg(long)]
+        kill_one: bool,
+        /// The engine of every chain.
+        #[arg(long, value_enum, default_value_t = EngineArg::Bft)]
+        engine: EngineArg,
+    },
+    /// Run a network as separate processes of the real programs.
+    Devnet {
+        #[command(subcommand)]
+        what: Devnet,
+    },
+    /// Run one node; how the demo starts the nodes that it kills.
+    #[command(hide = true)]
+    Node { kind: String, dir: PathBuf },
+    #[command(flatten)]
+    Hidden(HiddenCommand),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum EngineArg {
+    /// Malachite BFT, four validators a chain.
+    Bft,
+    /// One sequencer a chain.
+    Solo,
+}
+
+impl From<EngineArg> for EngineKind {
+    fn from(engine: EngineArg) -> Self {
+        match engine {
+            EngineArg::Bft => EngineKind::Bft,
+            EngineArg::Solo => EngineKind::Solo,
+        }
+    }
+}
+
+#[derive(Subcommand)]
+enum Devnet {
+    /// Make a network in DIR (or take the one there) and start it.
+    Up { dir: PathBuf },
+    /// Stop the network in DIR.
+    Down { dir: PathBuf },
+    /// Say how the processes of the network in DIR are doing.
+    Status { dir: PathBuf },
+}
+
+impl Program for Arguments {
+    fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    run_main(run)
+}
+
+async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
+    match arguments.command {
+        Command::Demo { records, seed, patients, kill_one, engine } => {
+            let options = DemoOptions { records, seed, patients: patients.into(), kill_one, engine: engine.into() };
+            run_demo(&options, &arguments.common, &output).await
+        }
+        Command::Devnet { what } => match what {
+            Devnet::Up { dir } => devnet::up(&dir, &output).await,
+            Devnet::Down { dir } => devnet::down(&dir, &output).await,
+            Devnet::Status { dir } => devnet::status(&dir, &output).await,
+        },
+        Command::Node { kind, dir } => sim::loopback::run_node(&kind, &dir)
+            .await
+            .map_err(|e| CliError::failure(format!("the node stopped: {e:#}"), "see its log")),
+        Command::Hidden(hidden) => hidden.run::<Arguments>(),
+    }
+}
+
+async fn run_demo(options: &DemoOptions, common: &CommonArgs, output: &Output) -> Result<(), CliError> {
+    if options.kill_one && options.engine == EngineKind::Solo {
+        return Err(CliError::usage("one sequencer cannot be killed and replaced", "leave out --kill-one or --engine solo"));
+    }
+    if let Some(folder) = &options.records
+        && !folder.is_dir()
+    {
+        return Err(CliError::usage(
+            format!("there is no folder {}", folder.display()),
+            "--records DIR with FHIR bundles (*.json), or leave it out",
+        ));
+    }
+    let narrator = Narrator::new(false);
+    let summary = demo::run(options, &narrator)
+        .await
+        .map_err(|e| CliError::failure(format!("the demo stopped: {e:#}"), "run it again with -v to see more"))?;
+    match common.format() {
+        OutputFormat::Table => print_checks(&summary, output)?,
+        OutputFormat::Json | OutputFormat::Ndjson | OutputFormat::Csv => output.object(&summary)?,
+    }
+    let failed: Vec<String> =
+        summary.checks().into_iter().filter(|(_, holds)| !holds).map(|(name, _)| name).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::verification_failed(format!("{} checks failed: {}", failed.len(), failed.join("; ")), "run it again with -v to see more"))
+}
+
+#[derive(serde::Serialize)]
+struct CheckRow {
+    check: String,
+    holds: &'static str,
+}
+
+fn print_checks(summary: &demo::Summary, output: &Output) -> Result<(), CliError> {
+    let rows: Vec<CheckRow> = summary
+        .checks()
+        .into_iter()
+        .map(|(check, holds)| CheckRow { check, holds: if holds { "yes" } else { "NO" } })
+        .collect();
+    output.rows(&rows)?;
+    output.note(&format!(
+        "{} records of {} patients, {} index tags; upload p50 {} ms, p99 {} ms; {:.1} s, {} MiB",
+        summary.records,
+        summary.patients,
+        summary.index_tags,
+        summary.upload_ms.p50,
+        summary.upload_ms.p99,
+        summary.wall_s,
+        summary.peak_rss_mib
+    ));
+    Ok(())
+}
