@@ -158,18 +158,6 @@ impl Chains {
         Ok(())
     }
 
-    /// Stops an alliance node of this process and starts it again.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub async fn restart_here(&mut self, layout: &Layout, n: usize) -> anyhow::Result<()> {
-        if let Host::Here(node) = std::mem::replace(&mut self.alliance[n], Host::Gone) {
-            node.stop().await;
-        }
-        self.alliance[n] = start_alliance(layout, n, false).await?;
-        Ok(())
-    }
-
     /// Stops all nodes.
     pub async fn stop(&mut self) {
         for host in &mut self.alliance {

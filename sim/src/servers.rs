@@ -66,6 +66,8 @@ async fn start_keys(layout: &Layout, hospital: &HospitalLayout, journal: Arc<Cou
         private_genesis: hospital.genesis.clone(),
         hospital: hospital.name.clone(),
         listen: vec![hospital.keys_address.address.clone()],
+        key: hospital.keys.clone(),
+        index_key: hospital.index.clone(),
         limits: Limits::default(),
         journal: Some(journal),
         clock: system_clock(),

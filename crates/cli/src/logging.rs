@@ -7,9 +7,10 @@ use tracing_subscriber::EnvFilter;
 /// `EnvFilter`) overrides it. A second call changes nothing.
 pub(crate) fn init(verbose: u8) {
     let directives = match verbose {
-        0 => "warn,libp2p=error,yamux=error",
-        1 => "info,libp2p=error,yamux=error",
-        2 => "debug,libp2p=warn,yamux=error",
+        // The consensus engine reports each lost connection as an error; what matters of it the node says itself.
+        0 => "warn,libp2p=error,yamux=error,arc_malachitebft=off",
+        1 => "info,libp2p=error,yamux=error,arc_malachitebft=error",
+        2 => "debug,libp2p=warn,yamux=error,arc_malachitebft=warn",
         _ => "trace",
     };
     let filter =

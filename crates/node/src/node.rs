@@ -105,7 +105,8 @@ pub struct Node<M> {
     relay: RwLock<Option<Arc<dyn TxRelay>>>,
     stop: watch::Sender<bool>,
     engine: Mutex<Option<JoinHandle<()>>>,
-    progress: Arc<bft::Progress>,
+    run: bft::Run<M>,
+    settings: Engine,
 }
 
 /// Idle chains make a block this often, so that a head is never older than three heartbeats.
@@ -119,27 +120,39 @@ impl<M: StateMachine> Node<M> {
     pub async fn start(config: NodeConfig, machine: M) -> Result<Arc<Self>, NodeError> {
         let chain = Arc::new(Chain::open(&config.home, config.genesis, machine, config.clock)?);
         let guard = Arc::new(Mutex::new(Guard::open(&config.home.join("last-signed"))?));
-        let (stop, stopped) = watch::channel(false);
-        let progress = Arc::new(bft::Progress::default());
-        let engine = match config.engine {
-            Engine::Solo => {
-                let (chain, key) = (chain.clone(), config.key);
-                tokio::spawn(solo::run(chain, key, guard, HEARTBEAT, stopped))
-            }
-            Engine::Bft(settings) => {
-                let run = bft::Run {
-                    chain: chain.clone(),
-                    key: config.key,
-                    guard,
-                    settings,
-                    home: config.home,
-                    moniker: config.moniker,
-                    progress: progress.clone(),
-                };
-                tokio::spawn(run.supervise(stopped))
-            }
+        let run = bft::Run {
+            chain: chain.clone(),
+            key: config.key,
+            guard,
+            home: config.home,
+            moniker: config.moniker,
+            progress: Arc::new(bft::Progress::default()),
         };
-        Ok(Arc::new(Self { chain, relay: RwLock::new(None), stop, engine: Mutex::new(Some(engine)), progress }))
+        let node = Arc::new(Self {
+            chain,
+            relay: RwLock::new(None),
+            stop: watch::Sender::new(false),
+            engine: Mutex::new(None),
+            run,
+            settings: config.engine,
+        });
+        node.start_engine();
+        Ok(node)
+    }
+
+    /// Starts the engine, if it is not running: after [`Node::stop`] it takes up where it was.
+    pub fn start_engine(&self) {
+        let mut engine = self.engine.lock().expect("no holder of this lock panics");
+        if engine.is_some() {
+            return;
+        }
+        self.stop.send_replace(false);
+        let stopped = self.stop.subscribe();
+        let run = self.run.clone();
+        *engine = Some(match &self.settings {
+            Engine::Solo => tokio::spawn(solo::run(run.chain, run.key, run.guard, HEARTBEAT, stopped)),
+            Engine::Bft(settings) => tokio::spawn(run.supervise(settings.clone(), stopped)),
+        });
     }
 
     /// The chain.
@@ -149,7 +162,7 @@ impl<M: StateMachine> Node<M> {
 
     /// How consensus is doing, for `status` and the watchdog.
     pub fn progress(&self) -> &bft::Progress {
-        &self.progress
+        &self.run.progress
     }
 
     /// Names the way to the other validators.

@@ -105,7 +105,7 @@ impl Parts {
         for part in &self.0[first..after] {
             merged = (merged.0.min(part.0), merged.1.max(part.1));
         }
-        self.0.splice(first..after, [merged]);
+        drop(self.0.splice(first..after, [merged]));
     }
 
     fn received(&self) -> u64 {

@@ -55,6 +55,13 @@ const BANS: &[(&str, Ban)] = &[
         "alliance-chain --no-default-features",
         Ban::InHouseBut(&["caduceus-crypto", "caduceus-ledger"]),
     ),
+    // What serves all chains and programs knows none of them.
+    ("caduceus-cli", Ban::InHouseBut(&[])),
+    ("caduceus-network", Ban::InHouseBut(&["caduceus-crypto"])),
+    (
+        "caduceus-node",
+        Ban::InHouseBut(&["caduceus-crypto", "caduceus-ledger", "caduceus-network"]),
+    ),
     // The chains meet as data, and their nodes cannot open a record.
     (
         "private-chain",

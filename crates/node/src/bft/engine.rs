@@ -84,8 +84,6 @@ pub struct Run<M> {
     pub key: SecretKey,
     /// The last-signed guard of that key.
     pub guard: Arc<Mutex<Guard>>,
-    /// Addresses.
-    pub settings: BftSettings,
     /// The node's folder.
     pub home: PathBuf,
     /// The node's name.
@@ -123,15 +121,28 @@ impl NodeConfig for Config {
     }
 }
 
+impl<M> Clone for Run<M> {
+    fn clone(&self) -> Self {
+        Self {
+            chain: self.chain.clone(),
+            key: self.key.clone(),
+            guard: self.guard.clone(),
+            home: self.home.clone(),
+            moniker: self.moniker.clone(),
+            progress: self.progress.clone(),
+        }
+    }
+}
+
 impl<M: StateMachine> Run<M> {
     /// Runs the engine until told to stop. When the guard refuses a signature, the node observes until the
     /// height in question has passed and then votes again.
-    pub async fn supervise(self, mut stop: watch::Receiver<bool>) {
+    pub async fn supervise(self, settings: BftSettings, mut stop: watch::Receiver<bool>) {
         let mut observe_until = 0;
         while !*stop.borrow() {
             let refused = Arc::new(AtomicBool::new(false));
             self.progress.observing.store(observe_until > 0, Ordering::Relaxed);
-            let (channels, handle) = match self.start(observe_until > 0, refused.clone()).await {
+            let (channels, handle) = match self.start(&settings, observe_until > 0, refused.clone()).await {
                 Ok(started) => started,
                 Err(error) => {
                     tracing::error!(%error, moniker = self.moniker, "the consensus engine does not start");
@@ -172,7 +183,12 @@ impl<M: StateMachine> Run<M> {
         }
     }
 
-    async fn start(&self, observe: bool, refused: Arc<AtomicBool>) -> Result<(Channels<Ctx>, EngineHandle), NodeError> {
+    async fn start(
+        &self,
+        settings: &BftSettings,
+        observe: bool,
+        refused: Arc<AtomicBool>,
+    ) -> Result<(Channels<Ctx>, EngineHandle), NodeError> {
         let fail = |e: String| NodeError::Engine(e);
         let chain = self.chain.id();
         let signer = GuardedSigner { chain, key: self.key.clone(), guard: self.guard.clone(), refused };
@@ -200,7 +216,7 @@ impl<M: StateMachine> Run<M> {
         if let Some(folder) = log.parent() {
             std::fs::create_dir_all(folder).map_err(|e| fail(e.to_string()))?;
         }
-        EngineBuilder::new(Ctx, self.config())
+        EngineBuilder::new(Ctx, self.config(settings))
             .with_default_wal(WalContext::new(log, BorshCodec))
             .with_default_network(NetworkContext::new(identity, BorshCodec))
             .with_default_sync(SyncContext::new(BorshCodec))
@@ -211,11 +227,11 @@ impl<M: StateMachine> Run<M> {
             .map_err(|e| fail(e.to_string()))
     }
 
-    fn config(&self) -> Config {
+    fn config(&self, settings: &BftSettings) -> Config {
         let chain = self.chain.id().0.short();
         let p2p = P2pConfig {
-            listen_addr: self.settings.listen.clone(),
-            persistent_peers: self.settings.peers.clone(),
+            listen_addr: settings.listen.clone(),
+            persistent_peers: settings.peers.clone(),
             persistent_peers_only: true,
             discovery: DiscoveryConfig {
                 enabled: false,
