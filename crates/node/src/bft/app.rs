@@ -61,7 +61,8 @@ pub struct App<M> {
     assembler: Assembler,
     early: BTreeMap<u64, Vec<Assembled>>,
     hold: Option<Hold>,
-    active: bool,
+    /// Highest height that another validator was heard to work on.
+    heard: u64,
     synced: u64,
     streams: u64,
 }
@@ -92,7 +93,7 @@ impl<M: StateMachine> App<M> {
             assembler: Assembler::default(),
             early: BTreeMap::new(),
             hold: None,
-            active: false,
+            heard: 0,
             synced: 0,
             streams,
         }
@@ -112,12 +113,11 @@ impl<M: StateMachine> App<M> {
                 },
                 event = events.recv() => {
                     use malachitebft_app_channel::app::engine::util::events::Event;
-                    let tip = self.chain.tip().height.0;
                     match event {
-                        Ok(Event::Received(message)) => self.active |= message.height().0 > tip,
+                        Ok(Event::Received(message)) => self.hear(message.height().0),
                         Ok(_) => {}
                         // Too many events to follow is activity as well.
-                        Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => self.active = true,
+                        Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => self.hear(self.next().0),
                         Err(tokio::sync::broadcast::error::RecvError::Closed) => return Ended::EngineGone,
                     }
                 }
@@ -148,16 +148,23 @@ impl<M: StateMachine> App<M> {
         BftHeight(self.chain.tip().height.0 + 1)
     }
 
+    /// Notes that others work on a height. Messages are heard before they are verified, so a height far ahead
+    /// counts for nothing: a liar can wake us, not keep us awake.
+    fn hear(&mut self, height: u64) {
+        if height <= self.next().0 + EARLY_HEIGHTS {
+            self.heard = self.heard.max(height);
+        }
+    }
+
     /// Starts the next height if there is a reason to.
     fn release(&mut self) {
         let Some(hold) = &self.hold else { return };
-        let due = self.active
+        let due = self.heard >= self.next().0
             || self.chain.waiting() > 0
             || self.early.contains_key(&self.next().0)
             || self.synced + 1 >= self.next().0
             || Instant::now() >= hold.until;
         if due && let Some(hold) = self.hold.take() {
-            self.active = false;
             // If consensus no longer listens it is stopping.
             let _ = hold.reply.send(Next::Start(self.next(), self.params()));
         }
@@ -266,7 +273,7 @@ impl<M: StateMachine> App<M> {
             if kept.len() < 16 {
                 kept.push(whole);
             }
-            self.active = true;
+            self.hear(height);
         }
         None
     }

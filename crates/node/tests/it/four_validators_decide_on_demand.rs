@@ -23,6 +23,13 @@ async fn four_validators_decide_on_demand_and_a_stopped_one_catches_up() {
     times.sort();
     println!("21 transactions decided; idle to committed p50 {:?}, max {:?}", times[10], times[19]);
 
+    // Nothing to do, nothing done: an idle chain makes no block but the heartbeat.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = nodes[0].chain().tip().height;
+    assert!(before.0 <= 2 * 21 + 4, "{before} heights for 21 transactions");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(nodes[0].chain().tip().height, before, "an idle chain makes blocks");
+
     // One of four stops: the others go on; it comes back and agrees.
     net.stop(3).await;
     drop(nodes.pop());
