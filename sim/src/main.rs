@@ -82,6 +82,10 @@ impl Program for Arguments {
     fn common(&self) -> &CommonArgs {
         &self.common
     }
+
+    fn quiet(&self) -> bool {
+        matches!(self.command, Command::Demo { .. })
+    }
 }
 
 fn main() -> ExitCode {

@@ -5,8 +5,9 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging at the level that `-v` asks for; `CADUCEUS_LOG` (the directives of `tracing`'s
 /// `EnvFilter`) overrides it. A second call changes nothing.
-pub(crate) fn init(verbose: u8) {
+pub(crate) fn init(verbose: u8, quiet: bool) {
     let directives = match verbose {
+        0 if quiet => "off",
         // The consensus engine reports each lost connection as an error; what matters of it the node says itself.
         0 => "warn,libp2p=error,yamux=error,arc_malachitebft=off",
         1 => "info,libp2p=error,yamux=error,arc_malachitebft=error",

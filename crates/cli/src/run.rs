@@ -19,6 +19,11 @@ pub trait Program: clap::Parser {
     fn log_level(&self) -> u8 {
         self.common().verbose
     }
+
+    /// Whether to log nothing unless `-v` asks for it: for a program that tells its story itself.
+    fn quiet(&self) -> bool {
+        false
+    }
 }
 
 /// Parses the arguments, starts logging and the tokio runtime, runs the program, prints an error, and says
@@ -50,7 +55,7 @@ where
         Ok(program) => program,
         Err(error) => return usage::report(&error).into(),
     };
-    logging::init(program.log_level());
+    logging::init(program.log_level(), program.quiet());
     let output = Output::new(program.common().format());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

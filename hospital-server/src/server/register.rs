@@ -21,7 +21,7 @@ use redb::{Database, ReadableDatabase, TableDefinition};
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use cards::{CardRow, Shown};
+pub(crate) use cards::Shown;
 pub use cards::{MAX_DESK_TRIES, TOKENS_A_DAY};
 pub(crate) use records::{RecordRow, RequestRow};
 

@@ -65,7 +65,7 @@ pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) 
     summary.grant.threshold = first.threshold;
     summary.grant.proxies = first.proxies;
     summary.grant.records = granted.len();
-    anyhow::ensure!(granted.iter().all(|g| g.kept.len() == g.proxies), "a proxy keeps no fragment");
+    anyhow::ensure!(granted.iter().all(patient_client::Granted::is_usable), "too few proxies keep a fragment");
     narrator.tell(format!("she grants {} records, {} of {} proxies needed", granted.len(), first.threshold, first.proxies));
 
     refusals(world, &institute, &granted.iter().map(|g| g.id).collect::<Vec<_>>(), summary).await?;

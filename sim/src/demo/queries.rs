@@ -87,8 +87,17 @@ fn questions(world: &World) -> anyhow::Result<Vec<Question>> {
     let first = world.records.first().map(|r| r.oracle.patient).context("no records")?;
     let own = of(first);
     let conditions = findings(&own, "Condition");
-    let condition = conditions.first().context("the first patient has no condition with a display")?;
-    let (a, code) = (condition.words[0].clone(), condition.code.clone());
+    // The commonest word, so that the answers have something to tell apart.
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for word in conditions.iter().flat_map(|c| &c.words) {
+        *counts.entry(word).or_default() += 1;
+    }
+    let a = counts
+        .iter()
+        .max_by_key(|(word, count)| (**count, std::cmp::Reverse(**word)))
+        .map(|(word, _)| (*word).to_owned())
+        .context("the first patient has no condition with a display")?;
+    let code = conditions.iter().find(|c| c.words.contains(&a)).map(|c| c.code.clone()).context("the word's code")?;
     let b = conditions
         .iter()
         .flat_map(|c| &c.words)
