@@ -70,6 +70,7 @@ pub async fn run(options: &DemoOptions, narrator: &Narrator) -> anyhow::Result<S
     let outcome = story(&mut world, options, narrator).await;
     let summary = match outcome {
         Ok(mut summary) => {
+            summary.killed = if options.kill_one { 2 } else { 0 };
             summary.peak_rss_mib = world.chains.peak_bytes() / (1024 * 1024);
             Ok(summary)
         }
@@ -91,7 +92,7 @@ async fn story(world: &mut world::World, options: &DemoOptions, narrator: &Narra
     queries::open_all(world, narrator, &mut summary).await?;
     consent::run(world, narrator, &mut summary).await?;
     tamper::run(world, narrator, &mut summary).await?;
-    kill::rejoin(world, narrator, killed).await?;
+    kill::rejoin(world, narrator, killed, &mut summary).await?;
     audit::run(world, narrator, &mut summary).await?;
     world.compare_chains(narrator, &mut summary).await?;
     Ok(summary)

@@ -44,7 +44,7 @@ pub async fn upload(
         let mut visits: BTreeMap<usize, Visit> = BTreeMap::new();
         for (hospital, encounter) in encounters {
             if options.kill_one && killed.is_none() && world.records.len() >= total / 2 {
-                *killed = Some(kill::strike(world, narrator)?);
+                *killed = Some(kill::strike(world, options.seed, narrator)?);
             }
             let person = &mut world.people[number];
             let mut visit = match visits.remove(&hospital) {

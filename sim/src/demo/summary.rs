@@ -149,7 +149,9 @@ pub struct Summary {
     pub audit: Audit,
     /// The chains.
     pub chains: ChainsSummary,
-    /// Validators killed (SIGKILL) and back in agreement at the end.
+    /// Validators killed (SIGKILL) in the middle.
+    pub killed: usize,
+    /// Of these, those back at their chain's height at the end.
     pub killed_and_rejoined: usize,
     /// Seconds in all.
     pub wall_s: f64,
@@ -182,6 +184,7 @@ impl Summary {
             tamper: Tamper::default(),
             audit: Audit::default(),
             chains: ChainsSummary::default(),
+            killed: 0,
             killed_and_rejoined: 0,
             wall_s: 0.0,
             peak_rss_mib: 0,
@@ -225,6 +228,7 @@ impl Summary {
                 ("the servers acted", self.audit.actions > 0),
                 ("no action without an entry", self.audit.unlogged_actions == 0),
                 ("the patient sees her access log", self.audit.patient_access_log_entries > 0),
+                ("killed validators are back", self.killed == self.killed_and_rejoined),
                 ("validators agree", self.chains.validators_agree),
             ]
             .map(|(name, holds)| (name.to_owned(), holds)),

@@ -87,7 +87,7 @@ impl World {
     /// Starts everything and lays out the people's histories.
     pub async fn start(root: &Path, spec: &NetworkSpec, options: &DemoOptions, narrator: &Narrator) -> anyhow::Result<Self> {
         let layout = Layout::create(&root.join("network"), spec)?;
-        let children = if options.kill_one { kill::victims(&layout) } else { Vec::new() };
+        let children = if options.kill_one { kill::victims(&layout, options.seed) } else { Vec::new() };
         let chains = Chains::start(&layout, &children).await?;
         let prober = Prober::start().await?;
         let addresses = node_addresses(&layout)?;
