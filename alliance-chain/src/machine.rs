@@ -30,6 +30,10 @@ impl StateMachine for AllianceMachine {
         rules::apply(ctx, tx, state).map_err(TxFailure::from)
     }
 
+    fn is_transient(&self, rule: &str) -> bool {
+        rules::is_transient(rule)
+    }
+
     fn finish(
         &self,
         _ctx: &BlockContext,

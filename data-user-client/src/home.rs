@@ -249,8 +249,8 @@ pub fn create_keystore(
 /// Opens the keystore of a directory.
 ///
 /// # Errors
-/// Not found when there is none; locked for a wrong passphrase; verification failed for an altered file; failure
-/// for one that is truncated, no keystore, or a later program's.
+/// Not found when there is none; locked for a wrong passphrase; verification failed for a file that is truncated,
+/// altered or no keystore; failure for a later program's.
 pub fn open_keystore(dir: &Path, passphrase: &str) -> Result<Zeroizing<[u8; 32]>, CliError> {
     let path = dir.join(KEYSTORE);
     let bytes = read_limited(&path, MAX_KEYSTORE_BYTES)?;
@@ -270,12 +270,12 @@ fn keystore_error(path: &Path, error: KeystoreError) -> CliError {
     let what = format!("{}: {error}", path.display());
     match error {
         KeystoreError::WrongPassphrase => CliError::locked(what, "the passphrase again; nothing was changed"),
-        KeystoreError::Altered => {
-            CliError::verification_failed(what, "restore the file from a backup; do not use this one")
-        }
-        KeystoreError::Truncated => CliError::failure(what, "restore the whole file from a backup"),
         KeystoreError::UnsupportedVersion => CliError::failure(what, "a newer version of this program"),
-        _ => CliError::failure(what, "--home with the home of this program, or restore the file from a backup"),
+        KeystoreError::NotAKeystore => CliError::verification_failed(
+            what,
+            "--home with the home of this program, or restore the file from a backup",
+        ),
+        _ => CliError::verification_failed(what, "restore the whole file from a backup; do not use this one"),
     }
 }
 
@@ -342,13 +342,13 @@ mod tests {
         let path = dir.path().join(KEYSTORE);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        assert_eq!(code(dir.path(), "correct horse"), ExitCode::Failure);
+        assert_eq!(code(dir.path(), "correct horse"), ExitCode::VerificationFailed);
         let mut altered = whole.clone();
         altered[100] ^= 1;
         fs::write(&path, &altered).unwrap();
         assert_eq!(code(dir.path(), "correct horse"), ExitCode::VerificationFailed);
         fs::write(&path, b"not a keystore").unwrap();
-        assert_eq!(code(dir.path(), "correct horse"), ExitCode::Failure);
+        assert_eq!(code(dir.path(), "correct horse"), ExitCode::VerificationFailed);
         assert_eq!(code(&dir.path().join("absent"), "correct horse"), ExitCode::NotFound);
     }
 }

@@ -2,7 +2,7 @@
 
 use caduceus_cli::CliError;
 use caduceus_client::ClientError;
-use caduceus_crypto::PublicKey;
+use caduceus_crypto::{Hash, PublicKey};
 use caduceus_crypto::card::CardError;
 use caduceus_crypto::index::QueryError;
 use caduceus_crypto::time::Epoch;
@@ -31,7 +31,7 @@ pub enum PatientError {
         home: PathBuf,
     },
     /// The keystore does not open.
-    #[error("the keystore: {0}")]
+    #[error("{0}")]
     Keystore(#[from] KeystoreError),
     /// The state file does not open.
     #[error("the state file: {0}")]
@@ -117,7 +117,7 @@ pub enum PatientError {
         key: PublicKey,
     },
     /// More fragments needed than there are proxies, or none.
-    #[error("a threshold of {threshold} does not fit the {proxies} proxies of the alliance")]
+    #[error("a threshold of {threshold} is not between 1 and the number of the alliance's proxies, {proxies}")]
     Threshold {
         /// Threshold asked for.
         threshold: usize,
@@ -131,6 +131,15 @@ pub enum PatientError {
         days: u64,
         /// Most days.
         limit: u64,
+    },
+    /// The grant was sent and not committed in time. It may still be; but its fragments were given to nobody, so
+    /// that nothing can be opened with it.
+    #[error("the alliance did not commit grant {grant} within {waited_millis} ms; it is not known to be committed")]
+    GrantUnsettled {
+        /// The `Grant` transaction.
+        grant: Hash,
+        /// How long we waited, in milliseconds.
+        waited_millis: u64,
     },
     /// A receipt that does not hold.
     #[error("the receipt does not hold: {what}")]
@@ -213,6 +222,10 @@ impl From<PatientError> for CliError {
             PatientError::Days { limit, .. } => {
                 CliError::usage(what, format!("--days with a number from 1 to {limit}"))
             }
+            PatientError::GrantUnsettled { .. } => CliError::unreachable(
+                what,
+                "grant again later; if patient-client grants then shows this one too, revoke it: it opens nothing",
+            ),
             PatientError::Receipt { .. } => {
                 CliError::verification_failed(what, "ask the hospital for the right receipt of your record")
             }
@@ -278,6 +291,7 @@ mod tests {
             (PatientError::Keystore(KeystoreError::WrongPassphrase), ExitCode::Locked),
             (PatientError::Keystore(KeystoreError::Altered), ExitCode::VerificationFailed),
             (PatientError::NoRecords, ExitCode::Usage),
+            (PatientError::GrantUnsettled { grant: Hash::default(), waited_millis: 9 }, ExitCode::Unreachable),
             (PatientError::UnknownRecord { what: "7".to_owned() }, ExitCode::NotFound),
             (
                 PatientError::Client(ClientError::NoQuorum { waited_millis: 9, detail: String::new() }),

@@ -106,8 +106,9 @@ impl Patient {
     ///
     /// # Errors
     /// [`PatientError::NoRecords`], [`PatientError::Days`], [`PatientError::Threshold`],
-    /// [`PatientError::UnknownDataUser`] before anything is sent; then those of `Alliance::submit`. Grants made
-    /// before an error stay, and are kept.
+    /// [`PatientError::UnknownDataUser`] before anything is sent; then those of `Alliance::submit`, and
+    /// [`PatientError::GrantUnsettled`] when the alliance has no quorum. Grants made before an error stay, and are
+    /// kept.
     ///
     /// # Leakage
     /// Every member learns that the owner of these pseudonyms granted to this data user, until when.
@@ -175,7 +176,13 @@ impl Patient {
         let tx = Tx::Grant(body.sign(&session.chain(), &keys.secret));
         let submitted = session.submit(&tx).await;
         session.close().await;
-        let id = submitted?.id;
+        let id = match submitted {
+            Ok(proved) => proved.id,
+            Err(ClientError::NoQuorum { waited_millis, .. }) => {
+                return Err(PatientError::GrantUnsettled { grant: tx.id(), waited_millis });
+            }
+            Err(error) => return Err(error.into()),
+        };
         let mut own = OwnGrant {
             id,
             record: *found,

@@ -113,6 +113,14 @@ pub enum BlockError {
         /// Time found.
         found: TimeMillis,
     },
+    /// Time ahead of the validator's clock by more than the drift.
+    #[error("block time {found:?} is after {limit:?}, the latest allowed now")]
+    TimeAhead {
+        /// The latest time allowed.
+        limit: TimeMillis,
+        /// Time found.
+        found: TimeMillis,
+    },
     /// Body over the kind's limit, or a transaction over [`MAX_TX_BYTES`].
     #[error("block or transaction of {found} bytes, at most {limit}")]
     TooLarge {

@@ -73,6 +73,30 @@ impl<'a> Overlay<'a> {
 
 impl StateView for Overlay<'_> {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        Layer::new(self.base, &self.writes).get(space, key)
+    }
+
+    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+        Layer::new(self.base, &self.writes).scan(space, prefix, limit)
+    }
+}
+
+/// A state with changes on top that somebody else holds.
+#[derive(Clone, Copy)]
+pub struct Layer<'a> {
+    base: &'a dyn StateView,
+    writes: &'a Writes,
+}
+
+impl<'a> Layer<'a> {
+    /// These changes over that state.
+    pub fn new(base: &'a dyn StateView, writes: &'a Writes) -> Self {
+        Self { base, writes }
+    }
+}
+
+impl StateView for Layer<'_> {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         match self.writes.get(&(space, key.to_vec())) {
             Some(value) => Ok(value.clone()),
             None => self.base.get(space, key),

@@ -117,7 +117,15 @@ pub struct ValidatorSet(Vec<Validator>);
 
 impl BorshDeserialize for ValidatorSet {
     fn deserialize_reader<R: std::io::Read>(reader: &mut R) -> std::io::Result<Self> {
-        let given = Vec::<Validator>::deserialize_reader(reader)?;
+        // The number first: each key that is read costs a square root.
+        let count = u32::deserialize_reader(reader)? as usize;
+        if count > ValidatorSet::MAX {
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "too many validators"));
+        }
+        let mut given = Vec::with_capacity(count);
+        for _ in 0..count {
+            given.push(Validator::deserialize_reader(reader)?);
+        }
         let set = ValidatorSet::new(given.clone())
             .map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidData, e.to_string()))?;
         // One encoding for one set: the order on the wire is the sorted one.

@@ -1,14 +1,14 @@
 //! One chain as a node runs it, whatever the engine: propose, validate, commit, submit, prove.
 
-use crate::mempool::{Admission, Mempool};
+use crate::mempool::{Mempool, Peek};
 use crate::node::Clock;
 use crate::pending::Pending;
 use crate::store::{Snapshot, Store, StoreError};
 use caduceus_crypto::{Hash, TimeMillis, merkle};
 use caduceus_ledger::{
     Address, Block, BlockContext, BlockError, Certificate, CertifiedHeader, ChainId, Executed, Genesis, Header,
-    Height, Rejection, StateError, StateMachine, StateProofAt, TxFailure, TxProof, ValidatorSet, block::MAX_TX_BYTES,
-    build, find_tx, genesis_state, replay, tree, tx_id,
+    Height, Layer, Overlay, Rejection, StateError, StateMachine, StateProofAt, TxFailure, TxProof, ValidatorSet, apply,
+    block::MAX_TX_BYTES, build, find_tx, genesis_state, replay, tree, tx_id,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -77,6 +77,9 @@ impl From<TxFailure> for SubmitError {
         }
     }
 }
+
+/// Executed proposals of one height kept in memory.
+const MAX_EXECUTED: usize = 8;
 
 type Waiter = oneshot::Sender<Result<Committed, Rejection>>;
 
@@ -222,21 +225,71 @@ impl<M: StateMachine> Chain<M> {
             return Err(SubmitError::TooLarge { limit: MAX_TX_BYTES, found: tx.len() });
         }
         let id = tx_id(&tx);
-        let mut inner = self.lock();
         let snapshot = self.store.snapshot()?;
         if let Some(committed) = committed(&snapshot, &id)? {
             return Ok(Offer { id, new: false, outcome: Outcome::Committed(committed) });
         }
-        let ctx = self.next_context(&inner.tip, Address::default());
-        let new = match inner.mempool.admit(&self.machine, &ctx, &snapshot, tx)? {
-            Admission::New => true,
-            Admission::Known => false,
-            Admission::Full => return Err(SubmitError::Full),
-        };
+        drop(snapshot);
+        // Registered first: the block may come while the transaction is being checked.
         let (sender, receiver) = oneshot::channel();
-        inner.waiters.entry(id).or_default().push(sender);
-        drop(inner);
-        Ok(Offer { id, new, outcome: Outcome::Waiting(receiver) })
+        self.lock().waiters.entry(id).or_default().push(sender);
+        match self.admit(id, tx) {
+            Ok(true) => Ok(Offer { id, new: true, outcome: Outcome::Waiting(receiver) }),
+            Ok(false) => {
+                // It waits, or its block came before our place in the queue did.
+                let outcome = match committed(&self.store.snapshot()?, &id)? {
+                    Some(committed) => Outcome::Committed(committed),
+                    None => Outcome::Waiting(receiver),
+                };
+                Ok(Offer { id, new: false, outcome })
+            }
+            Err(error) => {
+                drop(receiver);
+                let mut inner = self.lock();
+                if inner.waiters.get(&id).is_some_and(|waiters| waiters.iter().all(oneshot::Sender::is_closed)) {
+                    inner.waiters.remove(&id);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Checks a transaction without holding the lock that proposing and voting need: a stranger's costly
+    /// transaction delays other strangers at the most.
+    fn admit(&self, id: Hash, mut tx: Vec<u8>) -> Result<bool, SubmitError> {
+        loop {
+            let (tip, peek) = {
+                let inner = self.lock();
+                (inner.tip.clone(), inner.mempool.peek(&id, tx.len()))
+            };
+            let standing = match peek {
+                Peek::Known => return Ok(false),
+                Peek::Full => return Err(SubmitError::Full),
+                Peek::Check(standing) => standing,
+            };
+            let snapshot = self.store.snapshot()?;
+            let base = Layer::new(&snapshot, &standing.ahead);
+            let mut state = Overlay::new(&base);
+            let ctx = self.next_context(&tip, Address::default());
+            match apply(&self.machine, &ctx, 0, &tx, &mut state) {
+                // One that a transient rule refuses now is taken as well: its turn may come.
+                Err(TxFailure::Rejected(rejection)) if !self.machine.is_transient(rejection.rule) => {
+                    // Committed meanwhile: the waiter hears of the block.
+                    if rejection.rule == "already_committed" {
+                        return Ok(false);
+                    }
+                    return Err(rejection.into());
+                }
+                Err(TxFailure::State(error)) => return Err(error.into()),
+                _ => {}
+            }
+            let writes = state.into_writes();
+            match self.lock().mempool.take(&standing, id, tx, writes) {
+                Ok(()) => return Ok(true),
+                // A block or another transaction came first: check again on top of it.
+                Err(back) => tx = back,
+            }
+        }
     }
 
     /// Wakes the engine: transactions wait. Called once they were handed to the other validators too.
@@ -291,18 +344,24 @@ impl<M: StateMachine> Chain<M> {
         self.pending.put(block)
     }
 
-    /// Executes a proposed block of the next height. With `fresh`, its time must be near the own clock; a
-    /// synced or re-proposed block was judged by others at its time.
+    /// Executes a proposed block of the next height. With `live`, its time must not be ahead of the own clock by
+    /// more than the drift; a synced block was judged by others at its time. A re-proposal is live too: by then
+    /// its time has only come nearer.
     ///
     /// # Errors
     /// [`BlockError`] names the rule broken.
-    pub fn validate(&self, block: &Block, fresh: bool) -> Result<(), BlockError> {
+    pub fn validate(&self, block: &Block, live: bool) -> Result<(), BlockError> {
+        let limit = TimeMillis(self.clock.now().0 + MAX_DRIFT_MILLIS);
+        if live && block.header.time > limit {
+            return Err(BlockError::TimeAhead { limit, found: block.header.time });
+        }
         let mut inner = self.lock();
         if inner.executed.contains_key(&block.hash()) {
             return Ok(());
         }
-        if fresh && block.header.time.0 > self.clock.now().0 + MAX_DRIFT_MILLIS {
-            return Err(BlockError::TimeNotIncreasing { parent: inner.tip.time, found: block.header.time });
+        if inner.executed.len() >= MAX_EXECUTED {
+            // What is decided after all is executed again from its file.
+            inner.executed.clear();
         }
         let snapshot = self.store.snapshot().map_err(|e| StateError(e.to_string()))?;
         let limit = self.genesis.kind.max_block_bytes();
@@ -359,17 +418,26 @@ impl<M: StateMachine> Chain<M> {
             }
         }
         inner.waiters.retain(|_, waiters| waiters.iter().any(|w| !w.is_closed()));
-        let snapshot = self.store.snapshot()?;
-        let ctx = self.next_context(&inner.tip, Address::default());
-        let dropped = inner.mempool.recheck(&self.machine, &ctx, &snapshot).map_err(SubmitError::from)?;
-        self.refuse(&mut inner, dropped);
+        // The height is durable: trouble from here on is no reason to stop.
+        match self.recheck(&mut inner) {
+            Ok(dropped) => self.refuse(&mut inner, dropped),
+            Err(error) => tracing::warn!(%error, "waiting transactions could not be checked again"),
+        }
         if !inner.mempool.is_empty() {
             self.wake.notify_one();
         }
         drop(inner);
-        self.pending.clear(executed.header.height)?;
+        if let Err(error) = self.pending.clear(executed.header.height) {
+            tracing::warn!(%error, "old proposals could not be removed");
+        }
         self.tip.send_replace(executed.header.clone());
         Ok(executed.header)
+    }
+
+    fn recheck(&self, inner: &mut Inner) -> Result<Vec<(Hash, Rejection)>, SubmitError> {
+        let snapshot = self.store.snapshot()?;
+        let ctx = self.next_context(&inner.tip, Address::default());
+        Ok(inner.mempool.recheck(&self.machine, &ctx, &snapshot)?)
     }
 
     /// The newest certified header; none before block 1.
@@ -450,6 +518,13 @@ fn committed(snapshot: &Snapshot, id: &Hash) -> Result<Option<Committed>, StoreE
     Ok(Some(Committed { height: place.height, index: place.index, block, result }))
 }
 
+impl CommitError {
+    /// Whether trying again may help: a full disk, a failing device.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, CommitError::Store(StoreError::Database(_) | StoreError::File { .. }))
+    }
+}
+
 /// Why a decided block was not committed. The engine stops on any of these.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -474,7 +549,4 @@ pub enum CommitError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The waiting transactions could not be checked again.
-    #[error(transparent)]
-    Recheck(#[from] SubmitError),
 }

@@ -6,7 +6,8 @@
 //! conflicting one.
 //!
 //! File: entries of 77 bytes, `height u64 | round u32 | step u8 | value 32 | check 32`, little-endian, the
-//! check being the hash of the 45 bytes before it. A torn last entry was never acted on and is dropped.
+//! check being the hash of the 45 bytes before it. A last entry that is cut short was never acted on and is
+//! dropped; one that is whole but wrong makes its height doubtful: nothing is signed there.
 
 use caduceus_crypto::{Hash, domain, hash};
 use std::collections::BTreeMap;
@@ -44,6 +45,18 @@ pub enum GuardError {
         /// The step.
         step: Step,
     },
+    /// The last entry is damaged, so what was signed at this height is not known for sure.
+    #[error("height {height}: an entry about it is damaged, nothing more is signed there")]
+    Doubtful {
+        /// The height.
+        height: u64,
+    },
+    /// A write failed before: nothing is signed until the file is opened again.
+    #[error("{path}: a write failed before; restart the node")]
+    Dead {
+        /// The file.
+        path: PathBuf,
+    },
     /// A height below the highest signed one.
     #[error("height {height} is below {highest}, signed before")]
     Past {
@@ -78,6 +91,8 @@ pub struct Guard {
     bytes: u64,
     height: u64,
     signed: BTreeMap<(u32, u8), Hash>,
+    doubtful: u64,
+    dead: bool,
 }
 
 impl Guard {
@@ -97,13 +112,17 @@ impl Guard {
             bytes: 0,
             height: 0,
             signed: BTreeMap::new(),
+            doubtful: 0,
+            dead: false,
         };
         let whole = content.len() / ENTRY * ENTRY;
         for (index, entry) in content[..whole].chunks_exact(ENTRY).enumerate() {
             let (body, check) = entry.split_at(BODY);
             if hash(domain::GUARD, &[body]).as_bytes() != check {
-                // The last entry may be torn: it was never acted on, because the sync precedes the signature.
+                // A last entry that is whole but wrong was torn by a power cut (then it was never acted on) or
+                // damaged later (then it was). So nothing is signed at its height or the next.
                 if (index + 1) * ENTRY == whole && whole == content.len() {
+                    guard.doubtful = guard.height + 1;
                     break;
                 }
                 return Err(GuardError::Damaged { path: path.to_path_buf(), index });
@@ -117,14 +136,17 @@ impl Guard {
             value.copy_from_slice(&body[13..]);
             guard.remember(height, u32::from_le_bytes(half), body[12], Hash(value));
         }
-        // Drop a torn tail so that the next entry starts at a boundary.
-        guard.rewrite()?;
+        // Drop a torn tail so that the next entry starts at a boundary. A doubtful one stays in the file until
+        // its height has passed.
+        if guard.doubtful == 0 {
+            guard.rewrite()?;
+        }
         Ok(guard)
     }
 
-    /// The highest height at which something was signed; 0 if nothing was.
+    /// The highest height at which something was or may have been signed; 0 if nothing was.
     pub fn height(&self) -> u64 {
-        self.height
+        self.height.max(self.doubtful)
     }
 
     /// Records a request to sign. When it returns, the record is durable and the signature may leave.
@@ -132,6 +154,12 @@ impl Guard {
     /// # Errors
     /// [`GuardError::Conflict`] or [`GuardError::Past`]: do not sign. [`GuardError::File`]: do not sign either.
     pub fn record(&mut self, height: u64, round: u32, step: Step, value: Hash) -> Result<(), GuardError> {
+        if self.dead {
+            return Err(GuardError::Dead { path: self.path.clone() });
+        }
+        if height <= self.doubtful {
+            return Err(GuardError::Doubtful { height });
+        }
         if height < self.height {
             return Err(GuardError::Past { height, highest: self.height });
         }
@@ -142,12 +170,21 @@ impl Guard {
                 None => {}
             }
         }
-        let starts_height = height > self.height;
+        // Remembered only once it is durable: after a failed write the same request must fail as well.
+        let outcome = self.persist(height, round, step as u8, value);
+        self.dead = outcome.is_err();
+        outcome?;
         self.remember(height, round, step as u8, value);
-        if starts_height && self.bytes > COMPACT_AT {
-            return self.rewrite();
+        Ok(())
+    }
+
+    fn persist(&mut self, height: u64, round: u32, step: u8, value: Hash) -> Result<(), GuardError> {
+        let entry = entry(height, round, step, &value);
+        if height > self.height && (self.bytes > COMPACT_AT || self.doubtful > 0) {
+            self.replace(&entry)?;
+            self.doubtful = 0;
+            return Ok(());
         }
-        let entry = entry(height, round, step as u8, &value);
         self.file
             .write_all(&entry)
             .and_then(|()| self.file.sync_data())
@@ -168,19 +205,23 @@ impl Guard {
 
     /// Replaces the file by one that holds the current height only.
     fn rewrite(&mut self) -> Result<(), GuardError> {
+        let entries: Vec<u8> =
+            self.signed.iter().flat_map(|((round, step), value)| entry(self.height, *round, *step, value)).collect();
+        self.replace(&entries)
+    }
+
+    fn replace(&mut self, entries: &[u8]) -> Result<(), GuardError> {
         let fail = |source| GuardError::File { path: self.path.clone(), source };
         let temporary = self.path.with_extension("new");
         let mut file = File::create(&temporary).map_err(fail)?;
-        for ((round, step), value) in &self.signed {
-            file.write_all(&entry(self.height, *round, *step, value)).map_err(fail)?;
-        }
+        file.write_all(entries).map_err(fail)?;
         file.sync_all().map_err(fail)?;
         std::fs::rename(&temporary, &self.path).map_err(fail)?;
         if let Some(parent) = self.path.parent() {
             File::open(parent).and_then(|d| d.sync_all()).map_err(fail)?;
         }
         self.file = OpenOptions::new().append(true).open(&self.path).map_err(fail)?;
-        self.bytes = (self.signed.len() * ENTRY) as u64;
+        self.bytes = entries.len() as u64;
         Ok(())
     }
 }
@@ -238,6 +279,31 @@ mod tests {
             bad[at] ^= 1;
             std::fs::write(&path, &bad).unwrap();
             assert!(matches!(Guard::open(&path), Err(GuardError::Damaged { index: 0, .. })), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_last_entry_bars_its_height_until_it_has_passed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("last-signed");
+        let mut guard = Guard::open(&path).unwrap();
+        guard.record(7, 0, Step::Prevote, value(1)).unwrap();
+        guard.record(8, 0, Step::Prevote, value(1)).unwrap();
+        drop(guard);
+        let good = std::fs::read(&path).unwrap();
+        for at in ENTRY..2 * ENTRY {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            std::fs::write(&path, &bad).unwrap();
+            for _ in 0..2 {
+                let mut guard = Guard::open(&path).unwrap();
+                assert_eq!(guard.height(), 8, "byte {at}");
+                assert!(matches!(guard.record(8, 0, Step::Prevote, value(2)), Err(GuardError::Doubtful { height: 8 })));
+            }
+            let mut guard = Guard::open(&path).unwrap();
+            guard.record(9, 0, Step::Prevote, value(2)).unwrap();
+            drop(guard);
+            assert_eq!(Guard::open(&path).unwrap().height(), 9);
         }
     }
 

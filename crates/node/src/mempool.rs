@@ -8,11 +8,15 @@ use caduceus_ledger::{
     BlockContext, Overlay, Rejection, StateMachine, StateView, TxFailure, Writes, apply, tx_id,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Most transactions that wait.
 pub const MAX_WAITING: usize = 20_000;
 /// Most bytes that wait.
 pub const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes of waiting transactions that are checked again after a block: two blocks' worth.
+const RECHECK_BYTES: usize = 2 * 1024 * 1024;
 
 /// Blocks that may pass a transiently refused transaction over before it is dropped.
 const MAX_PASSED_OVER: u32 = 20;
@@ -24,18 +28,26 @@ pub struct Mempool {
     waiting: BTreeMap<u64, Vec<u8>>,
     by_id: BTreeMap<Hash, u64>,
     bytes: usize,
-    ahead: Writes,
+    generation: u64,
+    ahead: Arc<Writes>,
     passed_over: BTreeMap<Hash, u32>,
 }
 
-/// What happened to an offered transaction.
-pub enum Admission {
-    /// It waits now.
-    New,
-    /// It was waiting already.
+/// What a transaction is checked against, without holding the pool.
+pub struct Standing {
+    generation: u64,
+    /// Changes by all that waits.
+    pub ahead: Arc<Writes>,
+}
+
+/// What the pool says of a transaction before it is checked.
+pub enum Peek {
+    /// It waits already.
     Known,
-    /// The pool is full.
+    /// There is no room.
     Full,
+    /// Check it against this.
+    Check(Standing),
 }
 
 impl Mempool {
@@ -54,39 +66,30 @@ impl Mempool {
         self.by_id.contains_key(id)
     }
 
-    /// Checks and takes a transaction. One that a transient rule refuses now is taken as well: its turn may
-    /// come.
-    ///
-    /// # Errors
-    /// [`TxFailure`] names the rule that refuses it.
-    pub fn admit<M: StateMachine>(
-        &mut self,
-        machine: &M,
-        ctx: &BlockContext,
-        view: &dyn StateView,
-        tx: Vec<u8>,
-    ) -> Result<Admission, TxFailure> {
-        let id = tx_id(&tx);
+    /// What to check a transaction against.
+    pub fn peek(&self, id: &Hash, bytes: usize) -> Peek {
+        if self.by_id.contains_key(id) {
+            return Peek::Known;
+        }
+        if self.waiting.len() >= MAX_WAITING || self.bytes + bytes > MAX_WAITING_BYTES {
+            return Peek::Full;
+        }
+        Peek::Check(Standing { generation: self.generation, ahead: self.ahead.clone() })
+    }
+
+    /// Takes a transaction that was checked against `standing` and makes these changes; gives it back if the
+    /// pool has moved on since.
+    pub fn take(&mut self, standing: &Standing, id: Hash, tx: Vec<u8>, writes: Writes) -> Result<(), Vec<u8>> {
+        if standing.generation != self.generation {
+            return Err(tx);
+        }
         if self.by_id.contains_key(&id) {
-            return Ok(Admission::Known);
+            return Ok(());
         }
-        if self.waiting.len() >= MAX_WAITING || self.bytes + tx.len() > MAX_WAITING_BYTES {
-            return Ok(Admission::Full);
-        }
-        let mut state = Overlay::new(view);
-        state.merge(std::mem::take(&mut self.ahead));
-        let outcome = apply(machine, ctx, 0, &tx, &mut state);
-        // On failure the overlay is as it was before.
-        self.ahead = state.into_writes();
-        match outcome {
-            Err(TxFailure::Rejected(rejection)) if !machine.is_transient(rejection.rule) => {
-                return Err(rejection.into());
-            }
-            Err(TxFailure::State(error)) => return Err(error.into()),
-            _ => {}
-        }
+        self.generation += 1;
+        Arc::make_mut(&mut self.ahead).extend(writes);
         self.push(id, tx);
-        Ok(Admission::New)
+        Ok(())
     }
 
     fn push(&mut self, id: Hash, tx: Vec<u8>) {
@@ -136,7 +139,13 @@ impl Mempool {
     ) -> Result<Vec<(Hash, Rejection)>, TxFailure> {
         let mut state = Overlay::new(view);
         let mut dropped = Vec::new();
+        let mut bytes = 0;
         for tx in self.waiting.values() {
+            // What comes much later is checked when its turn comes: it must not hold up the next block.
+            bytes += tx.len();
+            if bytes > RECHECK_BYTES {
+                break;
+            }
             match apply(machine, ctx, 0, tx, &mut state) {
                 Ok(_) => {}
                 Err(TxFailure::Rejected(rejection)) if machine.is_transient(rejection.rule) => {
@@ -150,7 +159,8 @@ impl Mempool {
                 Err(failure) => return Err(failure),
             }
         }
-        self.ahead = state.into_writes();
+        self.generation += 1;
+        self.ahead = Arc::new(state.into_writes());
         self.remove(dropped.iter().map(|(id, _)| id));
         Ok(dropped)
     }

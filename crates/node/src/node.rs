@@ -13,7 +13,7 @@ use multiaddr::Multiaddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// Where a node gets the time.
@@ -107,7 +107,11 @@ pub struct Node<M> {
     engine: Mutex<Option<JoinHandle<()>>>,
     run: bft::Run<M>,
     settings: Engine,
+    admissions: Semaphore,
 }
+
+/// Transactions checked at once, so that submitters leave a processor to consensus.
+const ADMISSIONS: usize = 2;
 
 /// Idle chains make a block this often, so that a head is never older than three heartbeats.
 pub const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -135,6 +139,7 @@ impl<M: StateMachine> Node<M> {
             engine: Mutex::new(None),
             run,
             settings: config.engine,
+            admissions: Semaphore::new(ADMISSIONS),
         });
         node.start_engine();
         Ok(node)
@@ -143,7 +148,7 @@ impl<M: StateMachine> Node<M> {
     /// Starts the engine, if it is not running: after [`Node::stop`] it takes up where it was.
     pub fn start_engine(&self) {
         let mut engine = self.engine.lock().expect("no holder of this lock panics");
-        if engine.is_some() {
+        if engine.as_ref().is_some_and(|running| !running.is_finished()) {
             return;
         }
         self.stop.send_replace(false);
@@ -174,7 +179,10 @@ impl<M: StateMachine> Node<M> {
         let chain = self.chain.clone();
         let shared = Arc::new(tx);
         let copy = shared.as_ref().clone();
-        let offer = tokio::task::block_in_place(|| chain.offer(copy))?;
+        let offer = {
+            let _permit = self.admissions.acquire().await.map_err(|_| SubmitError::Stopping)?;
+            tokio::task::block_in_place(|| chain.offer(copy))?
+        };
         if offer.new {
             let relay = self.relay.read().expect("no holder of this lock panics").clone();
             if let Some(relay) = relay {

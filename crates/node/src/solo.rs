@@ -49,7 +49,10 @@ pub async fn run<M: StateMachine>(
     loop {
         if chain.waiting() == 0 {
             tokio::select! {
-                () = chain.woken() => {}
+                // A wake for what is in a block already is no reason to make another.
+                () = chain.woken() => if chain.waiting() == 0 {
+                    continue;
+                },
                 () = tokio::time::sleep(heartbeat) => {}
                 _ = stop.changed() => return,
             }

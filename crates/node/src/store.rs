@@ -1,7 +1,7 @@
 //! The node's database: one redb file, one write transaction a height, two-phase commit.
 //!
 //! Tables (keys and values are bytes; numbers big-endian in keys so that order is numeric):
-//! `blocks` height to block, `certificates` height to certificate, `results` height to results, `state_auth`
+//! `blocks` height to block, `headers` height to header, `certificates` height to certificate, `results` height to results, `state_auth`
 //! and `state_bulk` key to value, `tree_nodes` and `tree_values` for the Jellyfish Merkle tree, `meta`.
 //! Blocks are verified against the certificate's hash when read: redb does not check its checksums on reads.
 
@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 type Bytes = &'static [u8];
 const BLOCKS: TableDefinition<'static, u64, Bytes> = TableDefinition::new("blocks");
+const HEADERS: TableDefinition<'static, u64, Bytes> = TableDefinition::new("headers");
 const CERTIFICATES: TableDefinition<'static, u64, Bytes> = TableDefinition::new("certificates");
 const RESULTS: TableDefinition<'static, u64, Bytes> = TableDefinition::new("results");
 const AUTH: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("state_auth");
@@ -113,6 +114,7 @@ impl Store {
         let txn = db.begin_write()?;
         {
             txn.open_table(BLOCKS)?;
+            txn.open_table(HEADERS)?;
             txn.open_table(CERTIFICATES)?;
             txn.open_table(RESULTS)?;
             txn.open_table(AUTH)?;
@@ -169,6 +171,7 @@ impl Store {
         txn.set_two_phase_commit(true);
         {
             txn.open_table(BLOCKS)?.insert(height, codec::encode(block).as_slice())?;
+            txn.open_table(HEADERS)?.insert(height, codec::encode(&block.header).as_slice())?;
             if let Some(certificate) = certificate {
                 txn.open_table(CERTIFICATES)?.insert(height, codec::encode(certificate).as_slice())?;
             }
@@ -270,6 +273,13 @@ impl Snapshot {
         Ok(Some(block))
     }
 
+    fn header(&self, height: Height) -> Result<Option<Header>, StoreError> {
+        let Some(bytes) = self.at(HEADERS, height)? else { return Ok(None) };
+        borsh::from_slice(&bytes)
+            .map(Some)
+            .map_err(|_| StoreError::Damaged { height: height.0, what: "header" })
+    }
+
     /// The certificate of a height; none for the genesis.
     ///
     /// # Errors
@@ -286,13 +296,13 @@ impl Snapshot {
     /// # Errors
     /// When the database fails or the bytes are damaged.
     pub fn certified(&self, height: Height) -> Result<Option<CertifiedHeader>, StoreError> {
-        let (Some(block), Some(certificate)) = (self.block(height)?, self.certificate(height)?) else {
+        let (Some(header), Some(certificate)) = (self.header(height)?, self.certificate(height)?) else {
             return Ok(None);
         };
-        if certificate.block != block.hash() {
-            return Err(StoreError::Damaged { height: height.0, what: "block or certificate" });
+        if certificate.block != header.hash() {
+            return Err(StoreError::Damaged { height: height.0, what: "header or certificate" });
         }
-        Ok(Some(CertifiedHeader { header: block.header, certificate }))
+        Ok(Some(CertifiedHeader { header, certificate }))
     }
 
     /// The results of a height, one a transaction.
@@ -310,7 +320,7 @@ impl Snapshot {
     /// # Errors
     /// When the database fails or the bytes are damaged.
     pub fn block_hash(&self, height: Height) -> Result<Option<Hash>, StoreError> {
-        Ok(self.block(height)?.map(|b| b.hash()))
+        Ok(self.header(height)?.map(|h| h.hash()))
     }
 }
 

@@ -180,7 +180,7 @@ impl From<WorkstationError> for CliError {
                 "do not upload; check the card, then report the server: its register may be forged",
             ),
             WorkstationError::NotRegistered => {
-                CliError::not_found(what, "have her run: patient-client register CARD --code CODE")
+                CliError::not_found(what, "have her run: patient-client register CARD --desk-code CODE")
             }
             WorkstationError::Fhir(ref fault) => wrong_document(what, fault),
             WorkstationError::Seal(_) => CliError::failure(what, "a smaller file, or a valid media type"),
@@ -226,6 +226,11 @@ fn wrong_card(what: String, card: CardError) -> CliError {
 }
 
 fn wrong_document(what: String, fault: &FhirError) -> CliError {
+    let what = match fault {
+        FhirError::NotFhir { found: Some(kind) } => format!("JSON, but not FHIR R4, which has no resource type {kind:?}"),
+        FhirError::NotFhir { found: None } => "JSON, but not FHIR R4: a resource has no resourceType".to_owned(),
+        _ => what,
+    };
     let todo = match fault {
         FhirError::TooLarge { .. } => "a part of it: one Bundle of at most 64 MiB a file",
         FhirError::NotJson { .. } => "a FHIR R4 file in JSON, or --media-type for another kind of file",

@@ -6,11 +6,22 @@ use caduceus_crypto::codec;
 use caduceus_crypto::evidence::Receipt;
 use caduceus_crypto::{Epoch, HospitalId};
 use patient_client::{FoundRecord, HospitalSearch, PatientError, SearchOutcome, SearchSpec};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Largest receipt file, bytes.
 const MAX_RECEIPT_BYTES: usize = 64 * 1024;
+
+/// Names the shape of a receipt file.
+const RECEIPT_FORMAT: &str = "caduceus-receipt/1";
+
+/// What counts of a receipt file, as `hospital-server upload` writes it.
+#[derive(Deserialize)]
+struct ReceiptFile {
+    format: String,
+    /// Borsh of the signed receipt, hexadecimal.
+    receipt: String,
+}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SearchArgs {
@@ -184,17 +195,27 @@ pub(super) async fn open(context: &Context, record: &str, out: Option<&Path>) ->
     Ok(())
 }
 
+/// A receipt from a file of the workstation.
+fn read_receipt(path: &Path) -> Result<Receipt, CliError> {
+    let wrong = |reason: String| {
+        CliError::usage(
+            format!("{} is not a receipt: {reason}", path.display()),
+            "the file that the workstation wrote at the upload",
+        )
+    };
+    let text = read_limited(path, MAX_RECEIPT_BYTES)?;
+    let file: ReceiptFile = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    if file.format != RECEIPT_FORMAT {
+        return Err(wrong(format!("its format is {:?}, not {RECEIPT_FORMAT:?}", file.format)));
+    }
+    let bytes = hex::decode(&file.receipt).map_err(|error| wrong(error.to_string()))?;
+    codec::decode_exact::<Receipt>(&bytes, MAX_RECEIPT_BYTES).map_err(|error| wrong(error.to_string()))
+}
+
 pub(super) async fn list(context: &Context, receipts: &[PathBuf]) -> Result<(), CliError> {
     let mut patient = context.patient().await?;
     for path in receipts {
-        let bytes = read_limited(path, MAX_RECEIPT_BYTES)?;
-        let receipt: Receipt = codec::decode_exact(&bytes, MAX_RECEIPT_BYTES).map_err(|error| {
-            CliError::usage(
-                format!("{} is not a receipt: {error}", path.display()),
-                "the file that the workstation wrote at the upload",
-            )
-        })?;
-        patient.add_receipt(receipt)?;
+        patient.add_receipt(read_receipt(path)?)?;
     }
     let mut rows: Vec<RecordRow> = Vec::new();
     for view in patient.records() {

@@ -56,7 +56,8 @@ fn a_state_survives_its_file() {
 fn each_damage_has_its_error() {
     let mut rng = rng();
     let seed = PatientSeed::generate(&mut rng);
-    let bytes = seal_state(&mut rng, &seed, &state(&mut rng));
+    let plain = state(&mut rng);
+    let bytes = seal_state(&mut rng, &seed, &plain);
     assert_eq!(open_state(&seed, &bytes[..20]).unwrap_err(), StateFileError::NotAState);
     assert_eq!(open_state(&seed, b"something else that is long enough for a head").unwrap_err(), StateFileError::NotAState);
     let mut later = bytes.clone();

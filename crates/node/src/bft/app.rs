@@ -10,12 +10,12 @@ use super::parts::{Assembled, Assembler, cut};
 use crate::chain::{Chain, CommitError};
 use crate::node::{HEARTBEAT, peer_id};
 use bytes::Bytes;
-use caduceus_crypto::codec;
+use caduceus_crypto::{Hash, codec};
 use caduceus_ledger::{Address, Block, BlockError, Certificate, Height, StateMachine, block::MAX_BLOCK_BYTES};
 use malachitebft_app_channel::app::engine::host::{HeightParams, Next, SyncedValueOutcome};
 use malachitebft_app_channel::app::streaming::StreamMessage;
 use malachitebft_app_channel::app::types::core::{
-    CommitCertificate, ExtendedCommitCertificate, ExtendedCommitSignature, LinearTimeouts, Round, Validity,
+    CommitCertificate, Context, ExtendedCommitCertificate, ExtendedCommitSignature, LinearTimeouts, Round, Validator, Validity,
 };
 use malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use malachitebft_app_channel::app::types::{LocallyProposedValue, ProposedValue};
@@ -31,6 +31,8 @@ use tokio::time::Instant;
 
 /// Heights ahead of the next one whose proposals are kept.
 const EARLY_HEIGHTS: u64 = 2;
+/// Blocks of one later height kept from one publisher.
+const EARLY_BLOCKS: usize = 2;
 /// Bytes of one answer to a syncing peer.
 const SYNC_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
@@ -60,6 +62,8 @@ pub struct App<M> {
     refused: Arc<AtomicBool>,
     assembler: Assembler,
     early: BTreeMap<u64, Vec<Assembled>>,
+    /// The block taken for each (height, round).
+    judged: BTreeMap<(u64, u32), Hash>,
     hold: Option<Hold>,
     /// Highest height that another validator was heard to work on.
     heard: u64,
@@ -92,6 +96,7 @@ impl<M: StateMachine> App<M> {
             refused,
             assembler: Assembler::default(),
             early: BTreeMap::new(),
+            judged: BTreeMap::new(),
             hold: None,
             heard: 0,
             synced: 0,
@@ -209,6 +214,7 @@ impl<M: StateMachine> App<M> {
                 block_in_place(|| self.chain.commit(&to_ledger(&certificate)))?;
                 self.assembler.clear(height);
                 self.early.retain(|h, _| *h > height);
+                self.judged.retain(|(h, _), _| *h > height);
                 self.progress.committed(height);
                 let _ = reply.send(());
             }
@@ -254,15 +260,17 @@ impl<M: StateMachine> App<M> {
         }
     }
 
+    /// The peer that may publish a proposal of this round of the next height.
+    fn proposer_of(&self, round: Round) -> Option<Vec<u8>> {
+        let set = BftValidatorSet::from(&self.chain.next_validators());
+        round.as_u32()?;
+        let proposer = Ctx.select_proposer(&set, self.next(), round);
+        Some(peer_id(proposer.public_key()).to_bytes())
+    }
+
     /// Collects a part; a whole block of the next height is executed and judged, one of a later height kept.
     fn receive(&mut self, publisher: Vec<u8>, part: StreamMessage<BftPart>) -> Option<ProposedValue<Ctx>> {
-        let whole = self.assembler.take(publisher.clone(), part)?;
-        let proposer = self.chain.next_validators().get(&whole.block.header.proposer).map(|v| v.key)?;
-        // A re-proposal is published by the round's proposer, not by the block's first one.
-        if !whole.valid_round.is_defined() && peer_id(&proposer).to_bytes() != publisher {
-            tracing::warn!("a block was published by another peer than its proposer");
-            return None;
-        }
+        let whole = self.assembler.take(publisher, part)?;
         let next = self.next().0;
         let height = whole.block.header.height.0;
         if height == next {
@@ -270,7 +278,8 @@ impl<M: StateMachine> App<M> {
         }
         if height > next && height <= next + EARLY_HEIGHTS {
             let kept = self.early.entry(height).or_default();
-            if kept.len() < 16 {
+            let same = kept.iter().filter(|other| other.publisher == whole.publisher).count();
+            if same < EARLY_BLOCKS {
                 kept.push(whole);
             }
             self.hear(height);
@@ -278,9 +287,20 @@ impl<M: StateMachine> App<M> {
         None
     }
 
-    fn judge(&self, whole: &Assembled) -> Option<ProposedValue<Ctx>> {
-        let fresh = !whole.valid_round.is_defined();
-        let validity = match self.chain.validate(&whole.block, fresh) {
+    /// Judges a whole block of the next height. Only the round's own proposer is listened to, also for a
+    /// re-proposal, and to one block a round: nobody else can take up the places that consensus has for it.
+    fn judge(&mut self, whole: &Assembled) -> Option<ProposedValue<Ctx>> {
+        if self.proposer_of(whole.round).is_none_or(|proposer| proposer != whole.publisher) {
+            tracing::warn!("a block was published by another peer than its round's proposer");
+            return None;
+        }
+        let height = self.next().0;
+        let judged = self.judged.entry((height, whole.round.as_u32()?)).or_insert(whole.block.hash());
+        if *judged != whole.block.hash() {
+            tracing::warn!("a second block of one proposer for one round");
+            return None;
+        }
+        let validity = match self.chain.validate(&whole.block, true) {
             Ok(()) => Validity::Valid,
             Err(BlockError::State(error)) => {
                 tracing::error!(%error, "a proposal could not be judged");
@@ -291,7 +311,9 @@ impl<M: StateMachine> App<M> {
                 Validity::Invalid
             }
         };
-        if let Err(error) = self.chain.keep(&whole.block) {
+        if validity == Validity::Valid
+            && let Err(error) = self.chain.keep(&whole.block)
+        {
             tracing::error!(%error, "a proposal could not be stored");
             return None;
         }
@@ -314,7 +336,7 @@ impl<M: StateMachine> App<M> {
         if !later.is_empty() {
             self.early.insert(height.0, later);
         }
-        block_in_place(|| now.iter().filter_map(|whole| self.judge(whole)).collect())
+        block_in_place(|| now.into_iter().filter_map(|whole| self.judge(&whole)).collect())
     }
 
     fn decided(&self, range: RangeInclusive<BftHeight>) -> Vec<RawDecidedValue<Ctx>> {

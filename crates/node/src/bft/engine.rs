@@ -40,6 +40,7 @@ pub struct Progress {
 impl Progress {
     pub(super) fn committed(&self, height: u64) {
         self.height.store(height, Ordering::Relaxed);
+        self.trouble_is(None);
     }
 
     pub(super) fn round(&self, height: u64, round: u32) {
@@ -154,8 +155,12 @@ impl<M: StateMachine> Run<M> {
                 }
             };
             let me = Address::of(&self.key.public());
-            let mut app = App::new(self.chain.clone(), me, self.progress.clone(), refused);
-            let ended = app.run(channels, &mut stop, observe_until).await;
+            let mut app = App::new(self.chain.clone(), me, self.progress.clone(), refused.clone());
+            let mut ended = app.run(channels, &mut stop, observe_until).await;
+            // A refused signature stops the engine too, and may be noticed that way first.
+            if matches!(ended, Ended::EngineGone) && refused.load(Ordering::SeqCst) {
+                ended = Ended::Refused;
+            }
             handle.actor.stop(None);
             // After a safety hang the engine never completes; it holds nothing that a new one needs but its log.
             let _ = tokio::time::timeout(Duration::from_secs(3), handle.handle).await;
@@ -170,6 +175,13 @@ impl<M: StateMachine> Run<M> {
                     tracing::error!(moniker = self.moniker, "the consensus engine stopped; restarting it");
                     self.progress.trouble_is(Some("the consensus engine stopped and was restarted".to_owned()));
                     if wait(&mut stop, Duration::from_millis(500)).await {
+                        return;
+                    }
+                }
+                Ended::Fatal(error) if error.may_pass() => {
+                    tracing::error!(%error, moniker = self.moniker, "a decided block could not be written; trying again");
+                    self.progress.trouble_is(Some(error.to_string()));
+                    if wait(&mut stop, Duration::from_secs(2)).await {
                         return;
                     }
                 }

@@ -13,8 +13,10 @@ pub const PART_BYTES: usize = 128 * 1024;
 /// Room for a header and list lengths around [`MAX_BLOCK_BYTES`] of transactions.
 const MAX_ENCODED_BLOCK: usize = MAX_BLOCK_BYTES + 4096;
 const MAX_PARTS: u16 = (MAX_ENCODED_BLOCK / PART_BYTES + 1) as u16;
-/// Streams kept at once; the oldest go first.
-const MAX_STREAMS: usize = 64;
+/// Unfinished streams kept of one publisher; the oldest go first.
+const MAX_STREAMS: usize = 4;
+/// Unfinished streams kept in all: four of each of the most validators.
+const MAX_STREAMS_IN_ALL: usize = 512;
 
 /// Cuts a block into the messages of one stream.
 pub fn cut(block: &Block, round: Round, valid_round: Round, stream: u64) -> Vec<StreamMessage<BftPart>> {
@@ -45,6 +47,8 @@ pub fn cut(block: &Block, round: Round, valid_round: Round, stream: u64) -> Vec<
 /// A proposed block with all its parts.
 #[derive(Clone, Debug)]
 pub struct Assembled {
+    /// Peer that published it.
+    pub publisher: Vec<u8>,
     pub block: Block,
     pub round: Round,
     pub valid_round: Round,
@@ -72,10 +76,18 @@ impl Assembler {
         if part.count == 0 || part.count > MAX_PARTS || part.index >= part.count || part.bytes.len() > PART_BYTES {
             return None;
         }
-        if !self.streams.contains_key(&key) && self.streams.len() >= MAX_STREAMS {
-            let oldest = self.streams.iter().min_by_key(|(_, s)| s.arrival).map(|(k, _)| k.clone());
-            if let Some(oldest) = oldest {
+        if !self.streams.contains_key(&key) {
+            // Each publisher's streams push out its own, never another's.
+            let own = self.streams.iter().filter(|((publisher, _), _)| *publisher == key.0);
+            let (count, oldest) = own.fold((0, None), |(count, oldest): (usize, Option<(u64, _)>), (k, s)| {
+                let older = oldest.as_ref().is_none_or(|(arrival, _)| s.arrival < *arrival);
+                (count + 1, if older { Some((s.arrival, k.clone())) } else { oldest })
+            });
+            if count >= MAX_STREAMS && let Some((_, oldest)) = oldest {
                 self.streams.remove(&oldest);
+            }
+            if self.streams.len() >= MAX_STREAMS_IN_ALL {
+                return None;
             }
         }
         self.arrivals += 1;
@@ -108,6 +120,7 @@ impl Assembler {
             && block.header.height.0 == stream.first.height.0
             && block.header.proposer == stream.first.proposer.0;
         honest.then_some(Assembled {
+            publisher: key.0,
             block,
             round: stream.first.round,
             valid_round: stream.first.valid_round,

@@ -1,6 +1,7 @@
 //! Nodes in one process, over real sockets and real files.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod a_block_from_the_future_is_refused;
 mod four_validators_decide_on_demand;
 mod solo_chain_survives_a_restart;
 mod support;
