@@ -146,7 +146,8 @@ impl DataUser {
                 found.good.push(ProxyFragment { proxy: *proxy, bytes: answer.capsule_fragment });
             }
             Err(fault) => {
-                tracing::warn!(%proxy, ?fault, "no fragment from this proxy");
+                // Told with the result, or with the error.
+                tracing::info!(%proxy, ?fault, "no fragment from this proxy");
                 found.blamed.push(Blame { proxy: *proxy, fault });
             }
         }

@@ -2,6 +2,9 @@
 //!
 //! Nodes are asked in turn, from the one that answered last, so that transactions which depend on each other
 //! meet in one node's pool. An answer that does not verify is dropped and the next node asked.
+//!
+//! No node is believed alone. A commit counts with its proof. A refusal has no proof, so it counts once f + 1
+//! distinct nodes refuse by the same rule, f being the most that may be faulty: one of them is honest then.
 
 use crate::clock::Clock;
 #[cfg(feature = "serve")]
@@ -9,32 +12,33 @@ use caduceus_crypto::{Anchor, Hash};
 use caduceus_crypto::decode_exact;
 use caduceus_ledger::light::{MAX_HEAD_AGE_MILLIS, check_fresh};
 #[cfg(feature = "serve")]
-use caduceus_ledger::{CertifiedHeader, ChainId};
+use caduceus_ledger::{CertifiedHeader, ChainId, TxProof, tx_id};
 use caduceus_ledger::{LightClient, StateProofAt};
 use caduceus_network::exchange::{Query, QueryReply, QueryRequest};
 #[cfg(feature = "serve")]
 use caduceus_network::exchange::{
     FetchAnchor, FetchAnchorRequest, Headers, HeadersRequest, Submit, SubmitReply, SubmitRequest,
 };
-use caduceus_network::{Exchange, PeerAddr, Service};
+use caduceus_network::{Exchange, PeerAddr, PeerId, Service};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Largest certified header or state proof that is decoded, bytes.
+/// Largest certified header or proof that is decoded, bytes.
 const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
 
 /// How long nodes are asked one after the other before the caller is told that nobody answers.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What is said of a node that has no block, hence no proof.
+/// What is said of a node that has no block, hence no proof. For a state it counts like a rule.
 const NO_BLOCK: &str = "no block yet";
 
 /// Why the chain could not be asked or did not take a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChainError {
-    /// A rule of the chain refuses the transaction.
+    /// A rule of the chain refuses the transaction: more nodes say so than may be faulty.
     #[error("{rule}: {detail}")]
     Rejected {
         /// The rule's name.
@@ -58,7 +62,7 @@ impl ChainError {
     }
 }
 
-/// Where a transaction was committed.
+/// Where a transaction was committed, as proved by a certified header.
 #[cfg(feature = "serve")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
@@ -70,12 +74,113 @@ pub(crate) struct Placed {
     pub(crate) result: Vec<u8>,
 }
 
+#[cfg(feature = "serve")]
+impl Placed {
+    /// Reads the place from a node's proof.
+    fn proved(light: &LightClient, id: &Hash, document: &[u8]) -> Result<Self, String> {
+        let proof: TxProof = decode_exact(document, MAX_DOCUMENT_BYTES).map_err(|error| error.to_string())?;
+        proof.verify(light, id).map_err(|error| error.to_string())?;
+        Ok(Self {
+            height: proof.head.header.height.0,
+            block_hash: proof.head.header.hash(),
+            result: proof.result,
+        })
+    }
+}
+
 /// What one node's answer amounts to.
 enum Verdict<T> {
-    /// The answer, or a refusal that every node would repeat.
-    Final(Result<T, ChainError>),
+    /// The answer: proved, or to be proved by the caller.
+    Final(T),
+    /// A refusal: only the node's word.
+    Refused {
+        /// The rule's name.
+        rule: String,
+        /// What it says.
+        detail: String,
+    },
     /// Ask the next node; says why.
     Next(String),
+}
+
+/// How many distinct nodes must refuse alike before one of them is honest for sure.
+fn refusals_needed(validators: usize) -> usize {
+    validators.saturating_sub(1) / 3 + 1
+}
+
+/// Who refuses by which rule.
+#[derive(Default)]
+struct Refusals(BTreeMap<String, BTreeSet<PeerId>>);
+
+impl Refusals {
+    /// Notes a refusal and gives the number of nodes that refuse by this rule.
+    fn note(&mut self, rule: &str, node: PeerId) -> usize {
+        let nodes = self.0.entry(rule.to_owned()).or_default();
+        nodes.insert(node);
+        nodes.len()
+    }
+}
+
+/// One pass over the nodes, from the preferred one.
+struct Pass<'a> {
+    client: &'a ChainClient,
+    started: Instant,
+    first: usize,
+    turn: usize,
+    refusals: Refusals,
+    said: String,
+}
+
+impl<'a> Pass<'a> {
+    fn over(client: &'a ChainClient) -> Self {
+        Self {
+            client,
+            started: Instant::now(),
+            first: client.preferred.load(Ordering::Relaxed),
+            turn: 0,
+            refusals: Refusals::default(),
+            said: "the network file names no node".to_owned(),
+        }
+    }
+
+    /// The node to ask now; none if all were asked, or patience is at its end.
+    fn node(&mut self) -> Option<(usize, &'a PeerAddr)> {
+        let nodes: &'a [PeerAddr] = &self.client.nodes;
+        let patient = self.turn == 0 || self.started.elapsed() <= PATIENCE;
+        if self.turn >= nodes.len() || !patient {
+            return None;
+        }
+        let index = self.first.wrapping_add(self.turn) % nodes.len();
+        self.turn += 1;
+        nodes.get(index).map(|node| (index, node))
+    }
+
+    /// What the pass ends with; none if the next node is to be asked.
+    fn weigh<T>(
+        &mut self,
+        (index, node): (usize, &PeerAddr),
+        verdict: Verdict<T>,
+    ) -> Option<Result<T, ChainError>> {
+        match verdict {
+            Verdict::Final(answer) => {
+                self.client.preferred.store(index, Ordering::Relaxed);
+                return Some(Ok(answer));
+            }
+            Verdict::Refused { rule, detail } => {
+                if self.refusals.note(&rule, node.id) >= self.client.refusals_needed {
+                    return Some(Err(ChainError::Rejected { rule, detail }));
+                }
+                self.said = format!("{rule}: {detail}");
+            }
+            Verdict::Next(reason) => self.said = reason,
+        }
+        tracing::debug!(node = %node, reason = %self.said, "asking the next node");
+        None
+    }
+
+    fn gave_up(self) -> ChainError {
+        ChainError::unavailable(self.said)
+    }
 }
 
 /// A client of one chain; clones share it.
@@ -86,6 +191,7 @@ pub(crate) struct ChainClient {
     light: Arc<LightClient>,
     clock: Clock,
     preferred: Arc<AtomicUsize>,
+    refusals_needed: usize,
 }
 
 impl ChainClient {
@@ -93,10 +199,17 @@ impl ChainClient {
         Self {
             service,
             nodes: nodes.into(),
+            refusals_needed: refusals_needed(light.validators().count()),
             light: Arc::new(light),
             clock,
             preferred: Arc::new(AtomicUsize::new(0)),
         }
+    }
+
+    /// Begins with another node from now on: for a caller that finds the present one's answers wanting.
+    #[cfg(feature = "serve")]
+    pub(crate) fn turn(&self) {
+        self.preferred.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The chain.
@@ -119,65 +232,69 @@ impl ChainClient {
     where
         E: Exchange,
     {
-        let started = Instant::now();
-        let first = self.preferred.load(Ordering::Relaxed);
-        let mut said = "the network file names no node".to_owned();
-        for turn in 0..self.nodes.len() {
-            let index = (first + turn) % self.nodes.len();
-            let Some(node) = self.nodes.get(index) else {
-                break;
+        let mut pass = Pass::over(self);
+        while let Some((index, node)) = pass.node() {
+            let verdict = match self.service.call::<E>(node, request()).await {
+                Ok(response) => judge(response),
+                Err(error) => Verdict::Next(error.to_string()),
             };
-            said = match self.service.call::<E>(node, request()).await {
-                Ok(response) => match judge(response) {
-                    Verdict::Final(outcome) => {
-                        self.preferred.store(index, Ordering::Relaxed);
-                        return outcome;
-                    }
-                    Verdict::Next(reason) => reason,
-                },
-                Err(error) => error.to_string(),
-            };
-            tracing::debug!(node = %node, exchange = E::PROTOCOL, reason = %said, "asking the next node");
-            if started.elapsed() > PATIENCE {
-                break;
+            if let Some(outcome) = pass.weigh((index, node), verdict) {
+                return outcome;
             }
         }
-        Err(ChainError::unavailable(said))
+        Err(pass.gave_up())
     }
 
-    /// Submits a transaction and waits for its block. Submitting again what is committed gives the same answer.
+    /// Submits a transaction, waits for its block and has the place proved, first by the node that says so.
+    /// Submitting again what is committed gives the same answer.
     ///
     /// # Errors
     /// [`ChainError`].
     #[cfg(feature = "serve")]
     pub(crate) async fn submit(&self, tx: &[u8]) -> Result<Placed, ChainError> {
-        self.ask::<Submit, Placed>(
-            || SubmitRequest {
-                tx: tx.to_vec(),
-                wait: true,
-            },
-            |reply| match reply {
-                SubmitReply::Committed {
-                    height,
-                    block_hash,
-                    result,
-                    ..
-                } => Verdict::Final(Ok(Placed {
-                    height,
-                    block_hash,
-                    result,
-                })),
-                SubmitReply::Rejected { rule, detail } => {
-                    Verdict::Final(Err(ChainError::Rejected { rule, detail }))
-                }
-                SubmitReply::Accepted => Verdict::Next("taken, but not committed in time".to_owned()),
-                SubmitReply::Unavailable { detail } => Verdict::Next(detail),
-            },
-        )
-        .await
+        let id = tx_id(tx);
+        let mut pass = Pass::over(self);
+        while let Some((index, node)) = pass.node() {
+            let verdict = self.submit_to(node, tx, &id).await;
+            if let Some(outcome) = pass.weigh((index, node), verdict) {
+                return outcome;
+            }
+        }
+        Err(pass.gave_up())
     }
 
-    /// Hands in a transaction without waiting for its block.
+    #[cfg(feature = "serve")]
+    async fn submit_to(&self, node: &PeerAddr, tx: &[u8], id: &Hash) -> Verdict<Placed> {
+        let request = SubmitRequest {
+            tx: tx.to_vec(),
+            wait: true,
+        };
+        match self.service.call::<Submit>(node, request).await {
+            Ok(SubmitReply::Committed { .. }) => match self.place(node, id).await {
+                Ok(placed) => Verdict::Final(placed),
+                Err(reason) => {
+                    tracing::warn!(node = %node, %reason, "a node says committed and does not prove it");
+                    Verdict::Next(format!("said to be committed, not proved: {reason}"))
+                }
+            },
+            Ok(SubmitReply::Rejected { rule, detail }) => Verdict::Refused { rule, detail },
+            Ok(SubmitReply::Accepted) => Verdict::Next("taken, but not committed in time".to_owned()),
+            Ok(SubmitReply::Unavailable { detail }) => Verdict::Next(detail),
+            Err(error) => Verdict::Next(error.to_string()),
+        }
+    }
+
+    /// Has a node prove where a transaction was committed.
+    #[cfg(feature = "serve")]
+    async fn place(&self, node: &PeerAddr, id: &Hash) -> Result<Placed, String> {
+        let reply = self.service.call::<Query>(node, QueryRequest::Tx { id: *id }).await;
+        match reply.map_err(|error| error.to_string())? {
+            QueryReply::Found(document) => Placed::proved(&self.light, id, &document),
+            QueryReply::NotFound => Err("it has no such transaction".to_owned()),
+        }
+    }
+
+    /// Hands in a transaction without waiting for its block. That it was taken is only a node's word.
     ///
     /// # Errors
     /// [`ChainError`].
@@ -189,17 +306,16 @@ impl ChainClient {
                 wait: false,
             },
             |reply| match reply {
-                SubmitReply::Committed { .. } | SubmitReply::Accepted => Verdict::Final(Ok(())),
-                SubmitReply::Rejected { rule, detail } => {
-                    Verdict::Final(Err(ChainError::Rejected { rule, detail }))
-                }
+                SubmitReply::Committed { .. } | SubmitReply::Accepted => Verdict::Final(()),
+                SubmitReply::Rejected { rule, detail } => Verdict::Refused { rule, detail },
                 SubmitReply::Unavailable { detail } => Verdict::Next(detail),
             },
         )
         .await
     }
 
-    /// What the state holds under a key, proved at a fresh head; none if proved absent, or before block 1.
+    /// What the state holds under a key, proved at a fresh head; none if proved absent, or before block 1,
+    /// which counts like a refusal: for want of a proof, several nodes must say so.
     ///
     /// # Errors
     /// [`ChainError::Unavailable`].
@@ -208,9 +324,12 @@ impl ChainClient {
             .ask::<Query, Option<Vec<u8>>>(
                 || QueryRequest::State { key: key.to_vec() },
                 |reply| match reply {
-                    QueryReply::NotFound => Verdict::Next(NO_BLOCK.to_owned()),
+                    QueryReply::NotFound => Verdict::Refused {
+                        rule: NO_BLOCK.to_owned(),
+                        detail: "the node has nothing to prove it with".to_owned(),
+                    },
                     QueryReply::Found(document) => match self.proved(key, &document) {
-                        Ok(value) => Verdict::Final(Ok(value)),
+                        Ok(value) => Verdict::Final(value),
                         Err(reason) => Verdict::Next(reason),
                     },
                 },
@@ -218,7 +337,7 @@ impl ChainClient {
             .await;
         match outcome {
             // A state without a block proves nothing, neither presence nor absence.
-            Err(ChainError::Unavailable { detail }) if detail == NO_BLOCK => Ok(None),
+            Err(ChainError::Rejected { rule, .. }) if rule == NO_BLOCK => Ok(None),
             other => other,
         }
     }
@@ -243,7 +362,7 @@ impl ChainClient {
             |reply| match reply {
                 QueryReply::NotFound => Verdict::Next(NO_BLOCK.to_owned()),
                 QueryReply::Found(document) => match self.fresh(&document) {
-                    Ok(head) => Verdict::Final(Ok(head)),
+                    Ok(head) => Verdict::Final(head),
                     Err(reason) => Verdict::Next(reason),
                 },
             },
@@ -279,7 +398,7 @@ impl ChainClient {
                         Err(error) => return Verdict::Next(error.to_string()),
                     }
                 }
-                Verdict::Final(Ok(headers))
+                Verdict::Final(headers)
             },
         )
         .await
@@ -298,10 +417,99 @@ impl ChainClient {
         self.ask::<FetchAnchor, Anchor>(
             || FetchAnchorRequest { height, position },
             |reply| match decode_exact::<Anchor>(&reply.anchor, MAX_DOCUMENT_BYTES) {
-                Ok(anchor) => Verdict::Final(Ok(anchor)),
+                Ok(anchor) => Verdict::Final(anchor),
                 Err(error) => Verdict::Next(error.to_string()),
             },
         )
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_counts_when_one_of_its_nodes_must_be_honest() {
+        let needed: Vec<usize> = [0, 1, 3, 4, 6, 7, 10].map(refusals_needed).to_vec();
+        assert_eq!(needed, [1, 1, 1, 2, 2, 3, 4]);
+        let node = || caduceus_network::peer_id(&caduceus_crypto::SecretKey::generate(&mut rand_core::OsRng).public());
+        let (one, two) = (node(), node());
+        let mut refusals = Refusals::default();
+        assert_eq!(refusals.note("rule", one), 1);
+        // The same node twice, or another rule, adds nothing.
+        assert_eq!(refusals.note("rule", one), 1);
+        assert_eq!(refusals.note("other", two), 1);
+        assert_eq!(refusals.note("rule", two), 2);
+    }
+
+    #[cfg(feature = "serve")]
+    #[test]
+    fn a_place_is_read_from_a_proof_that_holds() {
+        use caduceus_crypto::{SecretKey, TimeMillis, domain, encode, merkle};
+        use caduceus_ledger::{Address, Certificate, Header, Height, Validator, ValidatorSet, Vote, VoteKind};
+        use rand_core::OsRng;
+
+        let (voter, chain) = (SecretKey::generate(&mut OsRng), ChainId(Hash([1; 32])));
+        let set = ValidatorSet::new(vec![Validator {
+            key: voter.public(),
+            power: 1,
+        }])
+        .unwrap();
+        let (txs, results) = (vec![b"one".to_vec(), b"two".to_vec()], vec![vec![1u8], vec![2u8]]);
+        let header = Header {
+            chain,
+            height: Height(7),
+            time: TimeMillis(1),
+            proposer: Address::of(&voter.public()),
+            parent: Hash::ZERO,
+            txs_root: merkle::root(&txs),
+            results_root: merkle::root(&results),
+            state_root: Hash::ZERO,
+            validators: set.hash(),
+            next_validators: set.hash(),
+            extra: Vec::new(),
+        };
+        let block = header.hash();
+        let vote = Vote {
+            chain,
+            kind: VoteKind::Precommit,
+            height: header.height,
+            round: 0,
+            block: Some(block),
+        };
+        let certificate = Certificate {
+            height: header.height,
+            round: 0,
+            block,
+            signatures: vec![(Address::of(&voter.public()), voter.sign(domain::VOTE, &vote.sign_bytes()))],
+        };
+        let proof = TxProof {
+            head: CertifiedHeader { header, certificate },
+            tx: txs[1].clone(),
+            tx_proof: merkle::prove(&txs, 1),
+            result: results[1].clone(),
+            result_proof: merkle::prove(&results, 1),
+        };
+        let light = LightClient::trusting(chain, set);
+        let id = tx_id(&txs[1]);
+        let placed = Placed::proved(&light, &id, &encode(&proof)).unwrap();
+        assert_eq!(
+            placed,
+            Placed {
+                height: 7,
+                block_hash: block,
+                result: vec![2],
+            }
+        );
+        assert!(Placed::proved(&light, &tx_id(&txs[0]), &encode(&proof)).is_err());
+        let mut forged = proof.clone();
+        forged.result = vec![9];
+        assert!(Placed::proved(&light, &id, &encode(&forged)).is_err());
+        let mut unsigned = proof;
+        unsigned.head.certificate.signatures.clear();
+        assert!(Placed::proved(&light, &id, &encode(&unsigned)).is_err());
     }
 }

@@ -215,6 +215,8 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         gate: gate::Gate::default(),
         sessions: handlers::fetch_record::Sessions::default(),
         strangers: Mutex::new(strangers::Strangers::default()),
+        receipt_callers: Mutex::new(strangers::Callers::default()),
+        audit_callers: Mutex::new(strangers::Callers::default()),
         links: links.clone(),
         clock: config.clock,
     });

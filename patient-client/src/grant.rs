@@ -23,6 +23,10 @@ const CLOCK_SLACK_MILLIS: u64 = 60_000;
 const DELIVERY_ATTEMPTS: usize = 8;
 const DELIVERY_PAUSE: Duration = Duration::from_millis(400);
 
+/// How often a revocation said to be committed already is looked for in proved state, and the pause between.
+const REVOKED_ATTEMPTS: usize = 5;
+const REVOKED_PAUSE: Duration = Duration::from_millis(400);
+
 /// What is to be granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantSpec {
@@ -262,7 +266,7 @@ impl Patient {
         Ok(account.map_or_else(|| short(data_user), |record| record.account.label))
     }
 
-    /// Ends a grant. Returns false if it was revoked already. Proxies refuse and erase within 45 s; what was
+    /// Ends a grant. Returns false if it is proved that it was revoked already. Proxies refuse and erase within 45 s; what was
     /// disclosed before stays disclosed.
     ///
     /// # Errors
@@ -271,7 +275,7 @@ impl Patient {
     pub async fn revoke(&mut self, id: &Hash) -> Result<bool, PatientError> {
         let unknown = || PatientError::UnknownGrant { what: id.to_string() };
         let record = self.alliance.get(&state::grant(id)).await?.ok_or_else(unknown)?;
-        if record.status != GrantStatus::Active {
+        if is_revoked(&record) {
             return Ok(false);
         }
         let point = record.grant.pseudonym;
@@ -285,10 +289,34 @@ impl Patient {
         session.close().await;
         match submitted {
             Ok(_) => Ok(true),
-            Err(ClientError::Rejected { rule, .. }) if rule == "revoke_already" => Ok(false),
+            Err(ClientError::Rejected { rule, detail }) if rule == "revoke_already" => {
+                if self.is_proved_revoked(id).await? {
+                    Ok(false)
+                } else {
+                    Err(ClientError::Rejected { rule, detail }.into())
+                }
+            }
             Err(error) => Err(error.into()),
         }
     }
+
+    /// Whether the chain's state proves that a grant is revoked. Nodes may be a block behind.
+    async fn is_proved_revoked(&self, id: &Hash) -> Result<bool, PatientError> {
+        for attempt in 1..=REVOKED_ATTEMPTS {
+            let record = self.alliance.get(&state::grant(id)).await?;
+            if record.is_some_and(|record| is_revoked(&record)) {
+                return Ok(true);
+            }
+            if attempt < REVOKED_ATTEMPTS {
+                tokio::time::sleep(REVOKED_PAUSE).await;
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn is_revoked(record: &GrantRecord) -> bool {
+    matches!(record.status, GrantStatus::Revoked { .. })
 }
 
 /// Hands each proxy its fragment, all at once, and gathers their signatures.

@@ -29,25 +29,31 @@ pub struct PrivateNodeConfig {
     pub listen: Multiaddr,
     /// The other validators on the service swarm.
     pub peers: Vec<PeerAddr>,
-    /// Who may read besides the hospital's own keys and enrolled staff: alliance nodes, the key service.
-    pub readers: BTreeSet<PublicKey>,
+    /// Who may query state, fetch anchors and ask for tag counters besides the hospital's own keys and enrolled
+    /// staff: the hospital's key service.
+    pub queriers: BTreeSet<PublicKey>,
+    /// Who may fetch anchors and nothing else: alliance nodes.
+    pub anchor_readers: BTreeSet<PublicKey>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
 
 impl PrivateNodeConfig {
-    /// From a node's folder and the network file. Alliance nodes read anchors, the key service reads who is
-    /// enrolled.
+    /// From a node's folder and the network file. Alliance nodes fetch anchors, the key service of this chain's
+    /// hospital reads who is enrolled; other hospitals read nothing.
     pub fn from_home(home: NodeHome, network: &NetworkFile, clock: Arc<dyn Clock>) -> Self {
         let nodes = network.alliance.nodes.iter().filter_map(|node| node.key.parse().ok());
-        let services = network.hospitals.iter().filter_map(|hospital| {
+        let chain = home.genesis.chain_id().to_string();
+        let own = network.hospitals.iter().filter(|hospital| hospital.chain_id.eq_ignore_ascii_case(&chain));
+        let services = own.filter_map(|hospital| {
             let address: PeerAddr = hospital.keys.parse().ok()?;
             Peer::new(address.id, address.address).key
         });
         Self {
             engine: home.engine(),
             peers: home.service_peers(),
-            readers: nodes.chain(services).collect(),
+            queriers: services.collect(),
+            anchor_readers: nodes.collect(),
             home: home.path,
             genesis: home.genesis,
             key: home.key,
@@ -107,15 +113,15 @@ impl PrivateNode {
         .await?;
         node.set_relay(Arc::new(PeerRelay::new(service.clone(), config.peers)));
         let owners = [own.identity, own.server];
-        let readers = readers(&node, owners.into_iter().chain(config.readers).collect());
+        let queriers = queriers(&node, owners.into_iter().chain(config.queriers).collect());
         let policy = ChainPolicy {
             program: "private-chain",
             submit: caduceus_node::service::holders_of(owners),
-            query: readers.clone(),
+            query: queriers.clone(),
             validators,
         };
         serve_chain(&service, &node, policy);
-        anchors::serve(&service, &node, readers);
+        anchors::serve(&service, &node, queriers, config.anchor_readers);
         Ok(Self { node, service })
     }
 
@@ -127,7 +133,7 @@ impl PrivateNode {
 }
 
 /// Fixed keys, and staff enrolled on the chain and not suspended.
-fn readers(node: &Arc<Node<PrivateMachine>>, fixed: BTreeSet<PublicKey>) -> Authorise {
+fn queriers(node: &Arc<Node<PrivateMachine>>, fixed: BTreeSet<PublicKey>) -> Authorise {
     let node = node.clone();
     Arc::new(move |peer: &Peer| {
         let Some(key) = &peer.key else { return false };

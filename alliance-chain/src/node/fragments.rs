@@ -14,6 +14,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+/// Ending of a file that is being written.
+const UNFINISHED: &str = "new";
+
 /// What a proxy keeps for a grant.
 #[derive(Clone, BorshSerialize, BorshDeserialize)]
 pub struct Kept {
@@ -54,13 +57,14 @@ pub struct FragmentStore {
 }
 
 impl FragmentStore {
-    /// Opens or creates the folder.
+    /// Opens or creates the folder, and removes files that were being written when the node last ended.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be made, or read.
     pub fn open(folder: &Path, key: &SecretKey) -> Result<Self, FragmentStoreError> {
         std::fs::create_dir_all(folder)
             .map_err(|source| FragmentStoreError::File { path: folder.to_path_buf(), source })?;
+        remove_unfinished(folder)?;
         let secret = key.to_bytes();
         let derived: Zeroizing<[u8; 32]> = kdf(domain::STORE_KEY, &secret[..], &[b"fragments"]);
         Ok(Self { folder: folder.to_path_buf(), cipher: Aes256Gcm::new((&*derived).into()) })
@@ -84,11 +88,14 @@ impl FragmentStore {
             .cipher
             .encrypt(Nonce::from_slice(&nonce), Payload { msg: &plain, aad: grant.as_bytes() })
             .map_err(|_| FragmentStoreError::Altered { path: path.clone() })?;
-        let temporary = path.with_extension("new");
-        let mut file = File::create(&temporary).map_err(fail)?;
-        file.write_all(&nonce).and_then(|()| file.write_all(&sealed)).map_err(fail)?;
-        file.sync_all().map_err(fail)?;
-        std::fs::rename(&temporary, &path).map_err(fail)?;
+        // A name of its own: the same fragment may be delivered twice at once.
+        let temporary = self.folder.join(format!("{grant}.{:016x}.{UNFINISHED}", OsRng.next_u64()));
+        let written = write_durably(&temporary, &[&nonce[..], &sealed[..]]).and_then(|()| std::fs::rename(&temporary, &path));
+        if let Err(source) = written {
+            // What is left of it goes when the store is opened next, at the latest.
+            let _ = std::fs::remove_file(&temporary);
+            return Err(fail(source));
+        }
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(fail)
     }
 
@@ -137,6 +144,27 @@ impl FragmentStore {
     }
 }
 
+fn write_durably(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    file.sync_all()
+}
+
+fn remove_unfinished(folder: &Path) -> Result<(), FragmentStoreError> {
+    let entries = std::fs::read_dir(folder)
+        .map_err(|source| FragmentStoreError::File { path: folder.to_path_buf(), source })?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|extension| extension == UNFINISHED)
+            && let Err(error) = std::fs::remove_file(&path)
+        {
+            tracing::warn!(%error, path = %path.display(), "an unfinished fragment could not be removed");
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -167,5 +195,26 @@ mod tests {
         store.erase(&grant).unwrap();
         assert!(store.get(&grant).unwrap().is_none());
         store.erase(&grant).unwrap();
+    }
+
+    #[test]
+    fn the_same_fragment_may_be_put_twice_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SecretKey::generate(&mut OsRng);
+        let store = FragmentStore::open(folder.path(), &key).unwrap();
+        let grant = Hash([7; 32]);
+        let kept = Kept { index: 2, fragment: vec![5; 500], purpose: "HRESCH".into(), purpose_salt: [1; 32] };
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| store.put(&grant, &kept).unwrap());
+            }
+        });
+        assert_eq!(store.get(&grant).unwrap().unwrap().fragment, kept.fragment);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        // What a crash left is gone at the next start.
+        std::fs::write(folder.path().join(format!("{grant}.0.new")), b"half").unwrap();
+        let store = FragmentStore::open(folder.path(), &key).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(store.grants().unwrap(), [grant]);
     }
 }

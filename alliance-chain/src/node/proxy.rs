@@ -158,8 +158,19 @@ fn sweep(node: &Node<AllianceMachine>, fragments: &FragmentStore) -> anyhow::Res
     let snapshot = node.chain().snapshot()?;
     let Some(tip) = snapshot.tip()? else { return Ok(()) };
     for id in kept {
-        if query::grant(&snapshot, &id)?.is_some_and(|grant| !grant.is_active(tip.header.time)) {
-            fragments.erase(&id)?;
+        // One grant that cannot be read, or file that cannot be erased, must not keep the others.
+        let ended = match query::grant(&snapshot, &id) {
+            Ok(grant) => grant.is_some_and(|grant| !grant.is_active(tip.header.time)),
+            Err(error) => {
+                tracing::error!(%error, grant = %id, "whether a grant has ended cannot be read");
+                continue;
+            }
+        };
+        if !ended {
+            continue;
+        }
+        if let Err(error) = fragments.erase(&id) {
+            tracing::error!(%error, grant = %id, "an ended grant's fragment could not be erased");
         }
     }
     Ok(())

@@ -17,6 +17,22 @@ const OPINIONS: usize = 2;
 const PASSES: usize = 3;
 const PASS_PAUSE: Duration = Duration::from_millis(400);
 
+/// What a node asks to wait for while it still fetches a record; a bound of an audit policy takes longer.
+const FETCHING_MILLIS: u64 = 500;
+/// How long a node is waited for while it fetches a record.
+const FETCHING_LIMIT: Duration = Duration::from_secs(600);
+/// A node begins a download for a claim of at most this age, and continues one for longer.
+const CLAIM_MILLIS: u64 = 60_000;
+
+/// What is fetched, under which right, and how long that has taken.
+struct Errand<'a> {
+    hospital: HospitalId,
+    at: RecordRef,
+    record_hash: Hash,
+    right: &'a RightKey<'a>,
+    started: Instant,
+}
+
 /// The right under which a record is fetched.
 #[derive(Clone, Copy, Debug)]
 pub enum RightKey<'a> {
@@ -93,36 +109,13 @@ impl Alliance {
         record_hash: Hash,
         right: &RightKey<'_>,
     ) -> Result<Vec<u8>, ClientError> {
-        let started = Instant::now();
+        let errand = Errand { hospital, at, record_hash, right, started: Instant::now() };
         let mut misses = Misses::default();
         for pass in 0..PASSES {
             for (_, node) in self.in_turn() {
-                loop {
-                    // A node takes a claim for a minute, so each attempt makes its own.
-                    let claim = RecordClaim {
-                        hospital,
-                        private_height: at.height,
-                        position: at.position,
-                        record_hash,
-                        caller: service.peer_id().to_bytes(),
-                        at: self.now(),
-                    };
-                    let right = right.claim(&claim);
-                    match fetch_from(service, &node, &claim, &right).await {
-                        Ok(bytes) => return Ok(bytes),
-                        Err(Miss::Later(after_millis)) => {
-                            let pause = Duration::from_millis(after_millis.max(50));
-                            if started.elapsed() + pause > self.timeout() {
-                                misses.later = Some(after_millis);
-                                break;
-                            }
-                            tokio::time::sleep(pause).await;
-                        }
-                        Err(miss) => {
-                            misses.note(&node, miss);
-                            break;
-                        }
-                    }
+                match self.fetch_through(service, &node, &errand).await {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(miss) => misses.note(&node, miss),
                 }
                 if misses.tampered >= OPINIONS || misses.withheld.len() >= OPINIONS {
                     break;
@@ -135,6 +128,53 @@ impl Alliance {
             tokio::time::sleep(PASS_PAUSE).await;
         }
         Err(misses.into_error(hospital, record_hash))
+    }
+
+    /// All chunks from one node, asked again while it says later.
+    async fn fetch_through(
+        &self,
+        service: &Service,
+        node: &PeerAddr,
+        errand: &Errand<'_>,
+    ) -> Result<Vec<u8>, Miss> {
+        loop {
+            // A node takes a claim for a minute, so each attempt makes its own.
+            let claim = RecordClaim {
+                hospital: errand.hospital,
+                private_height: errand.at.height,
+                position: errand.at.position,
+                record_hash: errand.record_hash,
+                caller: service.peer_id().to_bytes(),
+                at: self.now(),
+            };
+            let right = errand.right.claim(&claim);
+            // But while the node fetches, it fetches for this claim: another would begin anew.
+            let miss = loop {
+                match fetch_from(service, node, &claim, &right).await {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(Miss::Later(after_millis))
+                        if after_millis <= FETCHING_MILLIS && errand.started.elapsed() < FETCHING_LIMIT =>
+                    {
+                        tokio::time::sleep(Duration::from_millis(after_millis.max(50))).await;
+                    }
+                    Err(miss) => break miss,
+                }
+            };
+            match miss {
+                Miss::Later(after_millis) => {
+                    let pause = Duration::from_millis(after_millis.max(50));
+                    if errand.started.elapsed() + pause > self.timeout() {
+                        return Err(Miss::Later(after_millis));
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+                // The node has forgotten the download, and the claim is too old to begin another.
+                Miss::Refused
+                    if self.now().0.saturating_sub(claim.at.0) >= CLAIM_MILLIS
+                        && errand.started.elapsed() < FETCHING_LIMIT => {}
+                miss => return Err(miss),
+            }
+        }
     }
 }
 

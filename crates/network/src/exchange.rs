@@ -87,7 +87,8 @@ pub trait Exchange: Send + Sync + 'static {
     /// Largest response, bytes of borsh.
     const MAX_RESPONSE: usize;
     /// How long a caller waits, from the opening of the stream to the last byte; also how long a callee
-    /// waits for a request, and for its response to be taken.
+    /// waits for its response to be taken. A request must arrive sooner: its length within 5 s, its body
+    /// within 5 s and one second for each 256 KiB.
     const TIMEOUT: Duration;
 }
 

@@ -58,6 +58,18 @@ pub(crate) async fn read<S>(stream: &mut S, limit: usize) -> Result<Vec<u8>, Rea
 where
     S: AsyncRead + Unpin,
 {
+    let length = read_length(stream, limit).await?;
+    read_body(stream, length).await
+}
+
+/// Reads the announced length of a message of at most `limit` bytes.
+///
+/// # Errors
+/// [`ReadError`]; after one the stream is of no more use.
+pub(crate) async fn read_length<S>(stream: &mut S, limit: usize) -> Result<usize, ReadError>
+where
+    S: AsyncRead + Unpin,
+{
     let mut header = [0u8; 4];
     let mut filled = 0;
     while filled < header.len() {
@@ -74,6 +86,17 @@ where
             found: length,
         });
     }
+    Ok(length)
+}
+
+/// Reads a message's body, whose length was read before.
+///
+/// # Errors
+/// [`ReadError`]; after one the stream is of no more use.
+pub(crate) async fn read_body<S>(stream: &mut S, length: usize) -> Result<Vec<u8>, ReadError>
+where
+    S: AsyncRead + Unpin,
+{
     let mut body: Vec<u8> = Vec::new();
     while body.len() < length {
         // The peer pays for memory with bytes: at most one step is ahead of what it has sent.

@@ -1,5 +1,6 @@
 //! The audit log's writing end: entries are sealed, signed by the server, and committed on the private chain
-//! before the action's result is released (DESIGN 5.3, write ahead).
+//! before the action's result is released (DESIGN 5.3, write ahead). Committed means proved under a certified
+//! header, sequence numbers included: one node's word neither releases a result nor overwrites an index row.
 //!
 //! One task writes. Entries that wait while a transaction is under way go into the next one together, so load
 //! costs transactions in proportion to blocks, not to actions. A transaction is durable in the outbox before

@@ -8,7 +8,7 @@ use super::gate::Gate;
 use super::handlers::fetch_record::Sessions;
 use super::linker::LinkStatus;
 use super::register::{CardNo, Register, RegisterError, card_hash};
-use super::strangers::Strangers;
+use super::strangers::{Callers, Strangers};
 use super::uploads::Uploads;
 use super::vault::Vault;
 use crate::chain::ChainClient;
@@ -21,7 +21,7 @@ use caduceus_network::exchange::Reply;
 use caduceus_network::{Exchange, Peer, Refused, Service};
 use private_chain::{Outcome, Role};
 use rand_core::{OsRng, RngCore};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// When to ask again if the log or the chain is away.
@@ -50,6 +50,10 @@ pub(crate) struct Context {
     pub(crate) gate: Gate,
     pub(crate) sessions: Sessions,
     pub(crate) strangers: Mutex<Strangers>,
+    /// Peers that are no staff and ask for receipts.
+    pub(crate) receipt_callers: Mutex<Callers>,
+    /// Keys that ask for their own audit entries.
+    pub(crate) audit_callers: Mutex<Callers>,
     pub(crate) links: watch::Receiver<LinkStatus>,
     pub(crate) clock: Clock,
 }
@@ -164,17 +168,26 @@ impl Context {
     /// attempts a minute have an entry each; the rest is summed up in the next one.
     pub(crate) async fn turn_away(&self, deed: Deed, reason: impl ToString) -> Turned {
         let reason = reason.to_string();
-        let entry = match self.strangers.lock() {
-            Ok(mut strangers) => strangers.count(self.now(), &reason),
-            Err(_) => Some(reason.clone()),
-        };
-        if let Some(text) = entry {
+        if let Some(text) = self.count_stranger(&reason) {
             // No result is released, so there is nothing to hold back if the log is away.
             if let Err(Turned::Later { detail, .. }) = self.commit(deed.ended(Outcome::Denied, text)).await {
                 tracing::warn!(%detail, %reason, "a stranger's attempt could not be logged");
             }
         }
         Turned::refused(reason)
+    }
+
+    /// Counts a stranger's request. Gives the reason to enter; none if it is over what strangers may have entered
+    /// in a minute: it can have no entry then, hence no result.
+    pub(crate) fn count_stranger(&self, reason: &str) -> Option<String> {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        strangers.count(self.now(), reason)
+    }
+
+    /// Counts a request by a caller who has a limit of its own; false if it is over.
+    pub(crate) fn admit(&self, callers: &Mutex<Callers>, caller: &[u8], limit: u32) -> bool {
+        let mut callers = callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.admit(self.now(), caller, limit)
     }
 
     /// The caller as a member of staff who may do this; anybody else is turned away or denied, and logged.

@@ -5,6 +5,9 @@
 //! state, proved; it resumes linking from a hint in a file, and from height 1 if the hint is lost or too high:
 //! what is linked already is refused as such, which is as good as done. Delivery is at-least-once, application
 //! exactly-once. It touches no patient datum and makes no audit entry.
+//!
+//! No node is believed alone: what is committed is proved, refusals are those of several nodes, and when an
+//! attempt fails another node comes first in the next one.
 
 mod cursor;
 mod issuer;
@@ -12,7 +15,8 @@ mod plan;
 
 use super::stopped;
 use crate::chain::{ChainClient, ChainError};
-use alliance_chain::{Checkpoint, Link, Tx, state};
+use alliance_chain::state::{self, CheckpointHead};
+use alliance_chain::{Checkpoint, Link, Tx};
 use caduceus_crypto::{AnchorLeaf, Hash, HospitalId, IssuerPublicKey, SecretKey, TimeMillis};
 use caduceus_ledger::{CertifiedHeader, Height};
 use cursor::Cursor;
@@ -24,6 +28,9 @@ use tokio::sync::watch;
 const INTERVAL: Duration = Duration::from_millis(200);
 /// How long to wait after an attempt that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// How long a private node may tell of nothing new, twice its heartbeat, before another one is asked.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// How long after a token key could not be announced it is tried again.
 const ANNOUNCE_AGAIN: Duration = Duration::from_secs(5);
@@ -107,6 +114,7 @@ impl Linker {
         let mut announced = false;
         let mut announce_at = Instant::now();
         let mut progress: Option<Progress> = None;
+        let (mut news_at, mut newest) = (Instant::now(), 0);
         loop {
             if !announced && Instant::now() >= announce_at {
                 match issuer::announce(self).await {
@@ -130,12 +138,29 @@ impl Linker {
                     tracing::warn!(%error, "linking waits");
                     let text = error.to_string();
                     status.send_modify(|status| status.trouble = Some(text));
+                    self.turn(&error);
                     // The alliance says anew where it stands.
                     progress = None;
                     AFTER_FAILURE
                 }
             };
+            let seen = status.borrow().private_height;
+            if seen > newest {
+                (news_at, newest) = (Instant::now(), seen);
+            } else if news_at.elapsed() > SILENCE {
+                // That there is nothing new is one node's word: its headers end where it says.
+                self.private.turn();
+                news_at = Instant::now();
+            }
             tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Begins the next attempt with another node of the chain whose answers were of no use.
+    fn turn(&self, error: &LinkerError) {
+        match error {
+            LinkerError::Plan(_) | LinkerError::Anchors { .. } => self.private.turn(),
+            LinkerError::Chain(_) | LinkerError::State(_) => self.alliance.turn(),
         }
     }
 
@@ -156,17 +181,21 @@ impl Linker {
 
     /// Where the alliance stands, and where linking was.
     async fn resume(&self, cursor: &Cursor) -> Result<Progress, LinkerError> {
-        let place = state::head(&self.hospital);
-        let head = match self.alliance.state(place.bytes()).await? {
-            None => None,
-            Some(bytes) => Some(place.decode(&bytes).map_err(|error| LinkerError::State(error.to_string()))?),
-        };
-        let (checkpointed, hash) = head.map_or((0, None), |head| (head.height.0, Some(head.hash)));
+        let (checkpointed, hash) = self.head().await?.map_or((0, None), |head| (head.height.0, Some(head.hash)));
         Ok(Progress {
             checkpointed,
             hash,
             linked: plan::resume_linking(cursor.read(), checkpointed),
         })
+    }
+
+    /// The newest checkpointed header, proved; none before the first.
+    async fn head(&self) -> Result<Option<CheckpointHead>, LinkerError> {
+        let place = state::head(&self.hospital);
+        match self.alliance.state(place.bytes()).await? {
+            None => Ok(None),
+            Some(bytes) => place.decode(&bytes).map(Some).map_err(|error| LinkerError::State(error.to_string())),
+        }
     }
 
     /// Links what is checkpointed, then checkpoints and links what is new, until level.
@@ -215,18 +244,27 @@ impl Linker {
             next_validators: None,
         });
         match self.alliance.submit(&tx.encode()).await {
-            Ok(_) => {}
-            // Somebody, or we before a crash, was first.
-            Err(ChainError::Rejected { rule, .. }) if rule == "checkpoint_already_checkpointed" => {}
+            Ok(_) => {
+                progress.checkpointed = last.header.height.0;
+                progress.hash = Some(last.header.hash());
+                Ok(())
+            }
+            // Somebody, or we before a crash, was first: the alliance's state proves how far.
+            Err(ChainError::Rejected { rule, .. }) if rule == "checkpoint_already_checkpointed" => {
+                let head = self.head().await?;
+                let head = head.filter(|head| plan::covers(head, &last.header)).ok_or_else(|| {
+                    LinkerError::State(format!("height {} is called checkpointed and is not", last.header.height))
+                })?;
+                progress.checkpointed = head.height.0;
+                progress.hash = Some(head.hash);
+                Ok(())
+            }
             Err(ChainError::Rejected { rule, detail }) if rule == "checkpoint_header_conflict" => {
                 tracing::error!(%detail, "the private chain has forked: tell the alliance's members");
-                return Err(ChainError::Rejected { rule, detail }.into());
+                Err(ChainError::Rejected { rule, detail }.into())
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => Err(error.into()),
         }
-        progress.checkpointed = last.header.height.0;
-        progress.hash = Some(last.header.hash());
-        Ok(())
     }
 
     /// Links every block of the batch that has anchors. All but the last are only handed in: the chain links in

@@ -5,6 +5,7 @@
 //! | `cards` | card number 16 | [`CardRow`] |
 //! | `audit_keys` | audit key 33 | card number 16 |
 //! | `pseudonyms` | card number 16, P 33 | nothing |
+//! | `points` | P 33 | record hash 32 |
 //! | `requests` | request identifier 16 | [`RequestRow`] |
 //! | `records` | record hash 32 | [`RecordRow`] |
 //!
@@ -28,6 +29,7 @@ pub(crate) use records::{RecordRow, RequestRow};
 const CARDS: ByteTable = TableDefinition::new("cards");
 const AUDIT_KEYS: ByteTable = TableDefinition::new("audit_keys");
 const PSEUDONYMS: ByteTable = TableDefinition::new("pseudonyms");
+const POINTS: ByteTable = TableDefinition::new("points");
 const REQUESTS: ByteTable = TableDefinition::new("requests");
 const RECORDS: ByteTable = TableDefinition::new("records");
 
@@ -73,6 +75,9 @@ pub enum RegisterError {
         /// Tokens left.
         left: u32,
     },
+    /// The pseudonym belongs to another record, or the record to another card.
+    #[error("the record's pseudonym is in the register for another record or card")]
+    PseudonymTaken,
     /// The request identifier belongs to another finished request.
     #[error("the request identifier was used for another record")]
     RequestReused,
@@ -91,6 +96,7 @@ impl RegisterError {
             Self::AuditKeyTaken => "audit_key_taken",
             Self::NotRegistered => "card_not_registered",
             Self::TokensUsedUp { .. } => "tokens_used_up",
+            Self::PseudonymTaken => "pseudonym_taken",
             Self::RequestReused => "request_id_reused",
         }
     }
@@ -136,6 +142,7 @@ impl Register {
             txn.open_table(CARDS)?;
             txn.open_table(AUDIT_KEYS)?;
             txn.open_table(PSEUDONYMS)?;
+            txn.open_table(POINTS)?;
             txn.open_table(REQUESTS)?;
             txn.open_table(RECORDS)?;
         }

@@ -227,7 +227,9 @@ fn wrong_card(what: String, card: CardError) -> CliError {
 
 fn wrong_document(what: String, fault: &FhirError) -> CliError {
     let what = match fault {
-        FhirError::NotFhir { found: Some(kind) } => format!("JSON, but not FHIR R4, which has no resource type {kind:?}"),
+        FhirError::NotFhir { found: Some(kind) } => {
+            format!("JSON, but not FHIR R4, which has no resource type {kind:?}")
+        }
         FhirError::NotFhir { found: None } => "JSON, but not FHIR R4: a resource has no resourceType".to_owned(),
         _ => what,
     };

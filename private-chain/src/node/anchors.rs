@@ -2,7 +2,7 @@
 
 use crate::state::AnchorRef;
 use crate::{PrivateMachine, query};
-use caduceus_crypto::codec;
+use caduceus_crypto::{PublicKey, codec};
 use caduceus_ledger::Height;
 use caduceus_network::exchange::{
     FetchAnchor, FetchAnchorReply, FetchAnchorRequest, TagCounters, TagCountersReply, TagCountersRequest,
@@ -10,14 +10,20 @@ use caduceus_network::exchange::{
 use caduceus_network::{Refused, Service};
 use caduceus_node::Node;
 use caduceus_node::service::Authorise;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::task::block_in_place;
 
-/// Serves both.
-pub fn serve(service: &Service, node: &Arc<Node<PrivateMachine>>, readers: Authorise) {
-    let (reader, chain) = (readers.clone(), node.clone());
+/// Serves both: anchors to `anchor_readers` too.
+pub fn serve(
+    service: &Service,
+    node: &Arc<Node<PrivateMachine>>,
+    queriers: Authorise,
+    anchor_readers: BTreeSet<PublicKey>,
+) {
+    let (querier, chain) = (queriers.clone(), node.clone());
     service.serve::<FetchAnchor, _, _>(
-        move |peer| reader(peer),
+        move |peer| peer.key.as_ref().is_some_and(|key| anchor_readers.contains(key)) || querier(peer),
         move |_, request| {
             let node = chain.clone();
             async move { block_in_place(|| anchor(&node, request)) }
@@ -25,7 +31,7 @@ pub fn serve(service: &Service, node: &Arc<Node<PrivateMachine>>, readers: Autho
     );
     let chain = node.clone();
     service.serve::<TagCounters, _, _>(
-        move |peer| readers(peer),
+        move |peer| queriers(peer),
         move |_, request: TagCountersRequest| {
             let node = chain.clone();
             async move {

@@ -1,4 +1,5 @@
 //! Checks that need the whole workspace.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod bad_input;
 mod layering;

@@ -148,7 +148,8 @@ pub enum FetchRecordReply {
         #[borsh(deserialize_with = "text::<_, MAX_DETAIL_BYTES>")]
         detail: String,
     },
-    /// A bound of the audit policy is reached: ask again. Nothing was read.
+    /// Ask again: a bound of the audit policy is reached and nothing was read, or, for at most 500 ms, the node
+    /// still fetches the record for this claim, which must be shown again.
     Later {
         /// When, milliseconds from now.
         after_millis: u32,

@@ -10,8 +10,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
 use std::time::Duration;
 
-/// Largest transaction, bytes: a batch of links for a full private block.
-pub const MAX_TX_BYTES: usize = 4 * 1024 * 1024;
+/// Largest transaction, bytes: what a block of either chain takes.
+pub const MAX_TX_BYTES: usize = 512 * 1024;
 
 /// Largest result of a transaction, bytes: 4,096 hits of a search.
 pub const MAX_RESULT_BYTES: usize = 4 * 1024 * 1024;

@@ -70,9 +70,9 @@ fn the_largest_messages_of_the_chains_fit() {
     response::<Submit>(SubmitReply::rejected("x".repeat(100), "y".repeat(9000)));
     response::<Submit>(SubmitReply::unavailable("\u{fc}".repeat(9000)));
     response::<Submit>(SubmitReply::Accepted);
-    request::<Relay>(RelayRequest {
-        txs: vec![vec![1; MAX_TX_BYTES], vec![2; 1000]],
-    });
+    let mut txs = vec![vec![1; MAX_TX_BYTES]; 15];
+    txs.push(vec![2; 1000]);
+    request::<Relay>(RelayRequest { txs });
     response::<Relay>(());
     request::<Headers>(HeadersRequest {
         from: Some(u64::MAX),
@@ -303,6 +303,11 @@ fn a_field_over_its_bound_is_refused() {
     };
     let bytes = encode(&too_long);
     assert!(decode_exact::<SubmitRequest>(&bytes, Submit::MAX_REQUEST).is_err());
+    let too_long = RelayRequest {
+        txs: vec![vec![1; MAX_TX_BYTES + 1]],
+    };
+    let bytes = encode(&too_long);
+    assert!(decode_exact::<RelayRequest>(&bytes, Relay::MAX_REQUEST).is_err());
     let too_many = TagCountersRequest {
         tags: vec![Tag([1; 16]); MAX_TAGS + 1],
     };

@@ -368,6 +368,44 @@ async fn a_peer_over_its_rate_is_refused_and_another_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn silent_streams_do_not_keep_others_from_a_handler() {
+    let limits = Limits {
+        streams_at_once: 1,
+        ..Limits::default()
+    };
+    let server = server(limits).await;
+    serve_echo(&server);
+    let to = server.peer_address().unwrap();
+    let (silent, client) = (client().await, client().await);
+    silent.call::<Echo>(&to, text("hello")).await.unwrap();
+    let mut control = silent.inner.control.clone();
+    let mut streams = Vec::new();
+    // One says half of a length, one a length and nothing of its body.
+    for beginning in [&[9u8, 0][..], &[9u8, 0, 0, 0][..]] {
+        let mut stream = control
+            .open_stream(to.id, StreamProtocol::new(Echo::PROTOCOL))
+            .await
+            .unwrap();
+        futures::AsyncWriteExt::write_all(&mut stream, beginning)
+            .await
+            .unwrap();
+        futures::AsyncWriteExt::flush(&mut stream).await.unwrap();
+        streams.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let started = Instant::now();
+    let answer = client.call::<Echo>(&to, text("meanwhile")).await.unwrap();
+    assert_eq!(answer, text("meanwhile"));
+    assert!(started.elapsed() < Duration::from_secs(3));
+    // Their time is over long before the exchange's.
+    for mut stream in streams {
+        let end = frame::read(&mut stream, 1024).await.unwrap_err();
+        assert!(matches!(end, ReadError::Closed), "{end:?}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(8));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_honest_callers_is_served_in_full() {
     const CALLERS: usize = 12;
     const CALLS: usize = 40;

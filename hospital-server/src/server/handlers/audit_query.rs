@@ -1,4 +1,5 @@
-//! The audit log, read: by a patient about herself, by auditors about anything. Reading it is an entry.
+//! The audit log, read: by a patient about herself, by auditors about anything. Reading it is an entry, so a key
+//! that no card and no record here has is a stranger's, and a patient's key is good for so many pages a minute.
 //!
 //! An entry of the answer is the borsh of (sequence `u64`, height `u64`, block hash 32, transaction 32,
 //! `private_chain::AuditEntry`): as told by the hospital. The block and the transaction name where its sealed
@@ -24,6 +25,9 @@ const MAX_ENTRIES: usize = 256;
 
 /// Entries looked at for one answer; the caller goes on from the cursor.
 const MAX_SCAN: usize = 20_000;
+
+/// Pages that one patient's key gets in a minute: twice what her client reads at once.
+const PAGES_A_MINUTE: u32 = 128;
 
 fn audits(role: Role) -> bool {
     matches!(role, Role::Auditor | Role::Administrator)
@@ -61,11 +65,17 @@ async fn run(ctx: &Context, peer: &Peer, request: AuditQueryRequest, id: [u8; 16
             let Some(card) = card_of(ctx, *key).await? else {
                 return Err(ctx.turn_away(deed, "no card of this audit key").await);
             };
+            admit(ctx, key)?;
             let scope = subjects(ctx, card).await?;
             (deed.about_card(ctx.card_hash(&card)), Some(scope))
         }
         AuditRight::Pseudonym { pseudonym, .. } => {
-            let deed = deed.by(*pseudonym).about_pseudonym(*pseudonym);
+            let deed = deed.by(*pseudonym);
+            if !knows_pseudonym(ctx, *pseudonym).await? {
+                return Err(ctx.turn_away(deed, "no record of this pseudonym").await);
+            }
+            admit(ctx, pseudonym)?;
+            let deed = deed.about_pseudonym(*pseudonym);
             (deed, Some(HashSet::from([Subject::Pseudonym(*pseudonym)])))
         }
         AuditRight::Staff => {
@@ -82,6 +92,20 @@ async fn run(ctx: &Context, peer: &Peer, request: AuditQueryRequest, id: [u8; 16
         head: encode(&head),
         logged_at: logged.height,
     })
+}
+
+/// Counts a patient's page; over her limit nothing is entered and nothing searched.
+fn admit(ctx: &Context, key: &PublicKey) -> Result<(), Turned> {
+    if ctx.admit(&ctx.audit_callers, key.as_bytes(), PAGES_A_MINUTE) {
+        Ok(())
+    } else {
+        Err(Turned::later("too many pages of the audit log in a minute"))
+    }
+}
+
+async fn knows_pseudonym(ctx: &Context, point: PublicKey) -> Result<bool, Turned> {
+    let register = ctx.register.clone();
+    blocking(move || register.knows_pseudonym(&point)).await.map_err(Turned::later)
 }
 
 async fn card_of(ctx: &Context, key: PublicKey) -> Result<Option<CardNo>, Turned> {

@@ -1,7 +1,9 @@
 //! An alliance node fetches a record for its owner or a ticket holder.
 //!
-//! The entry is committed before the first chunk leaves; the chunks that follow within a minute under the same
-//! claim are part of the same action. The whole record is hashed before the first chunk.
+//! The entry is committed before the first chunk leaves; the chunks that follow within ten minutes under the same
+//! claim are part of the same action, each of them once. Whatever is asked for again, or later, is another action
+//! with its own check and entry. While a record is fetched, the right is checked again every few seconds, so that
+//! a revocation ends it. The whole record is hashed before the first chunk.
 
 mod right;
 
@@ -13,14 +15,20 @@ use caduceus_crypto::{Hash, domain, encode, hash};
 use caduceus_network::exchange::{CHUNK_BYTES, FetchRecord, FetchRecordReply, FetchRecordRequest, RecordRight};
 use caduceus_network::{Exchange, Peer, Refused};
 use private_chain::{Action, ActionClass, Outcome};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const KIND: Kind = Kind::new(ActionClass::ClinicalRead, Action::Read, "fetch-record");
 
-/// How long after a chunk the next one still belongs to the same action.
-const SESSION: Duration = Duration::from_secs(60);
+/// How long after the entry its chunks may be fetched. No chunk prolongs it.
+const SESSION: Duration = Duration::from_secs(10 * 60);
+
+/// How long a check of the right counts for the chunks that follow.
+const RIGHT_COUNTS: Duration = Duration::from_secs(5);
+
+/// When to ask again if the right cannot be checked now.
+const AFTER_MILLIS: u32 = 2_000;
 
 /// Sessions remembered at once.
 const MAX_SESSIONS: usize = 4096;
@@ -31,26 +39,49 @@ pub(crate) struct Sessions {
     open: Arc<Mutex<HashMap<Hash, Session>>>,
 }
 
-#[derive(Clone, Copy)]
 struct Session {
     request_id: [u8; 16],
     total: u64,
     until: Instant,
+    /// When the right was last checked.
+    checked: Instant,
+    /// Where the chunks begin that were served.
+    served: HashSet<u64>,
+}
+
+/// A chunk of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    request_id: [u8; 16],
+    total: u64,
+    /// Whether the right must be checked again first.
+    check: bool,
 }
 
 impl Sessions {
-    /// The session of a claim, prolonged.
-    fn resume(&self, name: &Hash) -> Option<Session> {
+    /// Takes a chunk of the session of a claim; none if there is no session, or the chunk was served before, or
+    /// is no chunk of the record: then it is another action.
+    fn take(&self, name: &Hash, offset: u64, now: Instant) -> Option<Part> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
         let session = open.get_mut(name).filter(|session| session.until > now)?;
-        session.until = now + SESSION;
-        Some(*session)
+        let fits = offset < session.total && offset.is_multiple_of(CHUNK_BYTES as u64);
+        if !fits || !session.served.insert(offset) {
+            return None;
+        }
+        let check = now.saturating_duration_since(session.checked) > RIGHT_COUNTS;
+        if check {
+            session.checked = now;
+        }
+        Some(Part {
+            request_id: session.request_id,
+            total: session.total,
+            check,
+        })
     }
 
-    fn begin(&self, name: Hash, request_id: [u8; 16], total: u64) {
+    /// Begins the session of an action whose entry is committed and whose chunk at `offset` is about to leave.
+    fn begin(&self, name: Hash, request_id: [u8; 16], total: u64, offset: u64, now: Instant) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
         if open.len() >= MAX_SESSIONS {
             open.retain(|_, session| session.until > now);
         }
@@ -58,13 +89,14 @@ impl Sessions {
             // Whoever is forgotten has another entry made.
             open.clear();
         }
-        let until = now + SESSION;
         open.insert(
             name,
             Session {
                 request_id,
                 total,
-                until,
+                until: now + SESSION,
+                checked: now,
+                served: HashSet::from([offset]),
             },
         );
     }
@@ -85,9 +117,23 @@ pub(super) async fn answer(
     turn.copy_from_slice(&name.0[..16]);
     // Chunks that are asked for at once must not each be taken for the first.
     let guard = ctx.gate.turn(turn).await;
-    if let Some(session) = ctx.sessions.resume(&name) {
-        drop(guard);
-        return Ok(next_chunk(&ctx, &request, &name, session).await);
+    if let Some(part) = ctx.sessions.take(&name, request.offset, Instant::now()) {
+        let holds = if part.check { still_right(&ctx, &request).await } else { Ok(true) };
+        match holds {
+            Ok(true) => {
+                drop(guard);
+                return Ok(next_chunk(&ctx, &request, &name, part).await);
+            }
+            // What follows says why, and enters it.
+            Ok(false) => ctx.sessions.end(&name),
+            Err(detail) => {
+                tracing::warn!(%detail, "a right cannot be checked again now");
+                ctx.sessions.end(&name);
+                return Ok(FetchRecordReply::Later {
+                    after_millis: AFTER_MILLIS,
+                });
+            }
+        }
     }
     let id = new_request_id();
     let reply = match first_chunk(&ctx, &peer, &request, &name, id).await {
@@ -100,17 +146,26 @@ pub(super) async fn answer(
     Ok(reply)
 }
 
-async fn next_chunk(
-    ctx: &Context,
-    request: &FetchRecordRequest,
-    name: &Hash,
-    session: Session,
-) -> FetchRecordReply {
+/// Whether the right still holds in the middle of a record.
+async fn still_right(ctx: &Context, request: &FetchRecordRequest) -> Result<bool, String> {
+    let (register, record) = (ctx.register.clone(), request.claim.record_hash);
+    let row = blocking(move || register.record(&record)).await.map_err(|error| error.to_string())?;
+    let Some(row) = row else {
+        return Ok(false);
+    };
+    match right::check(ctx, request, &row).await {
+        Ok(_) => Ok(true),
+        Err(right::Wrong::Broken(_)) => Ok(false),
+        Err(right::Wrong::Unknown(error)) => Err(error.to_string()),
+    }
+}
+
+async fn next_chunk(ctx: &Context, request: &FetchRecordRequest, name: &Hash, part: Part) -> FetchRecordReply {
     let record = request.claim.record_hash;
-    ctx.journal.vault_call(session.request_id, "range");
+    ctx.journal.vault_call(part.request_id, "range");
     match ctx.vault.range(record, request.offset, CHUNK_BYTES).await {
         Ok(bytes) => FetchRecordReply::Chunk {
-            total: session.total,
+            total: part.total,
             bytes,
         },
         Err(error) => {
@@ -162,7 +217,7 @@ async fn first_chunk(
     match ctx.vault.get(record).await {
         Ok(bytes) => {
             let total = bytes.len() as u64;
-            ctx.sessions.begin(*name, id, total);
+            ctx.sessions.begin(*name, id, total, request.offset, Instant::now());
             let from = usize::try_from(request.offset).unwrap_or(usize::MAX).min(bytes.len());
             let to = from.saturating_add(CHUNK_BYTES).min(bytes.len());
             Ok(FetchRecordReply::Chunk {
@@ -199,5 +254,56 @@ fn withheld_unless_later(
     match turned {
         Turned::Denied { detail, .. } => Ok(FetchRecordReply::withheld(hospital, record, detail)),
         other => Err(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const CHUNK: u64 = CHUNK_BYTES as u64;
+    const NAME: Hash = Hash([1; 32]);
+
+    #[test]
+    fn a_session_serves_each_chunk_once() {
+        let (sessions, start) = (Sessions::default(), Instant::now());
+        assert_eq!(sessions.take(&NAME, 0, start), None);
+        sessions.begin(NAME, [7; 16], 3 * CHUNK, 0, start);
+        let part = Part {
+            request_id: [7; 16],
+            total: 3 * CHUNK,
+            check: false,
+        };
+        assert_eq!(sessions.take(&NAME, 0, start), None);
+        assert_eq!(sessions.take(&NAME, CHUNK, start), Some(part));
+        assert_eq!(sessions.take(&NAME, CHUNK, start), None);
+        assert_eq!(sessions.take(&NAME, 2 * CHUNK, start), Some(part));
+        // Not a chunk of this record, and another claim.
+        assert_eq!(sessions.take(&NAME, 1, start), None);
+        assert_eq!(sessions.take(&NAME, 3 * CHUNK, start), None);
+        assert_eq!(sessions.take(&Hash([2; 32]), CHUNK, start), None);
+        // Another entry, another session.
+        sessions.begin(NAME, [8; 16], 3 * CHUNK, CHUNK, start);
+        assert_eq!(sessions.take(&NAME, CHUNK, start), None);
+        assert_eq!(sessions.take(&NAME, 2 * CHUNK, start).unwrap().request_id, [8; 16]);
+        sessions.end(&NAME);
+        assert_eq!(sessions.take(&NAME, 0, start), None);
+    }
+
+    #[test]
+    fn no_chunk_prolongs_a_session_and_the_right_is_checked_again() {
+        let (sessions, start) = (Sessions::default(), Instant::now());
+        sessions.begin(NAME, [7; 16], 9 * CHUNK, 0, start);
+        let check = |chunk: u64, after: Duration| {
+            let part = sessions.take(&NAME, chunk * CHUNK, start + after);
+            part.map(|part| part.check)
+        };
+        assert_eq!(check(1, RIGHT_COUNTS), Some(false));
+        assert_eq!(check(2, RIGHT_COUNTS * 2), Some(true));
+        assert_eq!(check(3, RIGHT_COUNTS * 2), Some(false));
+        assert_eq!(check(4, SESSION - Duration::from_secs(1)), Some(true));
+        assert_eq!(check(5, SESSION), None);
     }
 }

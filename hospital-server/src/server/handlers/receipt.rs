@@ -1,7 +1,11 @@
-//! The receipt of a stored record, again: for whoever knows the record's hash.
+//! The receipt of a stored record, again: for staff, and for whoever knows the record's hash.
+//!
+//! A record's hash is no secret, so who is not staff counts as a stranger: only so many receipts a minute have an
+//! entry and leave, all strangers together and each peer by itself.
 
 use crate::database::blocking;
-use crate::server::audit_log::deed::Kind;
+use crate::roster::Standing;
+use crate::server::audit_log::deed::{Deed, Kind};
 use crate::server::context::{Context, Turned, new_request_id};
 use caduceus_network::exchange::{FetchReceipt, FetchReceiptReply, FetchReceiptRequest};
 use caduceus_network::{Exchange, Peer, Refused};
@@ -9,6 +13,9 @@ use private_chain::{Action, ActionClass};
 use std::sync::Arc;
 
 const KIND: Kind = Kind::new(ActionClass::ClinicalRead, Action::Read, "receipt");
+
+/// Receipts that one peer gets in a minute if it is not staff.
+const EACH_PEER: u32 = 6;
 
 pub(super) async fn answer(
     ctx: Arc<Context>,
@@ -37,10 +44,28 @@ async fn run(
     let register = ctx.register.clone();
     match blocking(move || register.record(&record)).await {
         Ok(Some(row)) => {
+            let deed = entitled(ctx, peer, deed).await?;
             ctx.commit(deed.about_pseudonym(row.pseudonym.point)).await?;
             Ok(FetchReceiptReply { receipt: row.receipt })
         }
         Ok(None) => Err(ctx.turn_away(deed, "no such record").await),
         Err(error) => Err(ctx.register_refusal(deed, error).await),
+    }
+}
+
+/// The entry of a caller who gets the receipt.
+async fn entitled(ctx: &Context, peer: &Peer, deed: Deed) -> Result<Deed, Turned> {
+    if let Some(key) = &peer.key {
+        let standing = ctx.roster.standing(key, ctx.now()).await.map_err(Turned::later)?;
+        if let Standing::Active(role) = standing {
+            return Ok(deed.as_role(role));
+        }
+    }
+    if !ctx.admit(&ctx.receipt_callers, &peer.id.to_bytes(), EACH_PEER) {
+        return Err(Turned::refused("too many receipts for one peer"));
+    }
+    match ctx.count_stranger("not staff") {
+        Some(reason) => Ok(deed.because(reason)),
+        None => Err(Turned::refused("too many receipts for strangers")),
     }
 }

@@ -1,10 +1,11 @@
 //! A workstation uploads a sealed record and has it anchored.
 //!
 //! Order at the end of an upload: the evidence is checked against the bytes; the intent is durable; the vault
-//! has the record, durably, and signs for it; anchor and audit entry are submitted together; both are in
-//! committed blocks; the receipt is signed and durable. Every step can be repeated, and a repetition under the
-//! same request identifier makes the same bytes, which the chain commits once: a crash anywhere loses nothing.
-//! A record that the chain refuses stays in the vault as bytes that nothing names.
+//! has the record, durably, and signs for it; anchor and audit entry are submitted together; both are proved to
+//! be in committed blocks; the receipt is signed and durable, and with it under which card the pseudonym goes.
+//! Every step can be repeated, and a repetition under the same request identifier makes the same bytes, which the
+//! chain commits once: a crash anywhere loses nothing. A record that the chain refuses stays in the vault as
+//! bytes that nothing names, and its pseudonym opens nobody's log.
 
 mod evidence;
 
@@ -183,9 +184,8 @@ async fn intend(
         link_deadline: TimeMillis(ctx.now().0 + LINK_WITHIN_MILLIS),
         done: false,
     };
-    let (register, id, card, point) =
-        (ctx.register.clone(), finish.request_id, finish.card, body.pseudonym.point);
-    match blocking(move || register.intend(&id, &card, &point, row)).await {
+    let (register, id) = (ctx.register.clone(), finish.request_id);
+    match blocking(move || register.intend(&id, row)).await {
         Ok(deadline) => Ok(deadline),
         Err(error) => Err(ctx.register_refusal(deed.clone(), error).await),
     }
@@ -264,10 +264,10 @@ async fn concluded(
         receipt: encode(&receipt),
     };
     let reply = stored(record, &row);
-    let (register, id) = (ctx.register.clone(), finish.request_id);
+    let (register, id, card) = (ctx.register.clone(), finish.request_id, finish.card);
     let (uploads, owner, name) = (ctx.uploads.clone(), staff.key, finish.upload);
     blocking(move || {
-        register.finish(&id, &record, &row)?;
+        register.finish(&id, &card, &record, &row)?;
         uploads.discard(owner, name);
         Ok::<(), crate::server::register::RegisterError>(())
     })

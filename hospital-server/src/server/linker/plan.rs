@@ -1,6 +1,7 @@
 //! The linker's arithmetic: which heights are next, and whether a node's headers may stand for them.
 
 use alliance_chain::AnchorsExtra;
+use alliance_chain::state::CheckpointHead;
 use caduceus_crypto::Hash;
 use caduceus_ledger::{CertifiedHeader, Header};
 
@@ -59,6 +60,11 @@ pub(super) fn next(done: u64, target: u64) -> Option<(u64, u16)> {
 /// is even checkpointed.
 pub(super) fn resume_linking(hint: Option<u64>, checkpointed: u64) -> u64 {
     hint.filter(|hint| *hint <= checkpointed).unwrap_or(0)
+}
+
+/// Whether the newest checkpointed header is at least this one, and not another at its height.
+pub(super) fn covers(head: &CheckpointHead, header: &Header) -> bool {
+    head.height > header.height || (head.height == header.height && head.hash == header.hash())
 }
 
 /// Consecutive headers, at least one.
@@ -197,6 +203,24 @@ mod tests {
         assert_eq!(heights, [(4, 1), (5, 2), (7, 1), (8, 2)]);
         // A restart that knows no parent takes the same headers.
         assert_eq!(batch(chain(4..=9), 4, None).unwrap().headers(), good.headers());
+    }
+
+    #[test]
+    fn a_header_counts_as_checkpointed_only_if_the_proved_head_covers_it() {
+        let headers = chain(4..=6);
+        let head = |at: &CertifiedHeader| CheckpointHead {
+            height: at.header.height,
+            hash: at.header.hash(),
+            time: at.header.time,
+            recorded_at: at.header.time,
+        };
+        let middle = &headers[1].header;
+        assert!(!covers(&head(&headers[0]), middle));
+        assert!(covers(&head(&headers[1]), middle));
+        assert!(covers(&head(&headers[2]), middle));
+        let mut other = head(&headers[1]);
+        other.hash = Hash([7; 32]);
+        assert!(!covers(&other, middle));
     }
 
     #[test]

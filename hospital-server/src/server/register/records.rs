@@ -1,6 +1,6 @@
 //! Records: what a finished upload became, so that asking again gets the same answer.
 
-use super::{CardNo, PSEUDONYMS, RECORDS, REQUESTS, Register, RegisterError};
+use super::{CardNo, POINTS, PSEUDONYMS, RECORDS, REQUESTS, Register, RegisterError};
 use crate::database::decode;
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::{Hash, Pseudonym, PublicKey, TimeMillis, encode};
@@ -55,15 +55,14 @@ impl Register {
         }
     }
 
-    /// Notes that a record is about to be anchored for a card. Gives the link deadline: the one of the first
-    /// time if the same request comes again.
-    pub(crate) fn intend(
-        &self,
-        id: &[u8; 16],
-        card: &CardNo,
-        point: &PublicKey,
-        wanted: RequestRow,
-    ) -> Result<TimeMillis, RegisterError> {
+    /// Whether a record with this pseudonym is stored, anchored and logged here.
+    pub(crate) fn knows_pseudonym(&self, point: &PublicKey) -> Result<bool, RegisterError> {
+        Ok(self.value(POINTS, point.as_bytes())?.is_some())
+    }
+
+    /// Notes that a record is about to be anchored. Gives the link deadline: the one of the first time if the
+    /// same request comes again. It says nothing of the card: the chain has not judged the record yet.
+    pub(crate) fn intend(&self, id: &[u8; 16], wanted: RequestRow) -> Result<TimeMillis, RegisterError> {
         let txn = self.db.begin_write()?;
         let deadline = {
             let mut requests = txn.open_table(REQUESTS)?;
@@ -78,18 +77,37 @@ impl Register {
                 row.done = known.done;
             }
             requests.insert(&id[..], encode(&row).as_slice())?;
-            let subject = [&card[..], &point.as_bytes()[..]].concat();
-            txn.open_table(PSEUDONYMS)?.insert(subject.as_slice(), b"".as_slice())?;
             row.link_deadline
         };
         txn.commit()?;
         Ok(deadline)
     }
 
-    /// Notes that a record is stored, anchored and logged.
-    pub(crate) fn finish(&self, id: &[u8; 16], record_hash: &Hash, record: &RecordRow) -> Result<(), RegisterError> {
+    /// Notes that a record is stored, anchored and logged, and that the card's patient stands in the log under
+    /// its pseudonym too: from now on, not before, because the chain refuses a pseudonym that another record has.
+    pub(crate) fn finish(
+        &self,
+        id: &[u8; 16],
+        card: &CardNo,
+        record_hash: &Hash,
+        record: &RecordRow,
+    ) -> Result<(), RegisterError> {
+        let point = record.pseudonym.point;
         let txn = self.db.begin_write()?;
         {
+            let mut points = txn.open_table(POINTS)?;
+            let mut records = txn.open_table(RECORDS)?;
+            let owner = points.get(&point.as_bytes()[..])?.map(|value| value.value().to_vec());
+            if owner.is_some_and(|owner| owner != record_hash.as_bytes()[..]) {
+                return Err(RegisterError::PseudonymTaken);
+            }
+            let known = records.get(&record_hash.as_bytes()[..])?.map(|value| value.value().to_vec());
+            if let Some(bytes) = known {
+                let known: RecordRow = decode(&bytes, "record")?;
+                if (known.card, known.pseudonym) != (record.card, record.pseudonym) {
+                    return Err(RegisterError::PseudonymTaken);
+                }
+            }
             let mut requests = txn.open_table(REQUESTS)?;
             let found = requests.get(&id[..])?.map(|value| value.value().to_vec());
             if let Some(bytes) = found {
@@ -97,8 +115,10 @@ impl Register {
                 row.done = true;
                 requests.insert(&id[..], encode(&row).as_slice())?;
             }
-            txn.open_table(RECORDS)?
-                .insert(&record_hash.as_bytes()[..], encode(record).as_slice())?;
+            records.insert(&record_hash.as_bytes()[..], encode(record).as_slice())?;
+            points.insert(&point.as_bytes()[..], &record_hash.as_bytes()[..])?;
+            let subject = [&card[..], &point.as_bytes()[..]].concat();
+            txn.open_table(PSEUDONYMS)?.insert(subject.as_slice(), b"".as_slice())?;
         }
         txn.commit()?;
         Ok(())

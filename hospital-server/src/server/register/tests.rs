@@ -111,7 +111,7 @@ fn tokens_have_a_daily_allowance() {
 fn a_repeated_request_keeps_its_first_deadline() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("register.redb");
-    let (caller, point) = (key(), key());
+    let (caller, point, refused) = (key(), key(), key());
     let row = |record: u8, deadline: u64| RequestRow {
         caller,
         record_hash: Hash([record; 32]),
@@ -133,23 +133,62 @@ fn a_repeated_request_keeps_its_first_deadline() {
     };
     {
         let register = Register::open(&path).unwrap();
-        let first = register.intend(&[4; 16], &CARD, &point, row(1, 10)).unwrap();
+        let first = register.intend(&[4; 16], row(1, 10)).unwrap();
         assert_eq!(first, TimeMillis(10));
     }
     let register = Register::open(&path).unwrap();
     // Refused as a repetition and made anew: the same request, another record.
-    assert_eq!(register.intend(&[4; 16], &CARD, &point, row(2, 99)).unwrap(), TimeMillis(10));
+    assert_eq!(register.intend(&[4; 16], row(2, 99)).unwrap(), TimeMillis(10));
+    // An intent gives nobody a name in the log.
+    assert!(register.pseudonyms(&CARD).unwrap().is_empty());
+    assert!(!register.knows_pseudonym(&point).unwrap());
     assert!(register.record(&Hash([2; 32])).unwrap().is_none());
-    register.finish(&[4; 16], &Hash([2; 32]), &record).unwrap();
+    register.finish(&[4; 16], &CARD, &Hash([2; 32]), &record).unwrap();
+    // Finishing twice, after a crash, is the same as once.
+    register.finish(&[4; 16], &CARD, &Hash([2; 32]), &record).unwrap();
     assert!(register.request(&[4; 16]).unwrap().unwrap().done);
     assert_eq!(register.record(&Hash([2; 32])).unwrap().unwrap(), record);
-    assert_eq!(register.intend(&[4; 16], &CARD, &point, row(2, 99)).unwrap(), TimeMillis(10));
-    let reused = register.intend(&[4; 16], &CARD, &point, row(3, 99));
+    assert_eq!(register.intend(&[4; 16], row(2, 99)).unwrap(), TimeMillis(10));
+    let reused = register.intend(&[4; 16], row(3, 99));
     assert!(matches!(reused, Err(RegisterError::RequestReused)));
     let mut foreign = row(2, 99);
     foreign.caller = key();
-    let reused = register.intend(&[4; 16], &CARD, &point, foreign);
+    let reused = register.intend(&[4; 16], foreign);
     assert!(matches!(reused, Err(RegisterError::RequestReused)));
     assert_eq!(register.pseudonyms(&CARD).unwrap(), [point]);
     assert!(register.pseudonyms(&[0; 16]).unwrap().is_empty());
+    assert!(register.knows_pseudonym(&point).unwrap());
+    assert!(!register.knows_pseudonym(&refused).unwrap());
+}
+
+#[test]
+fn a_pseudonym_stays_with_its_record_and_card() {
+    let home = tempfile::tempdir().unwrap();
+    let register = Register::open(&home.path().join("register.redb")).unwrap();
+    let other: CardNo = [8; 16];
+    let hospital = HospitalId([1; 32]);
+    let record = RecordRow {
+        card: card_hash(&CARD, &hospital),
+        pseudonym: Pseudonym {
+            point: key(),
+            ephemeral: key(),
+            view_tag: 3,
+        },
+        height: 7,
+        position: 0,
+        block_hash: Hash([6; 32]),
+        stored_bytes: 20_000,
+        receipt: vec![1, 2, 3],
+    };
+    register.finish(&[4; 16], &CARD, &Hash([2; 32]), &record).unwrap();
+    let mut stolen = record.clone();
+    stolen.card = card_hash(&other, &hospital);
+    // The same pseudonym in another record, and the same record for another card.
+    for hash in [Hash([3; 32]), Hash([2; 32])] {
+        let outcome = register.finish(&[5; 16], &other, &hash, &stolen);
+        assert!(matches!(outcome, Err(RegisterError::PseudonymTaken)));
+    }
+    assert!(register.pseudonyms(&other).unwrap().is_empty());
+    assert!(register.record(&Hash([3; 32])).unwrap().is_none());
+    assert_eq!(register.record(&Hash([2; 32])).unwrap(), Some(record));
 }

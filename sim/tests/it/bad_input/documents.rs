@@ -63,7 +63,7 @@ pub async fn run(world: &World, table: &mut Table) {
     let mut cases = vec![Case::works("a history", upload(&good))];
     for (number, (what, content, says)) in FAULTY.iter().enumerate() {
         let file = write(&format!("faulty-{number}.json"), content.as_bytes());
-        cases.push(Case::fails(*what, upload(&file), Usage, says));
+        cases.push(Case::fails(*what, upload(&file), Usage, *says));
     }
     let words = write("words.json", b"hello");
     let bytes = write("bytes.json", &[0xff, 0xfe, 0x00]);
@@ -73,17 +73,12 @@ pub async fn run(world: &World, table: &mut Table) {
     cases.push(Case::fails("a good file and a bad one", world.upload(card, &[&good, &words]), Usage, "words.json"));
     cases.push(Case::fails("no such file", upload("nowhere.json"), NotFound, "nowhere.json"));
     cases.push(Case::fails("a folder", upload(&folder.display().to_string()), Failure, "Is a directory"));
-    let elsewhere = ["upload", "--card", card, "--organisation", "West", &good];
-    cases.push(Case::fails(
-        "an organisation that is not in it",
-        world.workstation("doctor", &elsewhere),
-        NotFound,
-        "no encounter at \"West\"",
-    ));
+    let elsewhere = world.workstation("doctor", &["upload", "--card", card, "--organisation", "West", &good]);
+    cases.push(Case::fails("an organisation that is not in it", elsewhere, NotFound, "no encounter at \"West\""));
     let no_files = world.workstation("doctor", &["upload", "--card", card]);
     cases.push(Case::fails("no file", no_files, Usage, "required arguments were not provided"));
-    let as_text = ["upload", "--card", card, "--media-type", "text/plain", &words];
-    cases.push(Case::works("the same words, said to be text", world.workstation("doctor", &as_text)));
+    let as_text = world.workstation("doctor", &["upload", "--card", card, "--media-type", "text/plain", &words]);
+    cases.push(Case::works("the same words, said to be text", as_text));
 
     let over = folder.join("over.json");
     blanks(&over, LIMIT + 1);
@@ -127,7 +122,7 @@ async fn receipts(world: &World, table: &mut Table) {
     let last = if signed.ends_with('0') { '1' } else { '0' };
     altered["receipt"] = format!("{}{last}", &signed[..signed.len() - 1]).into();
     let mut cut = whole.clone();
-    cut["receipt"] = signed[..signed.len() - 2].into();
+    cut["receipt"] = signed[..signed.len() - 2].to_owned().into();
     let mut later = whole.clone();
     later["format"] = "caduceus-receipt/9".into();
     let others = world.patient("bob", &["records", "--add-receipt", &written.display().to_string()]);

@@ -149,7 +149,7 @@ fn newest_source() -> SystemTime {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name());
             // Tests and the simulator are no part of the programs.
-            if ["target", "tests", "sim", "docs"].iter().any(|other| name == *other) {
+            if [".git", "target", "tests", "sim", "docs"].iter().any(|other| name == *other) {
                 continue;
             }
             if path.is_dir() {

@@ -162,7 +162,7 @@ fn every_planted_fault_is_seen() {
     for outcome in &planted {
         assert_eq!(problems(outcome, ending).len(), 1, "{outcome:?}: {:?}", problems(outcome, ending));
     }
-    let fine = Outcome { code: Some(0), stdout: "[]\n".to_owned(), stderr: "nothing to show\n".to_owned(), ..good.clone() };
+    let fine = Outcome { code: Some(0), stdout: "[]\n".to_owned(), ..with_stderr("nothing to show\n") };
     assert_eq!(problems(&fine, Ending::Works), Vec::<String>::new());
     assert_eq!(problems(&good, Ending::Works).len(), 1);
     println!("{} planted faults, all seen", planted.len() + 1);

@@ -2,7 +2,7 @@
 //! it, happens through the programs.
 
 use super::program::{self, Call, DATA_USER, HOSPITAL, PATIENT};
-use alliance_chain::{AllianceMachine, RecordRef, Tx, query};
+use alliance_chain::{AllianceMachine, RecordRef, Tx, query, state};
 use caduceus_crypto::MetaAddress;
 use caduceus_custody::keystore::KeystoreParams;
 use caduceus_custody::seed::PatientSeed;
@@ -140,6 +140,7 @@ impl World {
             people: BTreeMap::new(),
             data_users: BTreeMap::new(),
         };
+        world.wait_until_founded().await;
         world.staff().await;
         world.patients().await;
         world.first_record().await;
@@ -276,6 +277,18 @@ impl World {
                     break;
                 }
                 assert!(begun.elapsed() < PATIENCE, "record {at} is not linked");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    /// Waits until every node knows the hospital's token key: its server names it when it starts.
+    async fn wait_until_founded(&self) {
+        let issuer = state::issuer(&self.layout.hospitals[0].id);
+        let begun = Instant::now();
+        for node in &self.alliance {
+            while issuer.get(&node.chain().snapshot().unwrap()).unwrap().is_none() {
+                assert!(begun.elapsed() < PATIENCE, "the alliance makes no block");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
