@@ -47,7 +47,7 @@ pub fn compile_slots(
     let key_of = |quarter: Quarter| {
         quarters.get(&quarter).expect("a cover asks for the quarters of its own range only").clone()
     };
-    let slots = keywords.iter().map(|keyword| cover(&key_of, keyword.as_str(), from, to)).collect();
+    let slots = keywords.iter().map(|keyword| cover(key_of, keyword.as_str(), from, to)).collect();
     let clauses = clauses
         .iter()
         .map(|clause| Clause {

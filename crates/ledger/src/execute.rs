@@ -207,6 +207,11 @@ pub fn build<M: StateMachine + ?Sized, R: TreeReader>(
     let mut state = Overlay::new(view);
     let (mut txs, mut results, mut refused, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0usize);
     for tx in candidates {
+        if tx.len() > MAX_TX_BYTES {
+            let detail = format!("{} bytes, at most {MAX_TX_BYTES}", tx.len());
+            refused.push((tx_id(&tx), Rejection { rule: "too_large", detail }));
+            continue;
+        }
         if bytes + tx.len() + 4 > max_block_bytes {
             break;
         }

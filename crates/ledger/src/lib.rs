@@ -19,7 +19,7 @@ pub use execute::{BlockError, Executed, TxPlace, apply, build, find_tx, genesis_
 pub use light::{LightClient, LightError};
 pub use proof::{StateProofAt, TxProof};
 pub use state::{
-    BlockContext, Layer, Overlay, Rejection, Space, StateError, StateMachine, StateView, TxFailure, Writes,
+    BlockContext, Layer, Overlay, Pairs, Rejection, Space, StateError, StateMachine, StateView, TxFailure, Writes,
 };
 pub use tree::{StateProof, TreeReader, TreeUpdateBatch};
 pub use types::{Address, ChainId, Height, Validator, ValidatorSet, ValidatorSetError};

@@ -19,6 +19,9 @@ pub enum Space {
 #[error("state: {0}")]
 pub struct StateError(pub String);
 
+/// Keys and values, in key order.
+pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Read access to a state.
 pub trait StateView {
     /// The value under a key.
@@ -31,7 +34,7 @@ pub trait StateView {
     ///
     /// # Errors
     /// When the store fails.
-    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Pairs, StateError>;
 }
 
 /// Changes to a state: `None` deletes.
@@ -76,7 +79,7 @@ impl StateView for Overlay<'_> {
         Layer::new(self.base, &self.writes).get(space, key)
     }
 
-    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Pairs, StateError> {
         Layer::new(self.base, &self.writes).scan(space, prefix, limit)
     }
 }
@@ -103,7 +106,7 @@ impl StateView for Layer<'_> {
         }
     }
 
-    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Pairs, StateError> {
         let changed: Vec<_> = self
             .writes
             .range((space, prefix.to_vec())..)

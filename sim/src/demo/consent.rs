@@ -174,7 +174,7 @@ async fn doctor_elsewhere(
     own: &[FoundRecord],
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
-    let shared = own.last().context("no records")?.clone();
+    let shared = *own.last().context("no records")?;
     let home = world.layout.hospitals.iter().position(|h| h.id == shared.hospital).context("a known hospital")?;
     let elsewhere = (home + 1) % world.layout.hospitals.len();
     let signing = world.desks[elsewhere].doctor_key.clone();
@@ -183,7 +183,7 @@ async fn doctor_elsewhere(
     admit(world, elsewhere, &keys, "Physician").await?;
     let doctor = data_user(world, keys).await?;
     let spec = GrantSpec {
-        records: vec![shared.clone()],
+        records: vec![shared],
         data_user: doctor.keys().id(),
         days: 1,
         purpose: Purpose::Treatment,

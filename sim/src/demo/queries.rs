@@ -208,7 +208,7 @@ pub async fn open_all(world: &mut World, narrator: &Narrator, summary: &mut Summ
             let source = sources.get(&found.record_hash).map(|id| &world.records[*id].oracle.json);
             same &= source.is_some_and(|json| *json == opened.plaintext);
             summary.records_opened += 1;
-            world.found.insert(found.record_hash, found.clone());
+            world.found.insert(found.record_hash, *found);
         }
         narrator.tell(format!("{} opened {} records", world.people[number].name, outcome.records.len()));
     }

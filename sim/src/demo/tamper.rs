@@ -35,7 +35,7 @@ pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) 
 async fn ciphertext(world: &mut World) -> anyhow::Result<bool> {
     let record = world.records.first().context("no records")?;
     let (hash, hospital, owner) = (record.record_hash, record.oracle.hospital, record.oracle.patient);
-    let found = world.found.get(&hash).context("it was found before")?.clone();
+    let found = *world.found.get(&hash).context("it was found before")?;
     let path = world.servers.vault_path(&world.layout, hospital, &hash);
     let good = std::fs::read(&path).with_context(|| format!("the vault's file {}", path.display()))?;
     let mut bad = good.clone();
@@ -130,11 +130,10 @@ async fn meta_address(world: &World) -> anyhow::Result<bool> {
         clock: hospital_server::system_clock(),
     })
     .await?;
-    let refused = match workstation.visit(card).await {
-        Err(WorkstationError::CardSubstituted) => true,
-        Err(WorkstationError::Card(CardError::Substituted)) => true,
-        _ => false,
-    };
+    let refused = matches!(
+        workstation.visit(card).await,
+        Err(WorkstationError::CardSubstituted | WorkstationError::Card(CardError::Substituted))
+    );
     workstation.close().await;
     service.shutdown().await;
     // Control: the real server's answer passes.

@@ -119,7 +119,9 @@ fn one_bad_signature_spoils_a_quorum() {
         flipped.signatures[usize::from(at)].1.0[63] ^= 1;
         assert_eq!(
             verify(&flipped),
-            Err(CertificateError::BadSignature { signer: address(at) })
+            Err(CertificateError::BadSignature {
+                signer: address(at)
+            })
         );
     }
     // Another's signature under this name.

@@ -77,9 +77,18 @@ fn a_header_that_names_unknown_validators_is_refused() {
 fn the_certificate_is_checked() {
     let header = header(4, &voters(), &voters());
     for (signers, error) in [
-        (vec![0, 1], CertificateError::NoQuorum { power: 6, total: 9 }),
-        (vec![0, 1, 9], CertificateError::Stranger { signer: address(9) }),
-        (vec![0, 1, 1], CertificateError::Repeated { signer: address(1) }),
+        (
+            vec![0, 1],
+            CertificateError::NoQuorum { power: 6, total: 9 },
+        ),
+        (
+            vec![0, 1, 9],
+            CertificateError::Stranger { signer: address(9) },
+        ),
+        (
+            vec![0, 1, 1],
+            CertificateError::Repeated { signer: address(1) },
+        ),
     ] {
         assert_eq!(
             client().verify_header(&certified(&header, &signers)),

@@ -87,7 +87,10 @@ fn build_leaves_refused_transactions_out_without_a_trace() {
     assert_eq!(block.txs, good);
     assert_eq!(executed.results.len(), 2);
     let told: Vec<(Hash, &str)> = left_out.iter().map(|(id, why)| (*id, why.rule)).collect();
-    assert_eq!(told, [(tx_id(&bad), "refused"), (tx_id(&junk), "malformed")]);
+    assert_eq!(
+        told,
+        [(tx_id(&bad), "refused"), (tx_id(&junk), "malformed")]
+    );
 
     let (alone, executed_alone, nothing) = chain.build(good.to_vec());
     assert!(nothing.is_empty());
@@ -101,7 +104,13 @@ fn what_does_not_fit_is_left_for_later_and_not_refused() {
     let chain = Chain::new();
     let txs = vec![put("a", "1"), put("b", "2"), put("c", "3")];
     let two = txs[0].len() + txs[1].len() + 8;
-    for (limit, fitting) in [(two, 2), (two - 1, 1), (txs[0].len() + 4, 1), (4, 0), (0, 0)] {
+    for (limit, fitting) in [
+        (two, 2),
+        (two - 1, 1),
+        (txs[0].len() + 4, 1),
+        (4, 0),
+        (0, 0),
+    ] {
         let (block, _, left_out) = chain.try_build(txs.clone(), limit).unwrap();
         assert_eq!(block.txs, txs[..fitting], "{limit} bytes");
         assert!(left_out.is_empty());

@@ -75,18 +75,15 @@ fn the_place_of_a_committed_transaction_is_found() {
 }
 
 #[test]
-fn what_was_refused_may_be_committed_later() {
+fn what_did_not_fit_is_committed_later() {
     let mut chain = Chain::new();
-    let tx = put("a", "1");
-    // Too late for a block that is full, hence not in it.
-    let (_, executed, left_out) = {
-        let full = put("b", "2");
-        let limit = full.len() + 4;
-        chain.try_build(vec![full, tx.clone()], limit).unwrap()
-    };
-    assert!(left_out.is_empty());
+    let (full, late) = (put("b", "2"), put("a", "1"));
+    let limit = full.len() + 4;
+    let candidates = vec![full, late.clone()];
+    let (block, executed, left_out) = chain.try_build(candidates, limit).unwrap();
+    assert_eq!((block.txs.len(), left_out.len()), (1, 0));
     chain.commit(&executed);
-    let (block, _, left_out) = chain.build(vec![tx.clone()]);
-    assert_eq!(block.txs, [tx]);
+    let (block, _, left_out) = chain.build(vec![late.clone()]);
+    assert_eq!(block.txs, [late]);
     assert!(left_out.is_empty());
 }

@@ -9,10 +9,7 @@ fn decode(bytes: &[u8]) -> Result<ValidatorSet, DecodeError> {
 
 #[test]
 fn a_set_needs_a_validator() {
-    assert_eq!(
-        ValidatorSet::new(Vec::new()),
-        Err(ValidatorSetError::Empty)
-    );
+    assert_eq!(ValidatorSet::new(Vec::new()), Err(ValidatorSetError::Empty));
     let nobody = codec::encode(&Vec::<Validator>::new());
     assert_eq!(decode(&nobody), Err(DecodeError::Malformed));
 }

@@ -171,8 +171,7 @@ fn a_store_that_fails_says_nothing_about_the_block() {
 
     let key = VALIDATORS_KEY.to_vec();
     let error = refusal(|block| block.txs[2] = Note::Delete { key }.bytes());
-    let expected = StateError("the state holds no validator set".into());
-    assert_eq!(error, BlockError::State(expected));
+    assert!(matches!(error, BlockError::State(_)), "{error}");
 }
 
 #[test]

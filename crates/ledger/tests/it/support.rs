@@ -86,12 +86,7 @@ pub fn precommit(header: &Header) -> Vote {
 pub fn certificate_over(vote: &Vote, header: &Header, signers: &[u8]) -> Certificate {
     let signatures = signers
         .iter()
-        .map(|n| {
-            (
-                address(*n),
-                key(*n).sign(domain::VOTE, &vote.sign_bytes()),
-            )
-        })
+        .map(|n| (address(*n), key(*n).sign(domain::VOTE, &vote.sign_bytes())))
         .collect();
     Certificate {
         height: header.height,

@@ -1,0 +1,202 @@
+//! The bytes of what travels and rests, one value a type. A snapshot that changes is a change of format: it is
+//! a decision, and says `Format:` in the change log.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use caduceus_crypto::evidence::sign_vault_receipt;
+use caduceus_crypto::index::TAG_SCHEME;
+use caduceus_crypto::reencrypt::{serialize, umbral_key};
+use caduceus_crypto::{
+    Anchor, AnchorBody, Hash, HospitalId, IndexEntries, Pseudonym, SecretKey, Tag, TimeMillis,
+    codec, domain,
+};
+use caduceus_ledger::ChainId;
+use private_chain::{
+    Action, ActionClass, AuditEntry, DraftEntry, Enrol, Outcome, Role, SealedEntry, StaffRecord,
+    Subject, Suspend, Tx,
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use sha3::{Digest, Sha3_256};
+use std::fmt::Debug;
+
+/// 2024-05-06, 12:53 UTC.
+const NOW: TimeMillis = TimeMillis(1_715_000_000_000);
+const CHAIN: ChainId = ChainId(Hash([0xc1; 32]));
+const BUCKET_KEY: [u8; 32] = [9; 32];
+
+/// The first 64 bytes, the length, and the hash of all.
+fn fingerprint(bytes: &[u8]) -> String {
+    let head = hex::encode(&bytes[..bytes.len().min(64)]);
+    let hash = hex::encode(Sha3_256::digest(bytes));
+    format!("{head}\n{} bytes\nsha3-256 {hash}", bytes.len())
+}
+
+fn check<T>(name: &str, value: &T)
+where
+    T: BorshSerialize + BorshDeserialize + PartialEq + Debug,
+{
+    let bytes = codec::encode(value);
+    let decoded: T = codec::decode_exact(&bytes, bytes.len()).unwrap();
+    assert_eq!(&decoded, value);
+    insta::assert_snapshot!(name, fingerprint(&bytes));
+}
+
+fn rng(n: u8) -> ChaCha20Rng {
+    ChaCha20Rng::from_seed([n; 32])
+}
+
+fn key(n: u8) -> SecretKey {
+    SecretKey::derive(domain::NETWORK_KEY, &[n], &[])
+}
+
+/// That of identity key 1; its server's key is 2, an author's 3.
+fn hospital() -> HospitalId {
+    HospitalId::from_identity(&key(1).public())
+}
+
+fn anchor() -> Anchor {
+    let delegating = key(6).public();
+    let (capsule, _) =
+        umbral_pre::encrypt_with_rng(&mut rng(1), &umbral_key(&delegating), &[1; 32]).unwrap();
+    let body = AnchorBody {
+        hospital: hospital(),
+        pseudonym: Pseudonym {
+            point: key(4).public(),
+            ephemeral: key(5).public(),
+            view_tag: 0xa5,
+        },
+        record_hash: Hash([0x11; 32]),
+        header_hash: Hash([0x22; 32]),
+        entries: IndexEntries {
+            scheme: TAG_SCHEME,
+            tags: (0..8u8).map(|n| Tag([n; 16])).collect(),
+        },
+        capsule: serialize(&capsule),
+        delegating,
+        visit: Hash::ZERO,
+        epoch: NOW.epoch(),
+        authored_at: NOW,
+    };
+    let (author, vault) = (key(3), key(2));
+    let stored_bytes = 20_000;
+    Anchor {
+        author: author.public(),
+        author_signature: body.sign(&author),
+        stored_bytes,
+        vault: vault.public(),
+        vault_signature: sign_vault_receipt(&vault, &body.record_hash, stored_bytes),
+        body,
+    }
+}
+
+fn entry() -> AuditEntry {
+    AuditEntry {
+        time: NOW,
+        actor: key(3).public(),
+        role: Some(Role::Physician),
+        organisation: hospital(),
+        action: Action::Read,
+        subtype: "open".into(),
+        outcome: Outcome::Success,
+        reason: "visit".into(),
+        patient: Some(Subject::Card(Hash([5; 32]))),
+        record: Some(Hash([6; 32])),
+        purpose: "TREAT".into(),
+        grant: None,
+        source: "ward 3".into(),
+        request_id: [7; 16],
+    }
+}
+
+fn sealed(n: u8) -> SealedEntry {
+    let class = ActionClass::ClinicalRead;
+    DraftEntry::seal(&mut rng(n), &BUCKET_KEY, class, &entry())
+        .unwrap()
+        .sign(&CHAIN, &key(2))
+}
+
+#[test]
+fn a_transaction_that_enrols() {
+    let enrol = Enrol {
+        staff: key(3).public(),
+        role: Role::Physician,
+        label: "staff 17".into(),
+        not_before: NOW,
+        not_after: TimeMillis(NOW.0 + 86_400_000),
+    };
+    check("tx_enrol", &Tx::Enrol(enrol.sign(&CHAIN, &key(1))));
+}
+
+#[test]
+fn a_transaction_that_suspends() {
+    let suspend = Suspend {
+        staff: key(3).public(),
+        reason: "key lost".into(),
+    };
+    check("tx_suspend", &Tx::Suspend(suspend.sign(&CHAIN, &key(1))));
+}
+
+#[test]
+fn a_transaction_that_anchors() {
+    let anchor = anchor();
+    assert_eq!(anchor.check(), Ok(()));
+    check("tx_anchor", &Tx::anchor(anchor, [7; 16]));
+}
+
+#[test]
+fn a_transaction_of_audit_entries() {
+    check("tx_audit", &Tx::audit(vec![sealed(1), sealed(2)]));
+}
+
+#[test]
+fn a_sealed_entry() {
+    let sealed = sealed(1);
+    assert!(sealed.is_signed(&CHAIN));
+    assert_eq!(sealed.open(&BUCKET_KEY).unwrap(), entry());
+    check("sealed_entry", &sealed);
+}
+
+#[test]
+fn an_audit_entry() {
+    check("audit_entry", &entry());
+}
+
+#[test]
+fn an_audit_entry_with_its_other_choices() {
+    let other = AuditEntry {
+        role: None,
+        action: Action::Execute,
+        outcome: Outcome::Failed,
+        patient: Some(Subject::Pseudonym(key(4).public())),
+        record: None,
+        grant: Some(Hash([8; 32])),
+        ..entry()
+    };
+    check("audit_entry_other_choices", &other);
+}
+
+#[test]
+fn a_staff_record() {
+    let record = StaffRecord {
+        role: Role::Nurse,
+        label: "staff 18".into(),
+        not_before: NOW,
+        not_after: TimeMillis(NOW.0 + 86_400_000),
+        enrolled_at: TimeMillis(NOW.0 + 1),
+        suspended_at: None,
+    };
+    check("staff_record", &record);
+}
+
+#[test]
+fn a_suspended_staff_record() {
+    let record = StaffRecord {
+        role: Role::Administrator,
+        label: "staff 19".into(),
+        not_before: NOW,
+        not_after: TimeMillis(NOW.0 + 86_400_000),
+        enrolled_at: TimeMillis(NOW.0 + 1),
+        suspended_at: Some(TimeMillis(NOW.0 + 2)),
+    };
+    check("staff_record_suspended", &record);
+}
