@@ -32,13 +32,14 @@ use crate::journal::{ActionJournal, Journal};
 use crate::key_file::{read_key, write_key};
 use crate::network_map::{HospitalMap, MapError};
 use crate::roster::Roster;
+use crate::serving::add;
 use caduceus_cli::{CliError, NetworkFile, create_private_dir};
 use caduceus_crypto::{PublicKey, SecretKey, TimeMillis};
 use caduceus_custody::index_key::IndexKeyService;
 use caduceus_ledger::{ChainId, Genesis, LightClient};
 use caduceus_network::exchange::{DepositPairSecret, Health, HealthReply, IndexKey};
 use caduceus_network::{
-    Exchange, Limits, Multiaddr, Peer, PeerAddr, Refused, Service, ServiceConfig, StartError,
+    Limits, Multiaddr, Peer, PeerAddr, Refused, Service, ServiceConfig, StartError,
 };
 use pairs::Pairs;
 use rand_core::OsRng;
@@ -207,33 +208,10 @@ pub async fn start(config: KeysConfig) -> Result<RunningKeys, KeysError> {
         clock: config.clock,
     });
     let server = context.map.server_key;
-    add::<DepositPairSecret, _, _>(&service, &context, move |peer| peer.holds(&server), deposit::answer);
-    add::<IndexKey, _, _>(&service, &context, |peer| peer.key.is_some(), give::answer);
-    add::<Health, _, _>(&service, &context, |_| true, health);
+    add::<_, DepositPairSecret, _, _>(&service, &context, move |peer| peer.holds(&server), deposit::answer);
+    add::<_, IndexKey, _, _>(&service, &context, |peer| peer.key.is_some(), give::answer);
+    add::<_, Health, _, _>(&service, &context, |_| true, health);
     Ok(RunningKeys { service, context })
-}
-
-/// Answers an exchange while the service lives; see the server's handlers.
-fn add<E, F, Fut>(
-    service: &Service,
-    ctx: &Arc<Context>,
-    authorise: impl Fn(&Peer) -> bool + Send + Sync + 'static,
-    handler: F,
-) where
-    E: Exchange,
-    F: Fn(Arc<Context>, Peer, E::Request) -> Fut + Copy + Send + Sync + 'static,
-    Fut: Future<Output = Result<E::Response, Refused>> + Send + 'static,
-{
-    let weak = Arc::downgrade(ctx);
-    service.serve::<E, _, _>(authorise, move |peer: Peer, request: E::Request| {
-        let ctx = weak.upgrade();
-        async move {
-            match ctx {
-                Some(ctx) => handler(ctx, peer, request).await,
-                None => Err(Refused::because("the key service is stopping")),
-            }
-        }
-    });
 }
 
 async fn health(_: Arc<Context>, _: Peer, (): ()) -> Result<HealthReply, Refused> {

@@ -21,6 +21,8 @@ pub mod network_map;
 mod roster;
 #[cfg(feature = "serve")]
 pub mod server;
+#[cfg(any(feature = "serve", feature = "keys"))]
+mod serving;
 #[cfg(feature = "workstation")]
 pub mod workstation;
 

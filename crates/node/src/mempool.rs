@@ -61,11 +61,6 @@ impl Mempool {
         self.waiting.is_empty()
     }
 
-    /// Whether a transaction waits.
-    pub fn contains(&self, id: &Hash) -> bool {
-        self.by_id.contains_key(id)
-    }
-
     /// What to check a transaction against.
     pub fn peek(&self, id: &Hash, bytes: usize) -> Peek {
         if self.by_id.contains_key(id) {
@@ -110,11 +105,6 @@ impl Mempool {
             })
             .cloned()
             .collect()
-    }
-
-    /// All waiting transactions, oldest first.
-    pub fn all(&self) -> Vec<Vec<u8>> {
-        self.waiting.values().cloned().collect()
     }
 
     /// Forgets transactions, committed or refused.
