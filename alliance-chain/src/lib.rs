@@ -21,11 +21,13 @@ pub use genesis::{AllianceGenesis, GenesisError, Member, MemberError, Params, Pr
 pub use machine::AllianceMachine;
 pub use rules::{Failure, Rule, is_transient};
 pub use state::{
-    AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, GrantRecord, GrantStatus,
-    IssuerRecord, Key, LinkedRecord, MemberRecord, RecordRef, ReportRecord, RequestRecord,
+    AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, GrantRecord,
+    GrantStatus, IssuerRecord, Key, LinkedRecord, MemberRecord, RecordRef, ReportRecord,
+    RequestRecord,
 };
 pub use tx::{
-    Access, Account, Change, Checkpoint, Governance, Grant, Hit, Issuer, Link, Purpose, Report, ReportKind, Request,
-    Revoke, Search, SearchResult, SignedAccess, SignedAccount, SignedGovernance, SignedGrant, SignedIssuer,
-    SignedReport, SignedRequest, SignedRevoke, SignedSearch, Tx,
+    Access, Account, Change, Checkpoint, Governance, Grant, Hit, Issuer, Link, Purpose, Report,
+    ReportKind, Request, Revoke, Search, SearchResult, SignedAccess, SignedAccount,
+    SignedGovernance, SignedGrant, SignedIssuer, SignedReport, SignedRequest, SignedRevoke,
+    SignedSearch, Tx,
 };

@@ -11,7 +11,9 @@ use caduceus_crypto::{HospitalId, PublicKey, SecretKey};
 use caduceus_ledger::Genesis;
 use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, StartError};
 use caduceus_node::service::anybody;
-use caduceus_node::{ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, PeerRelay, serve_chain};
+use caduceus_node::{
+    ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, PeerRelay, serve_chain,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,8 +58,18 @@ impl AllianceNodeConfig {
         let hospitals = network.hospitals.iter().filter_map(|hospital| {
             let id: HospitalId = hospital.id.parse().ok()?;
             let server: PeerAddr = hospital.server.parse().ok()?;
-            let private_nodes = hospital.nodes.iter().filter_map(|node| node.service.parse().ok()).collect();
-            Some((id, HospitalRoute { server, private_nodes }))
+            let private_nodes = hospital
+                .nodes
+                .iter()
+                .filter_map(|node| node.service.parse().ok())
+                .collect();
+            Some((
+                id,
+                HospitalRoute {
+                    server,
+                    private_nodes,
+                },
+            ))
         });
         Self {
             engine: home.engine(),
@@ -105,11 +117,18 @@ impl AllianceNode {
     /// # Errors
     /// [`AllianceNodeError`] says what is in the way.
     pub async fn start(config: AllianceNodeConfig) -> Result<Self, AllianceNodeError> {
-        let validators: BTreeSet<PublicKey> = config.genesis.validators.iter().map(|v| v.key).collect();
-        let service =
-            Service::start(ServiceConfig { key: &config.key, listen: vec![config.listen], limits: Limits::default() })
-                .await?;
-        let fragments = Arc::new(FragmentStore::open(&config.home.join("fragments"), &config.key)?);
+        let validators: BTreeSet<PublicKey> =
+            config.genesis.validators.iter().map(|v| v.key).collect();
+        let service = Service::start(ServiceConfig {
+            key: &config.key,
+            listen: vec![config.listen],
+            limits: Limits::default(),
+        })
+        .await?;
+        let fragments = Arc::new(FragmentStore::open(
+            &config.home.join("fragments"),
+            &config.key,
+        )?);
         let node = Node::start(
             NodeConfig {
                 home: config.home,
@@ -123,12 +142,22 @@ impl AllianceNode {
         )
         .await?;
         node.set_relay(Arc::new(PeerRelay::new(service.clone(), config.peers)));
-        let policy = ChainPolicy { program: "alliance-chain", submit: anybody(), query: anybody(), validators };
+        let policy = ChainPolicy {
+            program: "alliance-chain",
+            submit: anybody(),
+            query: anybody(),
+            validators,
+        };
         serve_chain(&service, &node, policy);
         records::serve(&service, &node, config.key.clone(), config.hospitals);
         proxy::serve(&service, &node, config.key, fragments.clone());
         let eraser = tokio::spawn(proxy::erase_ended(node.clone(), fragments.clone()));
-        Ok(Self { node, service, fragments, eraser })
+        Ok(Self {
+            node,
+            service,
+            fragments,
+            eraser,
+        })
     }
 
     /// Stops serving, then the engine.

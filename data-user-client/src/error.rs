@@ -70,34 +70,51 @@ impl From<DataUserError> for CliError {
         match error {
             DataUserError::Client(ClientError::Rejected { rule, .. }) => rejected(what, &rule),
             DataUserError::Client(error) => error.into(),
-            DataUserError::NoGrant { .. } => {
-                CliError::not_found(what, "the grant's 64 digits, as data-user-client grants shows them")
-            }
-            DataUserError::OtherReceivingKey { .. } => {
-                CliError::denied(what, "the home that the grant was made for, or ask the patient for a new grant")
-            }
+            DataUserError::NoGrant { .. } => CliError::not_found(
+                what,
+                "the grant's 64 digits, as data-user-client grants shows them",
+            ),
+            DataUserError::OtherReceivingKey { .. } => CliError::denied(
+                what,
+                "the home that the grant was made for, or ask the patient for a new grant",
+            ),
             DataUserError::TooFewFragments { blamed, .. } => {
-                if blamed.iter().any(|blame| matches!(blame.fault, Fault::Invalid | Fault::Unsigned)) {
-                    CliError::verification_failed(what, "try again later, and tell the alliance whom to blame")
-                } else if blamed.iter().any(|blame| matches!(blame.fault, Fault::Denied { .. })) {
+                if blamed
+                    .iter()
+                    .any(|blame| matches!(blame.fault, Fault::Invalid | Fault::Unsigned))
+                {
+                    CliError::verification_failed(
+                        what,
+                        "try again later, and tell the alliance whom to blame",
+                    )
+                } else if blamed
+                    .iter()
+                    .any(|blame| matches!(blame.fault, Fault::Denied { .. }))
+                {
                     CliError::denied(what, "ask the patient whether the grant still holds")
                 } else {
                     CliError::unreachable(what, "try again later: more proxies are needed")
                 }
             }
-            DataUserError::Record(_) | DataUserError::Open(_) | DataUserError::OtherRecord { .. } => {
-                CliError::verification_failed(what, "ask the patient to grant the record again; report the hospital")
-            }
+            DataUserError::Record(_)
+            | DataUserError::Open(_)
+            | DataUserError::OtherRecord { .. } => CliError::verification_failed(
+                what,
+                "ask the patient to grant the record again; report the hospital",
+            ),
         }
     }
 }
 
 fn rejected(what: String, rule: &str) -> CliError {
     match rule {
-        "access_grant_unknown" => {
-            CliError::not_found(what, "the grant's 64 digits, as data-user-client grants shows them")
+        "access_grant_unknown" => CliError::not_found(
+            what,
+            "the grant's 64 digits, as data-user-client grants shows them",
+        ),
+        "access_revoked" | "access_expired" => {
+            CliError::denied(what, "ask the patient for a new grant")
         }
-        "access_revoked" | "access_expired" => CliError::denied(what, "ask the patient for a new grant"),
         "access_not_signed" => CliError::denied(what, "the home whose key the grant names"),
         "request_account_unknown" => CliError::denied(
             what,
@@ -113,19 +130,35 @@ mod tests {
     use caduceus_cli::ExitCode;
 
     fn rejection(rule: &str) -> DataUserError {
-        ClientError::Rejected { rule: rule.to_owned(), detail: "x".to_owned() }.into()
+        ClientError::Rejected {
+            rule: rule.to_owned(),
+            detail: "x".to_owned(),
+        }
+        .into()
     }
 
     #[test]
     fn each_mistake_is_two_lines_with_its_code() {
-        let too_few = |blamed| DataUserError::TooFewFragments { needed: 2, found: 1, blamed };
+        let too_few = |blamed| DataUserError::TooFewFragments {
+            needed: 2,
+            found: 1,
+            blamed,
+        };
         let mistakes = [
-            (DataUserError::NoGrant { grant: Hash::default() }, ExitCode::NotFound),
+            (
+                DataUserError::NoGrant {
+                    grant: Hash::default(),
+                },
+                ExitCode::NotFound,
+            ),
             (rejection("access_grant_unknown"), ExitCode::NotFound),
             (rejection("access_revoked"), ExitCode::Denied),
             (rejection("request_account_unknown"), ExitCode::Denied),
             (too_few(Vec::new()), ExitCode::Unreachable),
-            (DataUserError::OtherRecord { what: "pseudonym" }, ExitCode::VerificationFailed),
+            (
+                DataUserError::OtherRecord { what: "pseudonym" },
+                ExitCode::VerificationFailed,
+            ),
         ];
         for (mistake, code) in mistakes {
             let error = CliError::from(mistake);

@@ -61,8 +61,11 @@ impl Ndjson {
             return self.add_all(&[text]);
         }
         let bundle: Bundle<'_> = serde_json::from_str(text).map_err(|fault| wrong(&fault))?;
-        let resources: Vec<&str> =
-            bundle.entry.iter().filter_map(|entry| entry.resource.map(RawValue::get)).collect();
+        let resources: Vec<&str> = bundle
+            .entry
+            .iter()
+            .filter_map(|entry| entry.resource.map(RawValue::get))
+            .collect();
         self.add_all(&resources)
     }
 
@@ -86,7 +89,9 @@ impl Ndjson {
 
     /// The resource types with their number of resources, in alphabetical order.
     pub fn types(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.lines.iter().map(|(kind, lines)| (kind.as_str(), lines.len()))
+        self.lines
+            .iter()
+            .map(|(kind, lines)| (kind.as_str(), lines.len()))
     }
 
     /// The file of a type: one resource a line; none for a type that does not occur.
@@ -112,7 +117,10 @@ fn wrong(fault: &serde_json::Error) -> ExportError {
     if fault.is_data() {
         ExportError::NotFhir
     } else {
-        ExportError::NotJson { line: fault.line(), column: fault.column() }
+        ExportError::NotJson {
+            line: fault.line(),
+            column: fault.column(),
+        }
     }
 }
 
@@ -156,7 +164,10 @@ mod tests {
         ndjson.add(second).unwrap();
         ndjson.add(br#"{"resourceType":"Condition"}"#).unwrap();
         let types: Vec<(&str, usize)> = ndjson.types().collect();
-        assert_eq!(types, [("Condition", 1), ("Observation", 1), ("Patient", 1)]);
+        assert_eq!(
+            types,
+            [("Condition", 1), ("Observation", 1), ("Patient", 1)]
+        );
         assert_eq!(
             ndjson.file("Observation").unwrap(),
             "{\"resourceType\":\"Observation\",\"valueQuantity\":{\"value\":1.50}}\n"

@@ -67,7 +67,11 @@ impl DataUser {
         let granted = self.grant(grant).await?.grant;
         let expected = self.keys().receiving_public();
         if granted.receiving != expected {
-            return Err(DataUserError::OtherReceivingKey { grant: *grant, expected, found: granted.receiving });
+            return Err(DataUserError::OtherReceivingKey {
+                grant: *grant,
+                expected,
+                found: granted.receiving,
+            });
         }
         let ticket = self.access(grant).await?;
         let bytes = self.ciphertext(&ticket).await?;
@@ -89,29 +93,55 @@ impl DataUser {
     /// # Errors
     /// As [`caduceus_client::Alliance::fetch_record`].
     pub async fn ciphertext(&self, ticket: &Ticket) -> Result<Vec<u8>, DataUserError> {
-        let Grant { hospital, record, record_hash, .. } = ticket.grant;
-        let right = RightKey::Ticket { access: ticket.access, key: self.keys().signing() };
-        Ok(self.alliance().fetch_record(hospital, record, record_hash, &right).await?)
+        let Grant {
+            hospital,
+            record,
+            record_hash,
+            ..
+        } = ticket.grant;
+        let right = RightKey::Ticket {
+            access: ticket.access,
+            key: self.keys().signing(),
+        };
+        Ok(self
+            .alliance()
+            .fetch_record(hospital, record, record_hash, &right)
+            .await?)
     }
 
     /// Opens a sealed record with proxies' fragments, and checks that it is the granted one.
     ///
     /// # Errors
     /// [`DataUserError::Open`] names a bad fragment by its place; [`DataUserError::OtherRecord`].
-    pub fn open(&self, ticket: &Ticket, bytes: &[u8], fragments: &[Vec<u8>]) -> Result<Opened, DataUserError> {
+    pub fn open(
+        &self,
+        ticket: &Ticket,
+        bytes: &[u8],
+        fragments: &[Vec<u8>],
+    ) -> Result<Opened, DataUserError> {
         let grant = &ticket.grant;
         let view = parse(bytes).map_err(DataUserError::Record)?;
         if view.record_hash() != grant.record_hash {
             return Err(DataUserError::OtherRecord { what: "its hash" });
         }
         if view.header.hospital != grant.hospital {
-            return Err(DataUserError::OtherRecord { what: "its hospital" });
+            return Err(DataUserError::OtherRecord {
+                what: "its hospital",
+            });
         }
         if view.header.pseudonym.point != grant.pseudonym {
-            return Err(DataUserError::OtherRecord { what: "its pseudonym" });
+            return Err(DataUserError::OtherRecord {
+                what: "its pseudonym",
+            });
         }
         let receiving = self.keys().receiving();
-        Ok(open_shared(bytes, receiving, &grant.delegating, &grant.verifying, fragments)?)
+        Ok(open_shared(
+            bytes,
+            receiving,
+            &grant.delegating,
+            &grant.verifying,
+            fragments,
+        )?)
     }
 
     /// Asks one proxy after the other, only as many as are needed.
@@ -132,11 +162,18 @@ impl DataUser {
                 Ok(opened) => return Ok((opened, found)),
                 Err(DataUserError::Open(SharedError::RepeatedFragment { index, .. })) => {
                     let repeated = found.good.remove(index);
-                    found.blamed.push(Blame { proxy: repeated.proxy, fault: Fault::Repeated });
+                    found.blamed.push(Blame {
+                        proxy: repeated.proxy,
+                        fault: Fault::Repeated,
+                    });
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(DataUserError::TooFewFragments { needed, found: found.good.len(), blamed: found.blamed })
+        Err(DataUserError::TooFewFragments {
+            needed,
+            found: found.good.len(),
+            blamed: found.blamed,
+        })
     }
 }

@@ -87,7 +87,10 @@ impl Fragments {
     /// The bytes, for [`DataUser::open`].
     #[must_use]
     pub fn bytes(&self) -> Vec<Vec<u8>> {
-        self.good.iter().map(|fragment| fragment.bytes.clone()).collect()
+        self.good
+            .iter()
+            .map(|fragment| fragment.bytes.clone())
+            .collect()
     }
 }
 
@@ -97,7 +100,12 @@ impl DataUser {
     ///
     /// # Leakage
     /// Each proxy asked learns that the ticket is being used.
-    pub async fn fragments(&self, ticket: &Ticket, capsule: &[u8], from: &[PublicKey]) -> Fragments {
+    pub async fn fragments(
+        &self,
+        ticket: &Ticket,
+        capsule: &[u8],
+        from: &[PublicKey],
+    ) -> Fragments {
         let mut found = Fragments::default();
         for proxy in from {
             self.ask_proxy(ticket, capsule, proxy, &mut found).await;
@@ -115,7 +123,11 @@ impl DataUser {
     ) {
         let mut left = REPEATS;
         let answer = loop {
-            match self.alliance().reencrypt(proxy, ticket.access, capsule).await {
+            match self
+                .alliance()
+                .reencrypt(proxy, ticket.access, capsule)
+                .await
+            {
                 Ok(answer) => break Ok(answer),
                 Err(error) => match pause_after(&error, REPEATS - left) {
                     Some(pause) if left > 0 => {
@@ -135,20 +147,31 @@ impl DataUser {
                 &grant.delegating,
                 &self.keys().receiving_public(),
             );
-            if verified.is_ok() { Ok(answer) } else { Err(Fault::Invalid) }
+            if verified.is_ok() {
+                Ok(answer)
+            } else {
+                Err(Fault::Invalid)
+            }
         });
         match outcome {
             Ok(answer) => {
-                let told = purpose_commitment(&answer.purpose_salt, &answer.purpose) == grant.purpose_commitment;
+                let told = purpose_commitment(&answer.purpose_salt, &answer.purpose)
+                    == grant.purpose_commitment;
                 if told && found.purpose.is_none() {
                     found.purpose = Some(answer.purpose);
                 }
-                found.good.push(ProxyFragment { proxy: *proxy, bytes: answer.capsule_fragment });
+                found.good.push(ProxyFragment {
+                    proxy: *proxy,
+                    bytes: answer.capsule_fragment,
+                });
             }
             Err(fault) => {
                 // Told with the result, or with the error.
                 tracing::info!(%proxy, ?fault, "no fragment from this proxy");
-                found.blamed.push(Blame { proxy: *proxy, fault });
+                found.blamed.push(Blame {
+                    proxy: *proxy,
+                    fault,
+                });
             }
         }
     }
@@ -170,10 +193,18 @@ fn pause_after(error: &ClientError, asked: u32) -> Option<Duration> {
 fn fault_of(error: &ClientError) -> Fault {
     match error {
         ClientError::Unverified { .. } => Fault::Unsigned,
-        ClientError::Denied { rule, detail, .. } => Fault::Denied { reason: format!("{rule}: {detail}") },
-        ClientError::Refused { .. } => Fault::Denied { reason: "without a reason".to_owned() },
-        ClientError::Unreachable { reason, .. } => Fault::Absent { reason: reason.clone() },
-        other => Fault::Absent { reason: other.to_string() },
+        ClientError::Denied { rule, detail, .. } => Fault::Denied {
+            reason: format!("{rule}: {detail}"),
+        },
+        ClientError::Refused { .. } => Fault::Denied {
+            reason: "without a reason".to_owned(),
+        },
+        ClientError::Unreachable { reason, .. } => Fault::Absent {
+            reason: reason.clone(),
+        },
+        other => Fault::Absent {
+            reason: other.to_string(),
+        },
     }
 }
 
@@ -184,15 +215,26 @@ mod tests {
     #[test]
     fn a_proxy_that_is_behind_is_asked_again_and_others_are_not() {
         let who = || "proxy".to_owned();
-        let later = ClientError::Later { who: who(), after_millis: 60_000, detail: who() };
+        let later = ClientError::Later {
+            who: who(),
+            after_millis: 60_000,
+            detail: who(),
+        };
         assert_eq!(pause_after(&later, 5), Some(Duration::from_secs(2)));
         let refused = ClientError::Refused { who: who() };
         assert_eq!(pause_after(&refused, 0), Some(Duration::from_millis(250)));
         assert_eq!(pause_after(&refused, REFUSALS), None);
-        let revoked = ClientError::Denied { who: who(), rule: "grant_ended".to_owned(), detail: who() };
+        let revoked = ClientError::Denied {
+            who: who(),
+            rule: "grant_ended".to_owned(),
+            detail: who(),
+        };
         assert_eq!(pause_after(&revoked, 0), None);
         assert!(matches!(fault_of(&revoked), Fault::Denied { .. }));
-        let forged = ClientError::Unverified { node: who(), reason: who() };
+        let forged = ClientError::Unverified {
+            node: who(),
+            reason: who(),
+        };
         assert_eq!(fault_of(&forged), Fault::Unsigned);
     }
 }

@@ -93,7 +93,13 @@ impl Home {
             receiving_key: keys.receiving_public().to_string(),
         };
         write_settings(&dir.join(SETTINGS), &settings)?;
-        Ok((Self { dir: dir.to_owned(), settings }, keys))
+        Ok((
+            Self {
+                dir: dir.to_owned(),
+                settings,
+            },
+            keys,
+        ))
     }
 
     /// Opens a home; its keys stay locked.
@@ -102,7 +108,10 @@ impl Home {
     /// Not found when there is none, usage when its settings are wrong.
     pub fn open(dir: &Path) -> Result<Self, CliError> {
         let settings = read_settings(&dir.join(SETTINGS), "data-user-client init --network FILE")?;
-        Ok(Self { dir: dir.to_owned(), settings })
+        Ok(Self {
+            dir: dir.to_owned(),
+            settings,
+        })
     }
 
     /// The directory.
@@ -134,7 +143,9 @@ impl Home {
     /// # Errors
     /// As [`open_keystore`].
     pub fn unlock(&self, passphrase: &str) -> Result<DataUserKeys, CliError> {
-        Ok(DataUserKeys::from_seed(&*open_keystore(&self.dir, passphrase)?))
+        Ok(DataUserKeys::from_seed(&*open_keystore(
+            &self.dir, passphrase,
+        )?))
     }
 
     /// Keeps a fetched record in the home, or writes its content to a file.
@@ -157,12 +168,18 @@ impl Home {
                 return Ok(Vec::new());
             };
             let found = entries.flatten().map(|entry| entry.path());
-            paths.extend(found.filter(|path| path.extension().is_some_and(|extension| extension == "toml")));
+            paths.extend(found.filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "toml")
+            }));
             paths.sort();
         } else {
             paths.extend(grants.iter().map(|grant| dir.join(format!("{grant}.toml"))));
         }
-        paths.iter().map(|path| read_settings(path, "data-user-client fetch GRANT")).collect()
+        paths
+            .iter()
+            .map(|path| read_settings(path, "data-user-client fetch GRANT"))
+            .collect()
     }
 
     /// The content of a fetched record.
@@ -191,7 +208,11 @@ fn is_fhir_json(media_type: &str) -> bool {
 ///
 /// # Errors
 /// Failure or denied, naming the file.
-pub fn store_fetched(dir: &Path, fetched: &Fetched, to: Option<&Path>) -> Result<FetchedInfo, CliError> {
+pub fn store_fetched(
+    dir: &Path,
+    fetched: &Fetched,
+    to: Option<&Path>,
+) -> Result<FetchedInfo, CliError> {
     let dir = dir.join(FETCHED);
     create_private_dir(&dir)?;
     let grant = fetched.ticket.grant_id.to_string();
@@ -254,7 +275,8 @@ pub fn create_keystore(
 pub fn open_keystore(dir: &Path, passphrase: &str) -> Result<Zeroizing<[u8; 32]>, CliError> {
     let path = dir.join(KEYSTORE);
     let bytes = read_limited(&path, MAX_KEYSTORE_BYTES)?;
-    let opened = Keystore::open(&bytes, passphrase).map_err(|error| keystore_error(&path, error))?;
+    let opened =
+        Keystore::open(&bytes, passphrase).map_err(|error| keystore_error(&path, error))?;
     let mut seed = Zeroizing::new([0u8; 32]);
     if opened.len() != seed.len() {
         return Err(CliError::failure(
@@ -269,38 +291,57 @@ pub fn open_keystore(dir: &Path, passphrase: &str) -> Result<Zeroizing<[u8; 32]>
 fn keystore_error(path: &Path, error: KeystoreError) -> CliError {
     let what = format!("{}: {error}", path.display());
     match error {
-        KeystoreError::WrongPassphrase => CliError::locked(what, "the passphrase again; nothing was changed"),
-        KeystoreError::UnsupportedVersion => CliError::failure(what, "a newer version of this program"),
+        KeystoreError::WrongPassphrase => {
+            CliError::locked(what, "the passphrase again; nothing was changed")
+        }
+        KeystoreError::UnsupportedVersion => {
+            CliError::failure(what, "a newer version of this program")
+        }
         KeystoreError::NotAKeystore => CliError::verification_failed(
             what,
             "--home with the home of this program, or restore the file from a backup",
         ),
-        _ => CliError::verification_failed(what, "restore the whole file from a backup; do not use this one"),
+        _ => CliError::verification_failed(
+            what,
+            "restore the whole file from a backup; do not use this one",
+        ),
     }
 }
 
 /// The whole path of a file that exists.
 fn absolute(path: &Path) -> Result<PathBuf, CliError> {
     fs::canonicalize(path).map_err(|error| {
-        CliError::not_found(format!("cannot find {}: {error}", path.display()), "a path that exists")
+        CliError::not_found(
+            format!("cannot find {}: {error}", path.display()),
+            "a path that exists",
+        )
     })
 }
 
 fn write_settings<T: Serialize>(path: &Path, settings: &T) -> Result<(), CliError> {
     let text = toml::to_string_pretty(settings).map_err(|error| {
-        CliError::failure(format!("cannot write {}: {error}", path.display()), "a path of plain characters")
+        CliError::failure(
+            format!("cannot write {}: {error}", path.display()),
+            "a path of plain characters",
+        )
     })?;
     write_private(path, text.as_bytes())
 }
 
 fn read_settings<T: DeserializeOwned>(path: &Path, maker: &str) -> Result<T, CliError> {
     if !path.exists() {
-        return Err(CliError::not_found(format!("{} does not exist", path.display()), maker));
+        return Err(CliError::not_found(
+            format!("{} does not exist", path.display()),
+            maker,
+        ));
     }
     let bytes = read_limited(path, MAX_SETTINGS_BYTES)?;
     let text = String::from_utf8_lossy(&bytes);
     toml::from_str(&text).map_err(|error| {
-        CliError::usage(format!("{} is wrong: {error}", path.display()), "restore it from a backup, or make it anew")
+        CliError::usage(
+            format!("{} is wrong: {error}", path.display()),
+            "restore it from a backup, or make it anew",
+        )
     })
 }
 
@@ -325,7 +366,10 @@ mod tests {
         assert_eq!(opened, made);
         assert_eq!(opened.signing_key(), keys.id().to_string());
         let again = opened.unlock("correct horse").unwrap();
-        assert_eq!((again.id(), again.receiving_public()), (keys.id(), keys.receiving_public()));
+        assert_eq!(
+            (again.id(), again.receiving_public()),
+            (keys.id(), keys.receiving_public())
+        );
         assert!(opened.fetched(&[]).unwrap().is_empty());
 
         let second = Home::create(&home, &network, "correct horse", cheap()).unwrap_err();
@@ -342,13 +386,25 @@ mod tests {
         let path = dir.path().join(KEYSTORE);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        assert_eq!(code(dir.path(), "correct horse"), ExitCode::VerificationFailed);
+        assert_eq!(
+            code(dir.path(), "correct horse"),
+            ExitCode::VerificationFailed
+        );
         let mut altered = whole.clone();
         altered[100] ^= 1;
         fs::write(&path, &altered).unwrap();
-        assert_eq!(code(dir.path(), "correct horse"), ExitCode::VerificationFailed);
+        assert_eq!(
+            code(dir.path(), "correct horse"),
+            ExitCode::VerificationFailed
+        );
         fs::write(&path, b"not a keystore").unwrap();
-        assert_eq!(code(dir.path(), "correct horse"), ExitCode::VerificationFailed);
-        assert_eq!(code(&dir.path().join("absent"), "correct horse"), ExitCode::NotFound);
+        assert_eq!(
+            code(dir.path(), "correct horse"),
+            ExitCode::VerificationFailed
+        );
+        assert_eq!(
+            code(&dir.path().join("absent"), "correct horse"),
+            ExitCode::NotFound
+        );
     }
 }

@@ -66,8 +66,14 @@ mod tests {
 
     #[test]
     fn a_seed_gives_two_keys_and_always_the_same() {
-        let (one, again) = (DataUserKeys::from_seed(&[1; 32]), DataUserKeys::from_seed(&[1; 32]));
-        assert_eq!((one.id(), one.receiving_public()), (again.id(), again.receiving_public()));
+        let (one, again) = (
+            DataUserKeys::from_seed(&[1; 32]),
+            DataUserKeys::from_seed(&[1; 32]),
+        );
+        assert_eq!(
+            (one.id(), one.receiving_public()),
+            (again.id(), again.receiving_public())
+        );
         assert_ne!(one.id(), one.receiving_public());
         assert_ne!(one.id(), DataUserKeys::from_seed(&[2; 32]).id());
     }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use alliance_chain::Purpose;
 use caduceus_cli::{
-    CliError, CommonArgs, HiddenCommand, Output, Program, create_private_dir, new_passphrase, passphrase, run_main,
-    write_private,
+    CliError, CommonArgs, HiddenCommand, Output, Program, create_private_dir, new_passphrase,
+    passphrase, run_main, write_private,
 };
 use caduceus_client::{ConnectOptions, load_network};
 use caduceus_crypto::hash::Hash;
@@ -142,7 +142,11 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
     match &arguments.command {
         Command::Init => init(common, &output),
         Command::Id => identity(&Home::open(&common.home_dir(PROGRAM)?)?, &output),
-        Command::Request { purpose, sought, days } => {
+        Command::Request {
+            purpose,
+            sought,
+            days,
+        } => {
             let (_, user) = connect(common).await?;
             let posted = user.request(*purpose, sought, *days).await?;
             user.close().await;
@@ -165,20 +169,39 @@ fn init(common: &CommonArgs, output: &Output) -> Result<(), CliError> {
     // A wrong network file is told before keys are made.
     load_network(&network)?;
     let secret = new_passphrase("your keystore")?;
-    let (home, _) = Home::create(&common.home_dir(PROGRAM)?, &network, &secret, KeystoreParams::DEFAULT)?;
-    output.note(&format!("keys made in {}; back up this directory and the passphrase", home.dir().display()));
+    let (home, _) = Home::create(
+        &common.home_dir(PROGRAM)?,
+        &network,
+        &secret,
+        KeystoreParams::DEFAULT,
+    )?;
+    output.note(&format!(
+        "keys made in {}; back up this directory and the passphrase",
+        home.dir().display()
+    ));
     identity(&home, output)
 }
 
 fn identity(home: &Home, output: &Output) -> Result<(), CliError> {
-    let (signing_key, receiving_key) = (home.signing_key().to_owned(), home.receiving_key().to_owned());
-    let admit = format!("hospital-server data-user admit {signing_key} {receiving_key} --label NAME");
-    output.object(&Identity { signing_key, receiving_key, admit })
+    let (signing_key, receiving_key) = (
+        home.signing_key().to_owned(),
+        home.receiving_key().to_owned(),
+    );
+    let admit =
+        format!("hospital-server data-user admit {signing_key} {receiving_key} --label NAME");
+    output.object(&Identity {
+        signing_key,
+        receiving_key,
+        admit,
+    })
 }
 
 async fn connect(common: &CommonArgs) -> Result<(Home, DataUser), CliError> {
     let home = Home::open(&common.home_dir(PROGRAM)?)?;
-    let path = common.network.clone().unwrap_or_else(|| home.network().to_owned());
+    let path = common
+        .network
+        .clone()
+        .unwrap_or_else(|| home.network().to_owned());
     let (network, genesis) = load_network(&path)?;
     let keys = home.unlock(&passphrase("your keystore")?)?;
     let user = DataUser::connect(&network, genesis, keys, ConnectOptions::default()).await?;
@@ -256,7 +279,12 @@ async fn fetch(
     })
 }
 
-fn export(common: &CommonArgs, output: &Output, to: &Path, grants: &[Hash]) -> Result<(), CliError> {
+fn export(
+    common: &CommonArgs,
+    output: &Output,
+    to: &Path,
+    grants: &[Hash],
+) -> Result<(), CliError> {
     let home = Home::open(&common.home_dir(PROGRAM)?)?;
     let mut ndjson = Ndjson::default();
     let mut other = 0usize;
@@ -273,7 +301,9 @@ fn export(common: &CommonArgs, output: &Output, to: &Path, grants: &[Hash]) -> R
         })?;
     }
     if other > 0 {
-        output.note(&format!("{other} records are no FHIR and stay where they are"));
+        output.note(&format!(
+            "{other} records are no FHIR and stay where they are"
+        ));
     }
     create_private_dir(to)?;
     let mut rows = Vec::new();
@@ -281,7 +311,11 @@ fn export(common: &CommonArgs, output: &Output, to: &Path, grants: &[Hash]) -> R
         let path = to.join(format!("{kind}.ndjson"));
         let text = ndjson.file(kind).unwrap_or_default();
         write_private(&path, text.as_bytes())?;
-        rows.push(ExportRow { resource_type: kind.to_owned(), resources, file: path.display().to_string() });
+        rows.push(ExportRow {
+            resource_type: kind.to_owned(),
+            resources,
+            file: path.display().to_string(),
+        });
     }
     output.rows(&rows)
 }

@@ -103,8 +103,14 @@ impl DataUser {
         keys: DataUserKeys,
         options: ConnectOptions,
     ) -> Result<Self, DataUserError> {
-        let options = ConnectOptions { key: Some(keys.signing().clone()), ..options };
-        Ok(Self::new(keys, Alliance::connect(network, genesis, options).await?))
+        let options = ConnectOptions {
+            key: Some(keys.signing().clone()),
+            ..options
+        };
+        Ok(Self::new(
+            keys,
+            Alliance::connect(network, genesis, options).await?,
+        ))
     }
 
     /// The keys.
@@ -139,13 +145,27 @@ impl DataUser {
     ///
     /// # Leakage
     /// Every member reads who asks for what, and why.
-    pub async fn request(&self, purpose: Purpose, sought: &str, days: u32) -> Result<Posted, DataUserError> {
+    pub async fn request(
+        &self,
+        purpose: Purpose,
+        sought: &str,
+        days: u32,
+    ) -> Result<Posted, DataUserError> {
         let life = u64::from(days).saturating_mul(MILLIS_PER_DAY);
         let until = TimeMillis(self.alliance.now().0.saturating_add(life));
-        let body = Request { data_user: self.keys.id(), purpose, sought: sought.to_owned(), until };
+        let body = Request {
+            data_user: self.keys.id(),
+            purpose,
+            sought: sought.to_owned(),
+            until,
+        };
         let tx = Tx::Request(body.sign(&self.alliance.chain(), self.keys.signing()));
         let proved: Proved = self.alliance.submit(&tx).await?;
-        Ok(Posted { id: proved.id, until, height: proved.height })
+        Ok(Posted {
+            id: proved.id,
+            until,
+            height: proved.height,
+        })
     }
 
     /// This data user's requests, each proved. That none is missing is the node's word.
@@ -157,10 +177,15 @@ impl DataUser {
         let prefix = &any.bytes()[..any.bytes().len() - 32];
         let mut found = Vec::new();
         for (key, value) in self.alliance.list(prefix, MAX_LISTED).await? {
-            let Some(id) = key.strip_prefix(prefix).and_then(|tail| <[u8; 32]>::try_from(tail).ok()) else {
+            let Some(id) = key
+                .strip_prefix(prefix)
+                .and_then(|tail| <[u8; 32]>::try_from(tail).ok())
+            else {
                 continue;
             };
-            let mine = any.decode(&value).is_ok_and(|hint| hint.request.data_user == self.keys.id());
+            let mine = any
+                .decode(&value)
+                .is_ok_and(|hint| hint.request.data_user == self.keys.id());
             if !mine {
                 continue;
             }
@@ -179,10 +204,18 @@ impl DataUser {
     /// As [`Alliance::items`].
     pub async fn grants(&self) -> Result<Vec<GrantEntry>, DataUserError> {
         let mut grants = Vec::new();
-        for id in self.alliance.items(&state::grants_to(&self.keys.id())).await? {
+        for id in self
+            .alliance
+            .items(&state::grants_to(&self.keys.id()))
+            .await?
+        {
             let record = self.grant(&id).await?;
             let standing = standing(&record, self.alliance.now());
-            grants.push(GrantEntry { id, record, standing });
+            grants.push(GrantEntry {
+                id,
+                record,
+                standing,
+            });
         }
         Ok(grants)
     }
@@ -208,10 +241,18 @@ impl DataUser {
         let record = self.grant(grant).await?;
         let mut nonce = [0u8; 32];
         OsRng.fill_bytes(&mut nonce);
-        let body = Access { grant: *grant, nonce };
+        let body = Access {
+            grant: *grant,
+            nonce,
+        };
         let tx = Tx::Access(body.sign(&self.alliance.chain(), self.keys.signing()));
         let proved: Proved = self.alliance.submit(&tx).await?;
-        Ok(Ticket { access: proved.id, grant_id: *grant, grant: record.grant, time: proved.time })
+        Ok(Ticket {
+            access: proved.id,
+            grant_id: *grant,
+            grant: record.grant,
+            time: proved.time,
+        })
     }
 }
 
@@ -222,4 +263,3 @@ fn standing(record: &GrantRecord, now: TimeMillis) -> Standing {
         GrantStatus::Active => Standing::Active,
     }
 }
-

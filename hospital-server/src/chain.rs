@@ -7,18 +7,18 @@
 //! distinct nodes refuse by the same rule, f being the most that may be faulty: one of them is honest then.
 
 use crate::clock::Clock;
+use caduceus_crypto::decode_exact;
 #[cfg(feature = "serve")]
 use caduceus_crypto::{Anchor, Hash};
-use caduceus_crypto::decode_exact;
 use caduceus_ledger::light::{MAX_HEAD_AGE_MILLIS, check_fresh};
 #[cfg(feature = "serve")]
 use caduceus_ledger::{CertifiedHeader, ChainId, TxProof, tx_id};
 use caduceus_ledger::{LightClient, StateProofAt};
-use caduceus_network::exchange::{Query, QueryReply, QueryRequest};
 #[cfg(feature = "serve")]
 use caduceus_network::exchange::{
     FetchAnchor, FetchAnchorRequest, Headers, HeadersRequest, Submit, SubmitReply, SubmitRequest,
 };
+use caduceus_network::exchange::{Query, QueryReply, QueryRequest};
 use caduceus_network::{Exchange, PeerAddr, PeerId, Service};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -78,7 +78,8 @@ pub(crate) struct Placed {
 impl Placed {
     /// Reads the place from a node's proof.
     fn proved(light: &LightClient, id: &Hash, document: &[u8]) -> Result<Self, String> {
-        let proof: TxProof = decode_exact(document, MAX_DOCUMENT_BYTES).map_err(|error| error.to_string())?;
+        let proof: TxProof =
+            decode_exact(document, MAX_DOCUMENT_BYTES).map_err(|error| error.to_string())?;
         proof.verify(light, id).map_err(|error| error.to_string())?;
         Ok(Self {
             height: proof.head.header.height.0,
@@ -195,7 +196,12 @@ pub(crate) struct ChainClient {
 }
 
 impl ChainClient {
-    pub(crate) fn new(service: Service, nodes: Vec<PeerAddr>, light: LightClient, clock: Clock) -> Self {
+    pub(crate) fn new(
+        service: Service,
+        nodes: Vec<PeerAddr>,
+        light: LightClient,
+        clock: Clock,
+    ) -> Self {
         Self {
             service,
             nodes: nodes.into(),
@@ -278,7 +284,9 @@ impl ChainClient {
                 }
             },
             Ok(SubmitReply::Rejected { rule, detail }) => Verdict::Refused { rule, detail },
-            Ok(SubmitReply::Accepted) => Verdict::Next("taken, but not committed in time".to_owned()),
+            Ok(SubmitReply::Accepted) => {
+                Verdict::Next("taken, but not committed in time".to_owned())
+            }
             Ok(SubmitReply::Unavailable { detail }) => Verdict::Next(detail),
             Err(error) => Verdict::Next(error.to_string()),
         }
@@ -287,7 +295,10 @@ impl ChainClient {
     /// Has a node prove where a transaction was committed.
     #[cfg(feature = "serve")]
     async fn place(&self, node: &PeerAddr, id: &Hash) -> Result<Placed, String> {
-        let reply = self.service.call::<Query>(node, QueryRequest::Tx { id: *id }).await;
+        let reply = self
+            .service
+            .call::<Query>(node, QueryRequest::Tx { id: *id })
+            .await;
         match reply.map_err(|error| error.to_string())? {
             QueryReply::Found(document) => Placed::proved(&self.light, id, &document),
             QueryReply::NotFound => Err("it has no such transaction".to_owned()),
@@ -345,7 +356,9 @@ impl ChainClient {
     fn proved(&self, key: &[u8], document: &[u8]) -> Result<Option<Vec<u8>>, String> {
         let proof: StateProofAt =
             decode_exact(document, MAX_DOCUMENT_BYTES).map_err(|error| error.to_string())?;
-        let value = proof.verify(&self.light, key).map_err(|error| error.to_string())?;
+        let value = proof
+            .verify(&self.light, key)
+            .map_err(|error| error.to_string())?;
         check_fresh(&proof.head.header, (self.clock)(), MAX_HEAD_AGE_MILLIS)
             .map_err(|error| error.to_string())?;
         Ok(value.map(<[u8]>::to_vec))
@@ -374,8 +387,11 @@ impl ChainClient {
     fn fresh(&self, document: &[u8]) -> Result<CertifiedHeader, String> {
         let head: CertifiedHeader =
             decode_exact(document, MAX_DOCUMENT_BYTES).map_err(|error| error.to_string())?;
-        self.light.verify_header(&head).map_err(|error| error.to_string())?;
-        check_fresh(&head.header, (self.clock)(), MAX_HEAD_AGE_MILLIS).map_err(|error| error.to_string())?;
+        self.light
+            .verify_header(&head)
+            .map_err(|error| error.to_string())?;
+        check_fresh(&head.header, (self.clock)(), MAX_HEAD_AGE_MILLIS)
+            .map_err(|error| error.to_string())?;
         Ok(head)
     }
 
@@ -384,7 +400,11 @@ impl ChainClient {
     /// # Errors
     /// [`ChainError::Unavailable`].
     #[cfg(feature = "serve")]
-    pub(crate) async fn headers(&self, from: u64, limit: u16) -> Result<Vec<CertifiedHeader>, ChainError> {
+    pub(crate) async fn headers(
+        &self,
+        from: u64,
+        limit: u16,
+    ) -> Result<Vec<CertifiedHeader>, ChainError> {
         self.ask::<Headers, Vec<CertifiedHeader>>(
             || HeadersRequest {
                 from: Some(from),
@@ -409,11 +429,7 @@ impl ChainClient {
     /// # Errors
     /// [`ChainError::Unavailable`].
     #[cfg(feature = "serve")]
-    pub(crate) async fn anchor(
-        &self,
-        height: u64,
-        position: u32,
-    ) -> Result<Anchor, ChainError> {
+    pub(crate) async fn anchor(&self, height: u64, position: u32) -> Result<Anchor, ChainError> {
         self.ask::<FetchAnchor, Anchor>(
             || FetchAnchorRequest { height, position },
             |reply| match decode_exact::<Anchor>(&reply.anchor, MAX_DOCUMENT_BYTES) {
@@ -435,7 +451,11 @@ mod tests {
     fn a_refusal_counts_when_one_of_its_nodes_must_be_honest() {
         let needed: Vec<usize> = [0, 1, 3, 4, 6, 7, 10].map(refusals_needed).to_vec();
         assert_eq!(needed, [1, 1, 1, 2, 2, 3, 4]);
-        let node = || caduceus_network::peer_id(&caduceus_crypto::SecretKey::generate(&mut rand_core::OsRng).public());
+        let node = || {
+            caduceus_network::peer_id(
+                &caduceus_crypto::SecretKey::generate(&mut rand_core::OsRng).public(),
+            )
+        };
         let (one, two) = (node(), node());
         let mut refusals = Refusals::default();
         assert_eq!(refusals.note("rule", one), 1);
@@ -449,7 +469,9 @@ mod tests {
     #[test]
     fn a_place_is_read_from_a_proof_that_holds() {
         use caduceus_crypto::{SecretKey, TimeMillis, domain, encode, merkle};
-        use caduceus_ledger::{Address, Certificate, Header, Height, Validator, ValidatorSet, Vote, VoteKind};
+        use caduceus_ledger::{
+            Address, Certificate, Header, Height, Validator, ValidatorSet, Vote, VoteKind,
+        };
         use rand_core::OsRng;
 
         let (voter, chain) = (SecretKey::generate(&mut OsRng), ChainId(Hash([1; 32])));
@@ -458,7 +480,10 @@ mod tests {
             power: 1,
         }])
         .unwrap();
-        let (txs, results) = (vec![b"one".to_vec(), b"two".to_vec()], vec![vec![1u8], vec![2u8]]);
+        let (txs, results) = (
+            vec![b"one".to_vec(), b"two".to_vec()],
+            vec![vec![1u8], vec![2u8]],
+        );
         let header = Header {
             chain,
             height: Height(7),
@@ -484,10 +509,16 @@ mod tests {
             height: header.height,
             round: 0,
             block,
-            signatures: vec![(Address::of(&voter.public()), voter.sign(domain::VOTE, &vote.sign_bytes()))],
+            signatures: vec![(
+                Address::of(&voter.public()),
+                voter.sign(domain::VOTE, &vote.sign_bytes()),
+            )],
         };
         let proof = TxProof {
-            head: CertifiedHeader { header, certificate },
+            head: CertifiedHeader {
+                header,
+                certificate,
+            },
             tx: txs[1].clone(),
             tx_proof: merkle::prove(&txs, 1),
             result: results[1].clone(),

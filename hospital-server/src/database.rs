@@ -59,7 +59,10 @@ pub(crate) fn open(path: &Path) -> Result<Database, DatabaseFailure> {
 }
 
 /// Decodes a stored value.
-pub(crate) fn decode<T: borsh::BorshDeserialize>(bytes: &[u8], what: &'static str) -> Result<T, DatabaseFailure> {
+pub(crate) fn decode<T: borsh::BorshDeserialize>(
+    bytes: &[u8],
+    what: &'static str,
+) -> Result<T, DatabaseFailure> {
     borsh::from_slice(bytes).map_err(|_| DatabaseFailure::Damaged { what })
 }
 

@@ -34,7 +34,11 @@ pub(crate) struct Home {
 
 impl Home {
     /// Reads the settings and the network file, which may also be named from outside.
-    pub(crate) fn load(home: &Path, settings: &str, network: Option<&Path>) -> Result<Self, CliError> {
+    pub(crate) fn load(
+        home: &Path,
+        settings: &str,
+        network: Option<&Path>,
+    ) -> Result<Self, CliError> {
         let path = home.join(settings);
         let settings = if path.exists() {
             let bytes = read_limited(&path, MAX_SETTINGS_BYTES)?;
@@ -60,16 +64,26 @@ impl Home {
     }
 
     /// The hospital that the settings name, or else the first one that fits the home.
-    pub(crate) fn hospital(&self, fits: impl Fn(&HospitalEntry) -> bool) -> Result<&HospitalEntry, CliError> {
+    pub(crate) fn hospital(
+        &self,
+        fits: impl Fn(&HospitalEntry) -> bool,
+    ) -> Result<&HospitalEntry, CliError> {
         if let Some(name) = &self.settings.hospital {
             return self.network.hospital(name);
         }
-        self.network.hospitals.iter().find(|entry| fits(entry)).ok_or_else(|| {
-            CliError::not_found(
-                format!("no hospital of {} has this home's keys", self.network_path.display()),
-                "name the right network file with --network, or the right home with --home",
-            )
-        })
+        self.network
+            .hospitals
+            .iter()
+            .find(|entry| fits(entry))
+            .ok_or_else(|| {
+                CliError::not_found(
+                    format!(
+                        "no hospital of {} has this home's keys",
+                        self.network_path.display()
+                    ),
+                    "name the right network file with --network, or the right home with --home",
+                )
+            })
     }
 
     /// Where to listen: as the settings say, or else where the network file says the service is.
@@ -96,13 +110,20 @@ impl Home {
     pub(crate) fn genesis_of(&self, chain: &str) -> Result<Genesis, CliError> {
         let missing = || {
             CliError::not_found(
-                format!("no .genesis file beside {} is of chain {chain}", self.network_path.display()),
+                format!(
+                    "no .genesis file beside {} is of chain {chain}",
+                    self.network_path.display()
+                ),
                 "put the hospital's genesis file beside the network file",
             )
         };
         let wanted: ChainId = chain.parse().map(ChainId).map_err(|_| missing())?;
         let folder = self.network_path.parent().unwrap_or_else(|| Path::new("."));
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
         for entry in std::fs::read_dir(folder).map_err(|_| missing())? {
             let path = entry.map_err(|_| missing())?.path();
             if path.extension().is_none_or(|end| end != "genesis") {

@@ -196,7 +196,12 @@ pub async fn start(config: KeysConfig) -> Result<RunningKeys, KeysError> {
     })
     .await?;
     let light = LightClient::from_genesis(&config.private_genesis);
-    let chain = ChainClient::new(service.clone(), map.private_nodes.clone(), light, config.clock.clone());
+    let chain = ChainClient::new(
+        service.clone(),
+        map.private_nodes.clone(),
+        light,
+        config.clock.clone(),
+    );
     let context = Arc::new(Context {
         map,
         key,
@@ -208,7 +213,12 @@ pub async fn start(config: KeysConfig) -> Result<RunningKeys, KeysError> {
         clock: config.clock,
     });
     let server = context.map.server_key;
-    add::<_, DepositPairSecret, _, _>(&service, &context, move |peer| peer.holds(&server), deposit::answer);
+    add::<_, DepositPairSecret, _, _>(
+        &service,
+        &context,
+        move |peer| peer.holds(&server),
+        deposit::answer,
+    );
     add::<_, IndexKey, _, _>(&service, &context, |peer| peer.key.is_some(), give::answer);
     add::<_, Health, _, _>(&service, &context, |_| true, health);
     Ok(RunningKeys { service, context })

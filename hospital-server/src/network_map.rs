@@ -93,7 +93,11 @@ impl HospitalMap {
         let mut alliance_nodes = Vec::with_capacity(network.alliance.nodes.len());
         let mut alliance_keys = Vec::with_capacity(network.alliance.nodes.len());
         for node in &network.alliance.nodes {
-            alliance_nodes.push(field::<PeerAddr>(name, "alliance.nodes.service", &node.service)?);
+            alliance_nodes.push(field::<PeerAddr>(
+                name,
+                "alliance.nodes.service",
+                &node.service,
+            )?);
             alliance_keys.push(field::<PublicKey>(name, "alliance.nodes.key", &node.key)?);
         }
         Ok(Self {

@@ -58,7 +58,11 @@ impl Roster {
     ///
     /// # Errors
     /// [`ChainError::Unavailable`] when no node gives an answer that verifies.
-    pub(crate) async fn standing(&self, key: &PublicKey, now: TimeMillis) -> Result<Standing, ChainError> {
+    pub(crate) async fn standing(
+        &self,
+        key: &PublicKey,
+        now: TimeMillis,
+    ) -> Result<Standing, ChainError> {
         if let Some(record) = self.recall(key) {
             return Ok(Standing::of(record.as_ref(), now));
         }
@@ -66,11 +70,18 @@ impl Roster {
         let place = state::staff(key);
         let record = match self.chain.state(place.bytes()).await? {
             None => None,
-            Some(bytes) => Some(place.decode(&bytes).map_err(|error| ChainError::Unavailable {
-                detail: error.to_string(),
-            })?),
+            Some(bytes) => Some(
+                place
+                    .decode(&bytes)
+                    .map_err(|error| ChainError::Unavailable {
+                        detail: error.to_string(),
+                    })?,
+            ),
         };
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= MAX_REMEMBERED {
             remembered.clear();
         }
@@ -80,7 +91,10 @@ impl Roster {
     }
 
     fn recall(&self, key: &PublicKey) -> Option<Option<StaffRecord>> {
-        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let (asked, record) = remembered.get(key)?;
         (asked.elapsed() < MEMORY).then(|| record.clone())
     }

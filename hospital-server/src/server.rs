@@ -286,7 +286,9 @@ impl Store {
 /// The token key of the home, drawn at the first start.
 fn token_issuer(path: &Path) -> Result<TokenIssuer, ServerError> {
     if path.exists() {
-        let der = zeroize::Zeroizing::new(read_limited(path, MAX_ISSUER_BYTES).map_err(ServerError::Home)?);
+        let der = zeroize::Zeroizing::new(
+            read_limited(path, MAX_ISSUER_BYTES).map_err(ServerError::Home)?,
+        );
         return Ok(TokenIssuer::from_der(&der)?);
     }
     let issuer = TokenIssuer::generate(&mut OsRng, ISSUER_BITS)?;

@@ -11,7 +11,9 @@ use caduceus_crypto::pseudonym::Pseudonym;
 use caduceus_crypto::{Hash, HospitalId, PublicKey, TimeMillis};
 use caduceus_ledger::Height;
 use caduceus_network::Service;
-use caduceus_network::exchange::{AuditFilter, AuditPage, AuditQuery, AuditQueryRequest, AuditRight};
+use caduceus_network::exchange::{
+    AuditFilter, AuditPage, AuditQuery, AuditQueryRequest, AuditRight,
+};
 
 pub use entry::HospitalEntry;
 
@@ -94,7 +96,12 @@ impl Patient {
         for card in &self.state().cards {
             hospitals.push(self.hospital_log(&card.hospital).await?);
         }
-        Ok(AccessLog { disclosures, height, records, hospitals })
+        Ok(AccessLog {
+            disclosures,
+            height,
+            records,
+            hospitals,
+        })
     }
 
     async fn disclosures_of(
@@ -105,8 +112,10 @@ impl Patient {
         let mut found = Vec::new();
         for grant in session.items(&state::grants_of(&pseudonym.point)).await? {
             for access in session.items(&state::accesses_of(&grant)).await? {
-                let record: AccessRecord = proved(session.get(&state::access(&access)).await?, "an access")?;
-                let granted: GrantRecord = proved(session.get(&state::grant(&grant)).await?, "a grant")?;
+                let record: AccessRecord =
+                    proved(session.get(&state::access(&access)).await?, "an access")?;
+                let granted: GrantRecord =
+                    proved(session.get(&state::grant(&grant)).await?, "a grant")?;
                 found.push(Disclosure {
                     access,
                     grant,
@@ -123,7 +132,12 @@ impl Patient {
     }
 
     async fn hospital_log(&self, id: &HospitalId) -> Result<HospitalLog, PatientError> {
-        let mut log = HospitalLog { hospital: *id, name: self.name_of(id), entries: Vec::new(), problem: None };
+        let mut log = HospitalLog {
+            hospital: *id,
+            name: self.name_of(id),
+            entries: Vec::new(),
+            problem: None,
+        };
         let site = match self.hospital(id) {
             Ok(site) => site,
             Err(error) => {
@@ -157,7 +171,8 @@ impl Patient {
                 right: AuditRight::Staff,
             }
             .signed_by_audit_key(&key);
-            let page: AuditPage = ask_server::<AuditQuery, AuditPage>(service, &who, &site.server, request).await?;
+            let page: AuditPage =
+                ask_server::<AuditQuery, AuditPage>(service, &who, &site.server, request).await?;
             for bytes in &page.entries {
                 let entry = entry::decode(bytes).ok_or_else(|| ClientError::Unverified {
                     node: who.clone(),
@@ -173,7 +188,10 @@ impl Patient {
         Err(ClientError::Later {
             who,
             after_millis: 0,
-            detail: format!("more than {} entries, only the first are shown", entries.len()),
+            detail: format!(
+                "more than {} entries, only the first are shown",
+                entries.len()
+            ),
         })
     }
 }

@@ -2,11 +2,11 @@
 
 use caduceus_cli::CliError;
 use caduceus_client::ClientError;
-use caduceus_crypto::{Hash, PublicKey};
 use caduceus_crypto::card::CardError;
 use caduceus_crypto::index::QueryError;
 use caduceus_crypto::time::Epoch;
 use caduceus_crypto::token::TokenError;
+use caduceus_crypto::{Hash, PublicKey};
 use caduceus_custody::keystore::KeystoreError;
 use caduceus_custody::open::OpenError;
 use caduceus_custody::query::{DateRangeError, QueryCompileError, QuerySyntaxError};
@@ -117,7 +117,9 @@ pub enum PatientError {
         key: PublicKey,
     },
     /// More fragments needed than there are proxies, or none.
-    #[error("a threshold of {threshold} is not between 1 and the number of the alliance's proxies, {proxies}")]
+    #[error(
+        "a threshold of {threshold} is not between 1 and the number of the alliance's proxies, {proxies}"
+    )]
     Threshold {
         /// Threshold asked for.
         threshold: usize,
@@ -134,7 +136,9 @@ pub enum PatientError {
     },
     /// The grant was sent and not committed in time. It may still be; but its fragments were given to nobody, so
     /// that nothing can be opened with it.
-    #[error("the alliance did not commit grant {grant} within {waited_millis} ms; it is not known to be committed")]
+    #[error(
+        "the alliance did not commit grant {grant} within {waited_millis} ms; it is not known to be committed"
+    )]
     GrantUnsettled {
         /// The `Grant` transaction.
         grant: Hash,
@@ -170,7 +174,9 @@ impl From<PatientError> for CliError {
                 what,
                 "restore a copy of the file, or move it away and add your cards again: card --add CARD",
             ),
-            PatientError::InUse { .. } => CliError::locked(what, "the same command again when the other is done"),
+            PatientError::InUse { .. } => {
+                CliError::locked(what, "the same command again when the other is done")
+            }
             PatientError::Card(error) => card(what, error),
             PatientError::CardRefused { .. } => CliError::denied(
                 what,
@@ -187,14 +193,17 @@ impl From<PatientError> for CliError {
                 what,
                 "words with AND, OR, NOT and parentheses; code:38341003, type:Condition, year:2024",
             ),
-            PatientError::Dates(_) => {
-                CliError::usage(what, "--from with the earlier date and --to with the later one, as 2024-05-17")
-            }
+            PatientError::Dates(_) => CliError::usage(
+                what,
+                "--from with the earlier date and --to with the later one, as 2024-05-17",
+            ),
             PatientError::AnchoredRange { .. } => CliError::usage(
                 what,
                 "--anchored-since with the earlier day and --anchored-until with the later one, not in the future",
             ),
-            PatientError::Bounds(_) => CliError::usage(what, "fewer words, or a shorter range of days"),
+            PatientError::Bounds(_) => {
+                CliError::usage(what, "fewer words, or a shorter range of days")
+            }
             PatientError::Token(_) => CliError::verification_failed(
                 what,
                 "the same command again; tell the hospital if it stays so: its token key may be wrong",
@@ -203,22 +212,26 @@ impl From<PatientError> for CliError {
                 what,
                 "tell the hospital: whoever sealed this record did not follow the protocol",
             ),
-            PatientError::UnknownRecord { .. } => {
-                CliError::not_found(what, "search for it first, then name its number or its hash")
-            }
-            PatientError::NoRecords => {
-                CliError::usage(what, "the numbers of hits, or --all-of-last-search after a search")
-            }
-            PatientError::UnknownGrant { .. } => {
-                CliError::not_found(what, "patient-client grants lists your grants and their numbers")
-            }
+            PatientError::UnknownRecord { .. } => CliError::not_found(
+                what,
+                "search for it first, then name its number or its hash",
+            ),
+            PatientError::NoRecords => CliError::usage(
+                what,
+                "the numbers of hits, or --all-of-last-search after a search",
+            ),
+            PatientError::UnknownGrant { .. } => CliError::not_found(
+                what,
+                "patient-client grants lists your grants and their numbers",
+            ),
             PatientError::UnknownDataUser { .. } => CliError::not_found(
                 what,
                 "check the key with the data user; a hospital of the alliance must vouch for it first",
             ),
-            PatientError::Threshold { proxies, .. } => {
-                CliError::usage(what, format!("--threshold with a number from 1 to {proxies}, or leave it out"))
-            }
+            PatientError::Threshold { proxies, .. } => CliError::usage(
+                what,
+                format!("--threshold with a number from 1 to {proxies}, or leave it out"),
+            ),
             PatientError::Days { limit, .. } => {
                 CliError::usage(what, format!("--days with a number from 1 to {limit}"))
             }
@@ -226,9 +239,10 @@ impl From<PatientError> for CliError {
                 what,
                 "grant again later; if patient-client grants then shows this one too, revoke it: it opens nothing",
             ),
-            PatientError::Receipt { .. } => {
-                CliError::verification_failed(what, "ask the hospital for the right receipt of your record")
-            }
+            PatientError::Receipt { .. } => CliError::verification_failed(
+                what,
+                "ask the hospital for the right receipt of your record",
+            ),
         }
     }
 }
@@ -240,11 +254,20 @@ fn client(what: String, error: ClientError) -> CliError {
         _ => return error.into(),
     };
     if rule.starts_with("desk_code") {
-        CliError::denied(what, "check the code, or get a new one at the desk: each works once")
+        CliError::denied(
+            what,
+            "check the code, or get a new one at the desk: each works once",
+        )
     } else if rule == "card_unknown" {
-        CliError::not_found(what, "compare the card with what you typed, or ask at the desk")
+        CliError::not_found(
+            what,
+            "compare the card with what you typed, or ask at the desk",
+        )
     } else if rule.contains("tokens_used_up") {
-        CliError::denied(what, "try again tomorrow: a card gets a number of search tokens a day")
+        CliError::denied(
+            what,
+            "try again tomorrow: a card gets a number of search tokens a day",
+        )
     } else {
         error.into()
     }
@@ -252,8 +275,12 @@ fn client(what: String, error: ClientError) -> CliError {
 
 fn keystore(what: String, error: KeystoreError) -> CliError {
     match error {
-        KeystoreError::WrongPassphrase => CliError::locked(what, "the passphrase again; capitals count"),
-        KeystoreError::UnsupportedVersion => CliError::failure(what, "a newer version of this program"),
+        KeystoreError::WrongPassphrase => {
+            CliError::locked(what, "the passphrase again; capitals count")
+        }
+        KeystoreError::UnsupportedVersion => {
+            CliError::failure(what, "a newer version of this program")
+        }
         _ => CliError::verification_failed(
             what,
             "restore a copy of the file, or: patient-client restore, with your 24 words, into another home",
@@ -263,15 +290,19 @@ fn keystore(what: String, error: KeystoreError) -> CliError {
 
 fn card(what: String, error: CardError) -> CliError {
     match error {
-        CardError::Foreign => {
-            CliError::denied(what, "check the card; a hospital that is new needs a newer network file")
-        }
+        CardError::Foreign => CliError::denied(
+            what,
+            "check the card; a hospital that is new needs a newer network file",
+        ),
         CardError::Substituted => CliError::verification_failed(
             what,
             "this card was made for other keys than yours: show your meta-address at the desk again",
         ),
         CardError::Checksum => CliError::usage(what, "compare it with the card, letter by letter"),
-        _ => CliError::usage(what, "the whole number with its beginning, CAD1-...; hyphens do not matter"),
+        _ => CliError::usage(
+            what,
+            "the whole number with its beginning, CAD1-...; hyphens do not matter",
+        ),
     }
 }
 
@@ -286,15 +317,47 @@ mod tests {
             (PatientError::Card(CardError::Malformed), ExitCode::Usage),
             (PatientError::Card(CardError::Checksum), ExitCode::Usage),
             (PatientError::Card(CardError::Foreign), ExitCode::Denied),
-            (PatientError::Threshold { threshold: 5, proxies: 4 }, ExitCode::Usage),
-            (PatientError::Days { days: 91, limit: 90 }, ExitCode::Usage),
-            (PatientError::Keystore(KeystoreError::WrongPassphrase), ExitCode::Locked),
-            (PatientError::Keystore(KeystoreError::Altered), ExitCode::VerificationFailed),
-            (PatientError::NoRecords, ExitCode::Usage),
-            (PatientError::GrantUnsettled { grant: Hash::default(), waited_millis: 9 }, ExitCode::Unreachable),
-            (PatientError::UnknownRecord { what: "7".to_owned() }, ExitCode::NotFound),
             (
-                PatientError::Client(ClientError::NoQuorum { waited_millis: 9, detail: String::new() }),
+                PatientError::Threshold {
+                    threshold: 5,
+                    proxies: 4,
+                },
+                ExitCode::Usage,
+            ),
+            (
+                PatientError::Days {
+                    days: 91,
+                    limit: 90,
+                },
+                ExitCode::Usage,
+            ),
+            (
+                PatientError::Keystore(KeystoreError::WrongPassphrase),
+                ExitCode::Locked,
+            ),
+            (
+                PatientError::Keystore(KeystoreError::Altered),
+                ExitCode::VerificationFailed,
+            ),
+            (PatientError::NoRecords, ExitCode::Usage),
+            (
+                PatientError::GrantUnsettled {
+                    grant: Hash::default(),
+                    waited_millis: 9,
+                },
+                ExitCode::Unreachable,
+            ),
+            (
+                PatientError::UnknownRecord {
+                    what: "7".to_owned(),
+                },
+                ExitCode::NotFound,
+            ),
+            (
+                PatientError::Client(ClientError::NoQuorum {
+                    waited_millis: 9,
+                    detail: String::new(),
+                }),
                 ExitCode::Unreachable,
             ),
         ];

@@ -121,7 +121,10 @@ impl Patient {
             return Err(PatientError::NoRecords);
         }
         if spec.days == 0 || spec.days > MAX_GRANT_DAYS {
-            return Err(PatientError::Days { days: spec.days, limit: MAX_GRANT_DAYS });
+            return Err(PatientError::Days {
+                days: spec.days,
+                limit: MAX_GRANT_DAYS,
+            });
         }
         let terms = self.terms(spec).await?;
         let mut made = Vec::new();
@@ -132,11 +135,23 @@ impl Patient {
     }
 
     async fn terms(&self, spec: &GrantSpec) -> Result<Terms, PatientError> {
-        let proxies: Vec<PublicKey> = self.alliance.proxies().await?.iter().map(|proxy| proxy.key).collect();
-        let wanted = spec.threshold.unwrap_or_else(|| default_threshold(proxies.len()));
+        let proxies: Vec<PublicKey> = self
+            .alliance
+            .proxies()
+            .await?
+            .iter()
+            .map(|proxy| proxy.key)
+            .collect();
+        let wanted = spec
+            .threshold
+            .unwrap_or_else(|| default_threshold(proxies.len()));
         let threshold = checked_threshold(wanted, proxies.len())?;
         let account = self.alliance.get(&state::account(&spec.data_user)).await?;
-        let account = account.ok_or(PatientError::UnknownDataUser { key: spec.data_user })?.account;
+        let account = account
+            .ok_or(PatientError::UnknownDataUser {
+                key: spec.data_user,
+            })?
+            .account;
         let life = spec.days * MILLIS_PER_DAY - CLOCK_SLACK_MILLIS;
         Ok(Terms {
             data_user: account.data_user,
@@ -148,12 +163,24 @@ impl Patient {
         })
     }
 
-    async fn grant_one(&mut self, found: &FoundRecord, terms: &Terms) -> Result<Granted, PatientError> {
+    async fn grant_one(
+        &mut self,
+        found: &FoundRecord,
+        terms: &Terms,
+    ) -> Result<Granted, PatientError> {
         let keys = self.one_time(found)?;
         let count = terms.proxies.len();
-        let delegation =
-            delegate(&mut OsRng, &keys.delegating, &terms.receiving, usize::from(terms.threshold), count)
-                .map_err(|_| PatientError::Threshold { threshold: usize::from(terms.threshold), proxies: count })?;
+        let delegation = delegate(
+            &mut OsRng,
+            &keys.delegating,
+            &terms.receiving,
+            usize::from(terms.threshold),
+            count,
+        )
+        .map_err(|_| PatientError::Threshold {
+            threshold: usize::from(terms.threshold),
+            proxies: count,
+        })?;
         let openings = Openings {
             salts: (0..count).map(|_| Zeroizing::new(random())).collect(),
             purpose_salt: random(),
@@ -173,7 +200,9 @@ impl Patient {
             expires: terms.expires,
             proxies: terms.proxies.clone(),
             threshold: terms.threshold,
-            fragment_commitments: fragments.map(|(fragment, salt)| fragment_commitment(salt, fragment)).collect(),
+            fragment_commitments: fragments
+                .map(|(fragment, salt)| fragment_commitment(salt, fragment))
+                .collect(),
         };
         // Grants of several records must not be linkable by peer identifier.
         let session = self.alliance.with_fresh_identity().await?;
@@ -183,7 +212,10 @@ impl Patient {
         let id = match submitted {
             Ok(proved) => proved.id,
             Err(ClientError::NoQuorum { waited_millis, .. }) => {
-                return Err(PatientError::GrantUnsettled { grant: tx.id(), waited_millis });
+                return Err(PatientError::GrantUnsettled {
+                    grant: tx.id(),
+                    waited_millis,
+                });
             }
             Err(error) => return Err(error.into()),
         };
@@ -247,7 +279,11 @@ impl Patient {
     }
 
     async fn view(&self, id: Hash, record: GrantRecord) -> Result<GrantView, PatientError> {
-        let accesses = self.alliance.get(&state::accesses_of(&id).count_key()).await?.unwrap_or(0);
+        let accesses = self
+            .alliance
+            .get(&state::accesses_of(&id).count_key())
+            .await?
+            .unwrap_or(0);
         let label = self.label_of(&record.grant.data_user).await?;
         let own = self.state().grants.iter().find(|grant| grant.id == id);
         Ok(GrantView {
@@ -273,16 +309,27 @@ impl Patient {
     /// [`PatientError::UnknownGrant`] when it is not on the chain, or not under a pseudonym that she knows of;
     /// those of `Alliance::submit`.
     pub async fn revoke(&mut self, id: &Hash) -> Result<bool, PatientError> {
-        let unknown = || PatientError::UnknownGrant { what: id.to_string() };
-        let record = self.alliance.get(&state::grant(id)).await?.ok_or_else(unknown)?;
+        let unknown = || PatientError::UnknownGrant {
+            what: id.to_string(),
+        };
+        let record = self
+            .alliance
+            .get(&state::grant(id))
+            .await?
+            .ok_or_else(unknown)?;
         if is_revoked(&record) {
             return Ok(false);
         }
         let point = record.grant.pseudonym;
         let known = self.state().pseudonyms();
-        let (hospital, _, pseudonym) =
-            known.into_iter().find(|each| each.2.point == point).ok_or_else(unknown)?;
-        let keys = self.keys().one_time(&hospital, &pseudonym).map_err(|_| unknown())?;
+        let (hospital, _, pseudonym) = known
+            .into_iter()
+            .find(|each| each.2.point == point)
+            .ok_or_else(unknown)?;
+        let keys = self
+            .keys()
+            .one_time(&hospital, &pseudonym)
+            .map_err(|_| unknown())?;
         let session = self.alliance.with_fresh_identity().await?;
         let tx = Tx::Revoke(Revoke { grant: *id }.sign(&session.chain(), &keys.secret));
         let submitted = session.submit(&tx).await;
@@ -328,7 +375,11 @@ async fn deliver(
 ) -> Result<(Vec<FragmentKept>, Vec<(PublicKey, String)>), PatientError> {
     let service = ephemeral_service().await?;
     let mut tasks = Vec::new();
-    let parts = terms.proxies.iter().zip(&openings.delegation.fragments).zip(&openings.salts);
+    let parts = terms
+        .proxies
+        .iter()
+        .zip(&openings.delegation.fragments)
+        .zip(&openings.salts);
     for (index, ((proxy, fragment), salt)) in parts.enumerate() {
         let request = DeliverFragmentsRequest {
             grant: *grant,
@@ -339,7 +390,8 @@ async fn deliver(
             purpose_salt: openings.purpose_salt,
         };
         let (alliance, service, proxy) = (alliance.clone(), service.clone(), *proxy);
-        let task = tokio::spawn(async move { deliver_one(&alliance, &service, &proxy, &request).await });
+        let task =
+            tokio::spawn(async move { deliver_one(&alliance, &service, &proxy, &request).await });
         tasks.push((proxy, task));
     }
     let (mut kept, mut missed) = (Vec::new(), Vec::new());
@@ -362,9 +414,14 @@ async fn deliver_one(
 ) -> Result<FragmentKept, ClientError> {
     let mut attempt = 1;
     loop {
-        match alliance.deliver_fragment(service, proxy, request.clone()).await {
+        match alliance
+            .deliver_fragment(service, proxy, request.clone())
+            .await
+        {
             // A proxy that has not seen the grant's block yet refuses like any stranger.
-            Err(ClientError::Refused { .. } | ClientError::Later { .. }) if attempt < DELIVERY_ATTEMPTS => {
+            Err(ClientError::Refused { .. } | ClientError::Later { .. })
+                if attempt < DELIVERY_ATTEMPTS =>
+            {
                 attempt += 1;
                 tokio::time::sleep(DELIVERY_PAUSE).await;
             }
@@ -401,7 +458,10 @@ mod tests {
         assert_eq!(checked_threshold(default_threshold(4), 4).unwrap(), 3);
         assert_eq!(checked_threshold(4, 4).unwrap(), 4);
         for (threshold, proxies) in [(0, 4), (5, 4), (1, 0), (300, 400)] {
-            assert!(matches!(checked_threshold(threshold, proxies), Err(PatientError::Threshold { .. })));
+            assert!(matches!(
+                checked_threshold(threshold, proxies),
+                Err(PatientError::Threshold { .. })
+            ));
         }
     }
 }

@@ -26,5 +26,8 @@ pub use register::pair_secret_associated_data;
 pub use request::RequestView;
 pub use search::{HospitalSearch, SearchOutcome, SearchSpec};
 pub use slots::{compile_slots, windows};
-pub use state::{CardEntry, FoundRecord, OwnGrant, PatientState, StateFileError, StoredToken, open_state, seal_state};
+pub use state::{
+    CardEntry, FoundRecord, OwnGrant, PatientState, StateFileError, StoredToken, open_state,
+    seal_state,
+};
 pub use wallet::Wallet;

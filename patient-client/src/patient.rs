@@ -35,7 +35,11 @@ impl Patient {
     ) -> Result<Self, PatientError> {
         let hospitals = Hospital::all(network)?;
         let alliance = Alliance::connect(network, genesis, options).await?;
-        Ok(Self { wallet, alliance, hospitals })
+        Ok(Self {
+            wallet,
+            alliance,
+            hospitals,
+        })
     }
 
     /// Her keys.
@@ -82,13 +86,16 @@ impl Patient {
         self.hospitals
             .iter()
             .find(|hospital| hospital.id == *id)
-            .ok_or_else(|| PatientError::UnknownHospital { name: id.to_string() })
+            .ok_or_else(|| PatientError::UnknownHospital {
+                name: id.to_string(),
+            })
     }
 
     /// A hospital's name; the beginning of its identifier if the network file does not name it.
     #[must_use]
     pub fn name_of(&self, id: &HospitalId) -> String {
-        self.hospital(id).map_or_else(|_| id.short(), |hospital| hospital.name.clone())
+        self.hospital(id)
+            .map_or_else(|_| id.short(), |hospital| hospital.name.clone())
     }
 
     /// Her card of a hospital.
@@ -96,7 +103,9 @@ impl Patient {
     /// # Errors
     /// [`PatientError::NoCard`].
     pub fn card(&self, id: &HospitalId) -> Result<&CardEntry, PatientError> {
-        self.state().card(id).ok_or_else(|| PatientError::NoCard { hospital: self.name_of(id) })
+        self.state().card(id).ok_or_else(|| PatientError::NoCard {
+            hospital: self.name_of(id),
+        })
     }
 
     /// A visit token for a hospital and a day, with the salt of its commitment: what she hands to the workstation
@@ -104,7 +113,11 @@ impl Patient {
     ///
     /// # Errors
     /// [`PatientError::NoCard`]: a hospital knows no key of hers before she registers.
-    pub fn visit_token(&self, hospital: &HospitalId, day: Epoch) -> Result<VisitOpening, PatientError> {
+    pub fn visit_token(
+        &self,
+        hospital: &HospitalId,
+        day: Epoch,
+    ) -> Result<VisitOpening, PatientError> {
         self.card(hospital)?;
         let (mut salt, mut nonce) = ([0u8; 32], [0u8; 32]);
         OsRng.fill_bytes(&mut salt);
@@ -119,10 +132,16 @@ impl Patient {
     /// [`PatientError::UnknownRecord`].
     pub fn record_by_hash(&self, record_hash: &Hash) -> Result<FoundRecord, PatientError> {
         let state = self.state();
-        let all = state.last_search.iter().chain(&state.known).chain(state.grants.iter().map(|grant| &grant.record));
+        let all = state
+            .last_search
+            .iter()
+            .chain(&state.known)
+            .chain(state.grants.iter().map(|grant| &grant.record));
         all.copied()
             .find(|found| found.record_hash == *record_hash)
-            .ok_or_else(|| PatientError::UnknownRecord { what: record_hash.to_string() })
+            .ok_or_else(|| PatientError::UnknownRecord {
+                what: record_hash.to_string(),
+            })
     }
 
     /// The record at a place of the last search, counted from 1.
@@ -130,8 +149,14 @@ impl Patient {
     /// # Errors
     /// [`PatientError::UnknownRecord`].
     pub fn record_by_number(&self, number: usize) -> Result<FoundRecord, PatientError> {
-        let unknown = || PatientError::UnknownRecord { what: format!("number {number} of the last search") };
+        let unknown = || PatientError::UnknownRecord {
+            what: format!("number {number} of the last search"),
+        };
         let index = number.checked_sub(1).ok_or_else(unknown)?;
-        self.state().last_search.get(index).copied().ok_or_else(unknown)
+        self.state()
+            .last_search
+            .get(index)
+            .copied()
+            .ok_or_else(unknown)
     }
 }

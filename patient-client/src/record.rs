@@ -55,7 +55,10 @@ impl Patient {
     pub async fn fetch(&self, found: &FoundRecord) -> Result<Vec<u8>, PatientError> {
         let keys = self.one_time(found)?;
         let right = RightKey::Owner(&keys.secret);
-        Ok(self.alliance.fetch_record(found.hospital, found.record, found.record_hash, &right).await?)
+        Ok(self
+            .alliance
+            .fetch_record(found.hospital, found.record, found.record_hash, &right)
+            .await?)
     }
 
     /// Keeps a receipt that the workstation handed over (DESIGN 2.2, step 5), in place of an earlier one of the
@@ -67,10 +70,14 @@ impl Patient {
     pub fn add_receipt(&mut self, receipt: Receipt) -> Result<(), PatientError> {
         let identity = self.hospital(&receipt.hospital)?.identity;
         if receipt.verify(&identity).is_err() {
-            return Err(PatientError::Receipt { what: "it is not signed by its hospital" });
+            return Err(PatientError::Receipt {
+                what: "it is not signed by its hospital",
+            });
         }
         if !self.keys().recognise(&receipt.hospital, &receipt.pseudonym) {
-            return Err(PatientError::Receipt { what: "its record is not yours" });
+            return Err(PatientError::Receipt {
+                what: "its record is not yours",
+            });
         }
         self.wallet.update(|state| {
             state.receipts.retain(|known| {
@@ -87,7 +94,10 @@ impl Patient {
         let state = self.state();
         let now = self.alliance.now();
         let deadline_of = |hospital: &HospitalId, hash: &Hash| {
-            let receipt = state.receipts.iter().find(|r| r.hospital == *hospital && r.record_hash == *hash);
+            let receipt = state
+                .receipts
+                .iter()
+                .find(|r| r.hospital == *hospital && r.record_hash == *hash);
             receipt.map(|receipt| receipt.link_deadline)
         };
         let mut views: Vec<RecordView> = state

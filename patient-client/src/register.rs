@@ -36,7 +36,11 @@ impl Patient {
     ///
     /// # Errors
     /// [`CardError::Substituted`] when the card was made for other keys; otherwise as [`Patient::register_card`].
-    pub async fn register(&mut self, qr: &CardQr, desk_code: &DeskCode) -> Result<HospitalId, PatientError> {
+    pub async fn register(
+        &mut self,
+        qr: &CardQr,
+        desk_code: &DeskCode,
+    ) -> Result<HospitalId, PatientError> {
         let hospital = self.hospital_of_card(&qr.card)?.id;
         qr.check(&self.wallet.meta(), &hospital)?;
         self.register_card(&qr.card, desk_code).await
@@ -58,9 +62,11 @@ impl Patient {
         desk_code: &DeskCode,
     ) -> Result<HospitalId, PatientError> {
         let site = self.hospital_of_card(card)?.clone();
-        let key_service = Peer::new(site.keys.id, site.keys.address.clone()).key.ok_or_else(|| {
-            ClientError::BadAddress { text: site.keys.to_string() }
-        })?;
+        let key_service = Peer::new(site.keys.id, site.keys.address.clone())
+            .key
+            .ok_or_else(|| ClientError::BadAddress {
+                text: site.keys.to_string(),
+            })?;
         let secret = self.keys().pair_secret(&site.id);
         let sealed = seal_to(
             &mut OsRng,
@@ -84,7 +90,8 @@ impl Patient {
         // A peer identifier of its own: the hospital must not recognise her searches by it.
         let service = ephemeral_service().await?;
         let who = format!("the server of {}", site.name);
-        let answer = ask_server::<Register, Registered>(&service, &who, &site.server, request).await;
+        let answer =
+            ask_server::<Register, Registered>(&service, &who, &site.server, request).await;
         service.shutdown().await;
         let registered = match answer {
             // Who does not know a card's number is told nothing.
@@ -105,11 +112,20 @@ impl Patient {
     pub async fn add_card(&mut self, card: &CardNumber) -> Result<HospitalId, PatientError> {
         let site = self.hospital_of_card(card)?.clone();
         let issuer = self.newest_issuer(&site.id).await?;
-        self.keep_card(&site, card, issuer.map(|key| key.as_der().to_vec()).unwrap_or_default())?;
+        self.keep_card(
+            &site,
+            card,
+            issuer.map(|key| key.as_der().to_vec()).unwrap_or_default(),
+        )?;
         Ok(site.id)
     }
 
-    fn keep_card(&mut self, site: &Hospital, card: &CardNumber, issuer: Vec<u8>) -> Result<(), PatientError> {
+    fn keep_card(
+        &mut self,
+        site: &Hospital,
+        card: &CardNumber,
+        issuer: Vec<u8>,
+    ) -> Result<(), PatientError> {
         let entry = CardEntry {
             hospital: site.id,
             name: site.name.clone(),

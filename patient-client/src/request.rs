@@ -2,8 +2,8 @@
 
 use crate::error::PatientError;
 use crate::patient::Patient;
-use alliance_chain::state;
 use alliance_chain::RequestRecord;
+use alliance_chain::state;
 use caduceus_crypto::Hash;
 
 /// A request that has not ended.
@@ -27,17 +27,33 @@ impl Patient {
     pub async fn requests(&self) -> Result<Vec<RequestView>, PatientError> {
         let now = self.alliance.now();
         let mut views = Vec::new();
-        for id in self.alliance.items(&state::requests()).await?.into_iter().rev() {
+        for id in self
+            .alliance
+            .items(&state::requests())
+            .await?
+            .into_iter()
+            .rev()
+        {
             let Some(record) = self.alliance.get(&state::request(&id)).await? else {
                 continue;
             };
             if record.request.until <= now {
                 continue;
             }
-            let account = self.alliance.get(&state::account(&record.request.data_user)).await?;
-            let vouched_by = account.as_ref().map(|known| self.name_of(&known.account.member));
+            let account = self
+                .alliance
+                .get(&state::account(&record.request.data_user))
+                .await?;
+            let vouched_by = account
+                .as_ref()
+                .map(|known| self.name_of(&known.account.member));
             let label = account.map_or_else(String::new, |known| known.account.label);
-            views.push(RequestView { id, record, label, vouched_by });
+            views.push(RequestView {
+                id,
+                record,
+                label,
+                vouched_by,
+            });
         }
         Ok(views)
     }

@@ -6,9 +6,9 @@ use crate::slots::{compile_slots, windows};
 use crate::state::{CardEntry, FoundRecord};
 use alliance_chain::{Search, SearchResult, Tx, query as chain_query};
 use caduceus_client::{ClientError, Proved};
+use caduceus_crypto::HospitalId;
 use caduceus_crypto::index::Query;
 use caduceus_crypto::time::{Epoch, TimeMillis};
-use caduceus_crypto::HospitalId;
 use caduceus_custody::query::{self, DateRange, KeywordClause, QueryExpr};
 use caduceus_ledger::Height;
 use rand_core::{OsRng, RngCore};
@@ -46,7 +46,10 @@ impl SearchSpec {
     /// A search everywhere and at any time.
     #[must_use]
     pub fn text(text: &str) -> Self {
-        Self { text: text.to_owned(), ..Self::default() }
+        Self {
+            text: text.to_owned(),
+            ..Self::default()
+        }
     }
 }
 
@@ -133,9 +136,16 @@ impl Patient {
     fn searched_cards(&self, hospitals: &[HospitalId]) -> Result<Vec<CardEntry>, PatientError> {
         if hospitals.is_empty() {
             let cards = self.state().cards.clone();
-            return if cards.is_empty() { Err(PatientError::NoCards) } else { Ok(cards) };
+            return if cards.is_empty() {
+                Err(PatientError::NoCards)
+            } else {
+                Ok(cards)
+            };
         }
-        hospitals.iter().map(|hospital| self.card(hospital).cloned()).collect()
+        hospitals
+            .iter()
+            .map(|hospital| self.card(hospital).cloned())
+            .collect()
     }
 
     async fn plan(
@@ -146,7 +156,8 @@ impl Patient {
     ) -> Result<Plan, PatientError> {
         let first = self.alliance.params().await?.first_epoch;
         let head = self.alliance.head().await?.header;
-        let settled = TimeMillis(self.alliance.now().0.saturating_sub(MIDNIGHT_SLACK_MILLIS)).epoch();
+        let settled =
+            TimeMillis(self.alliance.now().0.saturating_sub(MIDNIGHT_SLACK_MILLIS)).epoch();
         let today = settled.max(head.time.epoch());
         let since = spec.anchored_since.unwrap_or(first).max(first);
         let until = spec.anchored_until.unwrap_or(today).min(today);
@@ -292,7 +303,11 @@ impl Patient {
         }
         outcome.records = kept;
         for summary in &mut outcome.hospitals {
-            summary.hits = outcome.records.iter().filter(|found| found.hospital == summary.hospital).count();
+            summary.hits = outcome
+                .records
+                .iter()
+                .filter(|found| found.hospital == summary.hospital)
+                .count();
         }
     }
 }
@@ -315,9 +330,13 @@ fn parse(spec: &SearchSpec) -> Result<(Vec<KeywordClause>, Option<DateRange>), P
 
 fn read_result(proved: &Proved, hospital: &HospitalId) -> Result<SearchResult, PatientError> {
     let wrong = |reason: String| {
-        PatientError::Client(ClientError::Unverified { node: "all nodes alike".to_owned(), reason })
+        PatientError::Client(ClientError::Unverified {
+            node: "all nodes alike".to_owned(),
+            reason,
+        })
     };
-    let result = chain_query::search_result(&proved.result).map_err(|error| wrong(error.to_string()))?;
+    let result =
+        chain_query::search_result(&proved.result).map_err(|error| wrong(error.to_string()))?;
     if result.hospital != *hospital {
         return Err(wrong("the result is another hospital's".to_owned()));
     }
@@ -335,8 +354,14 @@ mod tests {
 
     #[test]
     fn a_search_needs_words_or_dates() {
-        assert!(matches!(parse(&SearchSpec::text("  ")), Err(PatientError::Query(_))));
-        let spec = SearchSpec { from: Some("2024".to_owned()), ..SearchSpec::default() };
+        assert!(matches!(
+            parse(&SearchSpec::text("  ")),
+            Err(PatientError::Query(_))
+        ));
+        let spec = SearchSpec {
+            from: Some("2024".to_owned()),
+            ..SearchSpec::default()
+        };
         let (clauses, dates) = parse(&spec).unwrap();
         assert_eq!(clauses.len(), 1);
         assert!(dates.is_some());
@@ -352,7 +377,14 @@ mod tests {
         };
         assert!(matches!(parse(&spec), Err(PatientError::Dates(_))));
         let day = |day| Epoch::from_ymd(2026, 11, day);
-        let spec = SearchSpec { anchored_since: day(20), anchored_until: day(19), ..SearchSpec::text("asthma") };
-        assert!(matches!(parse(&spec), Err(PatientError::AnchoredRange { .. })));
+        let spec = SearchSpec {
+            anchored_since: day(20),
+            anchored_until: day(19),
+            ..SearchSpec::text("asthma")
+        };
+        assert!(matches!(
+            parse(&spec),
+            Err(PatientError::AnchoredRange { .. })
+        ));
     }
 }

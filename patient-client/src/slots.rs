@@ -45,14 +45,24 @@ pub fn compile_slots(
         quarter = quarter.next();
     }
     let key_of = |quarter: Quarter| {
-        quarters.get(&quarter).expect("a cover asks for the quarters of its own range only").clone()
+        quarters
+            .get(&quarter)
+            .expect("a cover asks for the quarters of its own range only")
+            .clone()
     };
-    let slots = keywords.iter().map(|keyword| cover(key_of, keyword.as_str(), from, to)).collect();
+    let slots = keywords
+        .iter()
+        .map(|keyword| cover(key_of, keyword.as_str(), from, to))
+        .collect();
     let clauses = clauses
         .iter()
         .map(|clause| Clause {
             negative: clause.negative,
-            slots: clause.keywords.iter().map(|keyword| slot_of(&keywords, keyword)).collect(),
+            slots: clause
+                .keywords
+                .iter()
+                .map(|keyword| slot_of(&keywords, keyword))
+                .collect(),
         })
         .collect();
     Query { clauses, slots }
@@ -70,8 +80,11 @@ fn slot_of(keywords: &[&Keyword], keyword: &Keyword) -> u8 {
 /// Earliest first. Empty if `from` is after `to`.
 #[must_use]
 pub fn windows(clauses: &[KeywordClause], from: Epoch, to: Epoch) -> Vec<(Epoch, Epoch)> {
-    let slots = u64::try_from(distinct(clauses).len()).expect("a number in memory fits 64 bits").max(1);
-    let days = u32::try_from((MAX_LEAVES / slots).clamp(1, MAX_WINDOW_DAYS)).expect("at most 4,000");
+    let slots = u64::try_from(distinct(clauses).len())
+        .expect("a number in memory fits 64 bits")
+        .max(1);
+    let days =
+        u32::try_from((MAX_LEAVES / slots).clamp(1, MAX_WINDOW_DAYS)).expect("at most 4,000");
     let mut parts = Vec::new();
     let mut start = from.0;
     while start <= to.0 {

@@ -72,7 +72,10 @@ impl CardEntry {
     /// What the card's QR code says: what she shows at a visit.
     #[must_use]
     pub fn qr(&self) -> CardQr {
-        CardQr { card: self.card, binding: self.binding }
+        CardQr {
+            card: self.card,
+            binding: self.binding,
+        }
     }
 
     /// The binding that a card of this hospital has for these keys.
@@ -97,14 +100,21 @@ impl StoredToken {
     /// For the file.
     #[must_use]
     pub fn new(issuer: HospitalId, spendable: &SpendableToken) -> Self {
-        Self { issuer, secret: *spendable.key.to_bytes(), token: spendable.token.clone() }
+        Self {
+            issuer,
+            secret: *spendable.key.to_bytes(),
+            token: spendable.token.clone(),
+        }
     }
 
     /// For spending; none if the secret is not one.
     #[must_use]
     pub fn spendable(&self) -> Option<SpendableToken> {
         let key = SecretKey::from_bytes(&self.secret).ok()?;
-        Some(SpendableToken { key, token: self.token.clone() })
+        Some(SpendableToken {
+            key,
+            token: self.token.clone(),
+        })
     }
 }
 
@@ -198,12 +208,21 @@ impl PatientState {
     #[must_use]
     pub fn pseudonyms(&self) -> Vec<(HospitalId, Hash, Pseudonym)> {
         let mut all: Vec<(HospitalId, Hash, Pseudonym)> = Vec::new();
-        let found = self.known.iter().chain(&self.last_search).chain(self.grants.iter().map(|grant| &grant.record));
+        let found = self
+            .known
+            .iter()
+            .chain(&self.last_search)
+            .chain(self.grants.iter().map(|grant| &grant.record));
         let found = found.map(|found| (found.hospital, found.record_hash, found.pseudonym));
-        let received =
-            self.receipts.iter().map(|receipt| (receipt.hospital, receipt.record_hash, receipt.pseudonym));
+        let received = self
+            .receipts
+            .iter()
+            .map(|receipt| (receipt.hospital, receipt.record_hash, receipt.pseudonym));
         for each in found.chain(received) {
-            if !all.iter().any(|known| known.0 == each.0 && known.2.point == each.2.point) {
+            if !all
+                .iter()
+                .any(|known| known.0 == each.0 && known.2.point == each.2.point)
+            {
                 all.push(each);
             }
         }
@@ -212,13 +231,18 @@ impl PatientState {
 }
 
 fn cipher(seed: &PatientSeed, salt: &[u8]) -> Aes256Gcm {
-    let key: Zeroizing<[u8; 32]> = kdf::<32>(domain::STORE_KEY, seed.expose(), &[b"patient-state", salt]);
+    let key: Zeroizing<[u8; 32]> =
+        kdf::<32>(domain::STORE_KEY, seed.expose(), &[b"patient-state", salt]);
     Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(&key[..]))
 }
 
 /// Encrypts a state under a seed.
 #[must_use]
-pub fn seal_state(rng: &mut (impl CryptoRng + RngCore), seed: &PatientSeed, state: &PatientState) -> Vec<u8> {
+pub fn seal_state(
+    rng: &mut (impl CryptoRng + RngCore),
+    seed: &PatientSeed,
+    state: &PatientState,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEAD_BYTES);
     out.extend_from_slice(&MAGIC);
     out.push(VERSION);
@@ -227,7 +251,13 @@ pub fn seal_state(rng: &mut (impl CryptoRng + RngCore), seed: &PatientSeed, stat
     out.extend_from_slice(&salt);
     let plain = Zeroizing::new(codec::encode(state));
     let sealed = cipher(seed, &salt)
-        .encrypt(Nonce::from_slice(&NONCE), Payload { msg: &plain[..], aad: &out[..] })
+        .encrypt(
+            Nonce::from_slice(&NONCE),
+            Payload {
+                msg: &plain[..],
+                aad: &out[..],
+            },
+        )
         .expect("a state is far below AES-GCM's 64 GiB");
     out.extend_from_slice(&sealed);
     out
@@ -238,7 +268,9 @@ pub fn seal_state(rng: &mut (impl CryptoRng + RngCore), seed: &PatientSeed, stat
 /// # Errors
 /// One [`StateFileError`] for each thing that can be wrong.
 pub fn open_state(seed: &PatientSeed, bytes: &[u8]) -> Result<PatientState, StateFileError> {
-    let (head, sealed) = bytes.split_at_checked(HEAD_BYTES).ok_or(StateFileError::NotAState)?;
+    let (head, sealed) = bytes
+        .split_at_checked(HEAD_BYTES)
+        .ok_or(StateFileError::NotAState)?;
     if head[..MAGIC.len()] != MAGIC {
         return Err(StateFileError::NotAState);
     }
@@ -246,7 +278,13 @@ pub fn open_state(seed: &PatientSeed, bytes: &[u8]) -> Result<PatientState, Stat
         return Err(StateFileError::UnsupportedVersion);
     }
     let plain = cipher(seed, &head[MAGIC.len() + 1..])
-        .decrypt(Nonce::from_slice(&NONCE), Payload { msg: sealed, aad: head })
+        .decrypt(
+            Nonce::from_slice(&NONCE),
+            Payload {
+                msg: sealed,
+                aad: head,
+            },
+        )
         .map(Zeroizing::new)
         .map_err(|_| StateFileError::Altered)?;
     codec::decode_exact(&plain, MAX_STATE_BYTES).map_err(StateFileError::Decode)

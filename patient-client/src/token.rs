@@ -16,7 +16,11 @@ impl Patient {
     /// Unspent tokens of a hospital's issue.
     #[must_use]
     pub fn tokens(&self, hospital: &HospitalId) -> usize {
-        self.state().tokens.iter().filter(|token| token.issuer == *hospital).count()
+        self.state()
+            .tokens
+            .iter()
+            .filter(|token| token.issuer == *hospital)
+            .count()
     }
 
     /// Gets fresh tokens from a hospital, at most 64 at once. Returns how many there are then.
@@ -28,13 +32,20 @@ impl Patient {
     ///
     /// # Leakage
     /// The hospital learns that this card takes tokens, how many and when; never which search spends them.
-    pub async fn top_up(&mut self, hospital: &HospitalId, count: usize) -> Result<usize, PatientError> {
+    pub async fn top_up(
+        &mut self,
+        hospital: &HospitalId,
+        count: usize,
+    ) -> Result<usize, PatientError> {
         let site = self.hospital(hospital)?.clone();
         let card = self.card(hospital)?.card;
         let who = format!("the server of {}", site.name);
-        let issuer = self.newest_issuer(hospital).await?.ok_or_else(|| ClientError::NotFound {
-            what: format!("a token key of {} on the alliance chain", site.name),
-        })?;
+        let issuer = self
+            .newest_issuer(hospital)
+            .await?
+            .ok_or_else(|| ClientError::NotFound {
+                what: format!("a token key of {} on the alliance chain", site.name),
+            })?;
         let mut pending: Vec<PendingToken> = Vec::new();
         for _ in 0..count.clamp(1, MAX_TOKENS) {
             pending.push(blind(&mut OsRng, &issuer)?);
@@ -42,17 +53,25 @@ impl Patient {
         let request = IssueTokensRequest {
             hospital: *hospital,
             card: card.number,
-            blinded: pending.iter().map(|token| token.blinded().to_vec()).collect(),
+            blinded: pending
+                .iter()
+                .map(|token| token.blinded().to_vec())
+                .collect(),
             at: self.alliance.now(),
             signature: Signature([0; 64]),
         }
         .signed_for_tokens(&self.keys().audit_key(hospital));
         let service = ephemeral_service().await?;
-        let answer = ask_server::<IssueTokens, TokenSignatures>(&service, &who, &site.server, request).await;
+        let answer =
+            ask_server::<IssueTokens, TokenSignatures>(&service, &who, &site.server, request).await;
         service.shutdown().await;
         let signatures = answer?.signatures;
         if signatures.len() != pending.len() {
-            let reason = format!("{} signatures for {} tokens", signatures.len(), pending.len());
+            let reason = format!(
+                "{} signatures for {} tokens",
+                signatures.len(),
+                pending.len()
+            );
             return Err(ClientError::Unverified { node: who, reason }.into());
         }
         let mut fresh: Vec<StoredToken> = Vec::new();
@@ -61,7 +80,11 @@ impl Patient {
         }
         self.wallet.update(|state| {
             state.tokens.append(&mut fresh);
-            if let Some(card) = state.cards.iter_mut().find(|card| card.hospital == *hospital) {
+            if let Some(card) = state
+                .cards
+                .iter_mut()
+                .find(|card| card.hospital == *hospital)
+            {
                 card.issuer = issuer.as_der().to_vec();
             }
         })?;
@@ -70,13 +93,19 @@ impl Patient {
 
     /// Takes a token off the wallet, durably, before it is used: a token whose search was sent once is never
     /// used for another, even if we crash, so that no two searches share a key.
-    pub(crate) async fn take_token(&mut self, hospital: &HospitalId) -> Result<SpendableToken, PatientError> {
+    pub(crate) async fn take_token(
+        &mut self,
+        hospital: &HospitalId,
+    ) -> Result<SpendableToken, PatientError> {
         loop {
             if self.tokens(hospital) == 0 {
                 self.top_up(hospital, TOP_UP).await?;
             }
             let taken = self.wallet.update(|state| {
-                let at = state.tokens.iter().position(|token| token.issuer == *hospital)?;
+                let at = state
+                    .tokens
+                    .iter()
+                    .position(|token| token.issuer == *hospital)?;
                 state.tokens.remove(at).spendable()
             })?;
             if let Some(spendable) = taken {
@@ -87,6 +116,7 @@ impl Patient {
 
     /// Drops all tokens of a hospital's issue: its key has changed.
     pub(crate) fn drop_tokens(&mut self, hospital: &HospitalId) -> Result<(), PatientError> {
-        self.wallet.update(|state| state.tokens.retain(|token| token.issuer != *hospital))
+        self.wallet
+            .update(|state| state.tokens.retain(|token| token.issuer != *hospital))
     }
 }

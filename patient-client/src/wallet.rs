@@ -68,12 +68,17 @@ impl Wallet {
     /// [`PatientError::State`] for a damaged state file; [`PatientError::InUse`], [`PatientError::File`].
     pub fn open(home: &Path, passphrase: &str) -> Result<Self, PatientError> {
         if !Self::exists(home) {
-            return Err(PatientError::NoKeystore { home: home.to_path_buf() });
+            return Err(PatientError::NoKeystore {
+                home: home.to_path_buf(),
+            });
         }
         let lock = lock(home)?;
         let bytes = read_limited(&home.join(KEYSTORE_FILE), MAX_KEYSTORE_BYTES)?;
         let secret = Keystore::open(&bytes, passphrase)?;
-        let secret: &[u8; 32] = secret.as_slice().try_into().map_err(|_| KeystoreError::NotAKeystore)?;
+        let secret: &[u8; 32] = secret
+            .as_slice()
+            .try_into()
+            .map_err(|_| KeystoreError::NotAKeystore)?;
         let seed = PatientSeed::from_bytes(secret);
         let path = home.join(STATE_FILE);
         // A home without a state file is one whose file was moved away: the seed is enough to go on.
@@ -83,7 +88,13 @@ impl Wallet {
             PatientState::default()
         };
         let keys = PatientKeys::from_seed(&seed);
-        Ok(Self { home: home.to_path_buf(), seed, keys, state, _lock: lock })
+        Ok(Self {
+            home: home.to_path_buf(),
+            seed,
+            keys,
+            state,
+            _lock: lock,
+        })
     }
 
     /// Where it is kept.
@@ -114,7 +125,10 @@ impl Wallet {
     ///
     /// # Errors
     /// [`PatientError::File`]; the change then holds in memory only.
-    pub fn update<T>(&mut self, change: impl FnOnce(&mut PatientState) -> T) -> Result<T, PatientError> {
+    pub fn update<T>(
+        &mut self,
+        change: impl FnOnce(&mut PatientState) -> T,
+    ) -> Result<T, PatientError> {
         let value = change(&mut self.state);
         self.save()?;
         Ok(value)
@@ -131,12 +145,22 @@ fn lock(home: &Path) -> Result<File, PatientError> {
     let path = home.join(LOCK_FILE);
     let failed = |error: std::io::Error| {
         let what = format!("cannot lock {}: {error}", path.display());
-        PatientError::File(CliError::failure(what, "check that the home is yours and writable"))
+        PatientError::File(CliError::failure(
+            what,
+            "check that the home is yours and writable",
+        ))
     };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(PatientError::InUse { home: home.to_path_buf() }),
+        Err(TryLockError::WouldBlock) => Err(PatientError::InUse {
+            home: home.to_path_buf(),
+        }),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
@@ -155,11 +179,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("anna");
         let seed = PatientSeed::generate(&mut OsRng);
-        assert!(matches!(Wallet::open(&home, "secret"), Err(PatientError::NoKeystore { .. })));
+        assert!(matches!(
+            Wallet::open(&home, "secret"),
+            Err(PatientError::NoKeystore { .. })
+        ));
         let mut wallet = Wallet::create(&home, &seed, "secret words", cheap()).unwrap();
         let meta = wallet.meta();
         wallet.update(|state| state.last_search.clear()).unwrap();
-        assert!(matches!(Wallet::open(&home, "secret words"), Err(PatientError::InUse { .. })));
+        assert!(matches!(
+            Wallet::open(&home, "secret words"),
+            Err(PatientError::InUse { .. })
+        ));
         drop(wallet);
         assert!(matches!(
             Wallet::open(&home, "other words"),
@@ -171,6 +201,9 @@ mod tests {
         // A second init must not destroy the first one's keys.
         assert!(Wallet::create(&home, &seed, "secret words", cheap()).is_err());
         std::fs::write(home.join(STATE_FILE), b"CADPATSTnonsense").unwrap();
-        assert!(matches!(Wallet::open(&home, "secret words"), Err(PatientError::State(_))));
+        assert!(matches!(
+            Wallet::open(&home, "secret words"),
+            Err(PatientError::State(_))
+        ));
     }
 }

@@ -18,8 +18,8 @@ pub mod tx;
 mod testing;
 
 pub use audit::{
-    Action, ActionClass, AuditEntry, Bucket, DraftEntry, EntryError, OpenError, Outcome, SealError, SealedEntry,
-    Subject,
+    Action, ActionClass, AuditEntry, Bucket, DraftEntry, EntryError, OpenError, Outcome, SealError,
+    SealedEntry, Subject,
 };
 pub use genesis::{GenesisError, PrivateGenesis};
 pub use machine::{AnchorsExtra, PrivateMachine};

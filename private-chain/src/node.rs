@@ -8,7 +8,9 @@ use caduceus_crypto::{PublicKey, SecretKey};
 use caduceus_ledger::Genesis;
 use caduceus_network::{Limits, Multiaddr, Peer, PeerAddr, Service, ServiceConfig, StartError};
 use caduceus_node::service::Authorise;
-use caduceus_node::{ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, PeerRelay, serve_chain};
+use caduceus_node::{
+    ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, PeerRelay, serve_chain,
+};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,9 +44,16 @@ impl PrivateNodeConfig {
     /// From a node's folder and the network file. Alliance nodes fetch anchors, the key service of this chain's
     /// hospital reads who is enrolled; other hospitals read nothing.
     pub fn from_home(home: NodeHome, network: &NetworkFile, clock: Arc<dyn Clock>) -> Self {
-        let nodes = network.alliance.nodes.iter().filter_map(|node| node.key.parse().ok());
+        let nodes = network
+            .alliance
+            .nodes
+            .iter()
+            .filter_map(|node| node.key.parse().ok());
         let chain = home.genesis.chain_id().to_string();
-        let own = network.hospitals.iter().filter(|hospital| hospital.chain_id.eq_ignore_ascii_case(&chain));
+        let own = network
+            .hospitals
+            .iter()
+            .filter(|hospital| hospital.chain_id.eq_ignore_ascii_case(&chain));
         let services = own.filter_map(|hospital| {
             let address: PeerAddr = hospital.keys.parse().ok()?;
             Peer::new(address.id, address.address).key
@@ -95,10 +104,14 @@ impl PrivateNode {
     pub async fn start(config: PrivateNodeConfig) -> Result<Self, PrivateNodeError> {
         let own = crate::genesis::PrivateGenesis::decode(&config.genesis.app)
             .map_err(|e| PrivateNodeError::Genesis(e.to_string()))?;
-        let validators: BTreeSet<PublicKey> = config.genesis.validators.iter().map(|v| v.key).collect();
-        let service =
-            Service::start(ServiceConfig { key: &config.key, listen: vec![config.listen], limits: Limits::default() })
-                .await?;
+        let validators: BTreeSet<PublicKey> =
+            config.genesis.validators.iter().map(|v| v.key).collect();
+        let service = Service::start(ServiceConfig {
+            key: &config.key,
+            listen: vec![config.listen],
+            limits: Limits::default(),
+        })
+        .await?;
         let node = Node::start(
             NodeConfig {
                 home: config.home,
@@ -140,7 +153,9 @@ fn queriers(node: &Arc<Node<PrivateMachine>>, fixed: BTreeSet<PublicKey>) -> Aut
         if fixed.contains(key) {
             return true;
         }
-        let Ok(snapshot) = node.chain().snapshot() else { return false };
+        let Ok(snapshot) = node.chain().snapshot() else {
+            return false;
+        };
         let now = node.chain().now();
         matches!(query::staff(&snapshot, key), Ok(Some(staff)) if staff.covers(now) && staff.suspended_at.is_none())
     })

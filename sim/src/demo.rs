@@ -34,7 +34,13 @@ pub struct DemoOptions {
 
 impl Default for DemoOptions {
     fn default() -> Self {
-        Self { records: None, seed: 1, patients: 4, kill_one: false, engine: EngineKind::Bft }
+        Self {
+            records: None,
+            seed: 1,
+            patients: 4,
+            kill_one: false,
+            engine: EngineKind::Bft,
+        }
     }
 }
 
@@ -47,7 +53,10 @@ pub struct Narrator {
 impl Narrator {
     /// A narrator; a quiet one says nothing.
     pub fn new(quiet: bool) -> Self {
-        Self { begun: Instant::now(), quiet }
+        Self {
+            begun: Instant::now(),
+            quiet,
+        }
     }
 
     /// Tells one step.
@@ -65,7 +74,10 @@ impl Narrator {
 pub async fn run(options: &DemoOptions, narrator: &Narrator) -> anyhow::Result<Summary> {
     let begun = Instant::now();
     let folder = tempfile::tempdir().context("a temporary folder")?;
-    let spec = NetworkSpec { engine: options.engine, ..NetworkSpec::default() };
+    let spec = NetworkSpec {
+        engine: options.engine,
+        ..NetworkSpec::default()
+    };
     let mut world = world::World::start(folder.path(), &spec, options, narrator).await?;
     let outcome = story(&mut world, options, narrator).await;
     let summary = match outcome {
@@ -82,7 +94,11 @@ pub async fn run(options: &DemoOptions, narrator: &Narrator) -> anyhow::Result<S
     Ok(summary)
 }
 
-async fn story(world: &mut world::World, options: &DemoOptions, narrator: &Narrator) -> anyhow::Result<Summary> {
+async fn story(
+    world: &mut world::World,
+    options: &DemoOptions,
+    narrator: &Narrator,
+) -> anyhow::Result<Summary> {
     let mut summary = Summary::new(world, options);
     people::register(world, narrator).await?;
     let mut killed = None;

@@ -50,12 +50,20 @@ fn failed(what: impl std::fmt::Display, todo: &str) -> CliError {
 
 /// The program beside this one.
 fn program(name: &str) -> Result<PathBuf, CliError> {
-    let own = std::env::current_exe().map_err(|e| failed(format!("the path of this program: {e}"), "run it by its full path"))?;
+    let own = std::env::current_exe().map_err(|e| {
+        failed(
+            format!("the path of this program: {e}"),
+            "run it by its full path",
+        )
+    })?;
     let path = own.with_file_name(name);
     if path.is_file() {
         return Ok(path);
     }
-    Err(CliError::not_found(format!("{name} is not built beside {}", own.display()), "cargo build --release --workspace"))
+    Err(CliError::not_found(
+        format!("{name} is not built beside {}", own.display()),
+        "cargo build --release --workspace",
+    ))
 }
 
 fn state_path(dir: &Path) -> PathBuf {
@@ -65,10 +73,18 @@ fn state_path(dir: &Path) -> PathBuf {
 fn load(dir: &Path) -> Result<State, CliError> {
     let path = state_path(dir);
     if !path.exists() {
-        return Err(CliError::not_found(format!("{} holds no devnet", dir.display()), "sim devnet up DIR makes one"));
+        return Err(CliError::not_found(
+            format!("{} holds no devnet", dir.display()),
+            "sim devnet up DIR makes one",
+        ));
     }
     let bytes = read_limited(&path, MAX_STATE_BYTES)?;
-    serde_json::from_slice(&bytes).map_err(|e| failed(format!("{}: {e}", path.display()), "remove the folder and make a new devnet"))
+    serde_json::from_slice(&bytes).map_err(|e| {
+        failed(
+            format!("{}: {e}", path.display()),
+            "remove the folder and make a new devnet",
+        )
+    })
 }
 
 fn save(dir: &Path, state: &State) -> Result<(), CliError> {
@@ -78,36 +94,73 @@ fn save(dir: &Path, state: &State) -> Result<(), CliError> {
 
 /// Whether the process is still the one that was started.
 fn runs(process: &Process) -> bool {
-    let Ok(line) = std::fs::read(format!("/proc/{}/cmdline", process.pid)) else { return false };
+    let Ok(line) = std::fs::read(format!("/proc/{}/cmdline", process.pid)) else {
+        return false;
+    };
     let home = process.home.to_string_lossy().into_owned();
-    let zombie = std::fs::read_to_string(format!("/proc/{}/stat", process.pid))
-        .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')));
-    !zombie && String::from_utf8_lossy(&line).split('\0').any(|word| word == home)
+    let zombie = std::fs::read_to_string(format!("/proc/{}/stat", process.pid)).is_ok_and(|stat| {
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('Z'))
+    });
+    !zombie
+        && String::from_utf8_lossy(&line)
+            .split('\0')
+            .any(|word| word == home)
 }
 
 fn plan(dir: &Path, network: &NetworkFile) -> Vec<Process> {
-    let process = |name: String, program: &str, command: &str, home: PathBuf, address: &str| Process {
-        name,
-        program: program.to_owned(),
-        arguments: vec![command.to_owned(), "--home".to_owned(), home.to_string_lossy().into_owned()],
-        home,
-        address: address.to_owned(),
-        pid: 0,
-    };
+    let process =
+        |name: String, program: &str, command: &str, home: PathBuf, address: &str| Process {
+            name,
+            program: program.to_owned(),
+            arguments: vec![
+                command.to_owned(),
+                "--home".to_owned(),
+                home.to_string_lossy().into_owned(),
+            ],
+            home,
+            address: address.to_owned(),
+            pid: 0,
+        };
     let mut all = Vec::new();
     for (n, node) in network.alliance.nodes.iter().enumerate() {
         let home = dir.join("alliance").join(format!("n{n}"));
-        all.push(process(format!("alliance n{n}"), "alliance-chain", "start", home, &node.service));
+        all.push(process(
+            format!("alliance n{n}"),
+            "alliance-chain",
+            "start",
+            home,
+            &node.service,
+        ));
     }
     for hospital in &network.hospitals {
         let base = dir.join(slug(&hospital.name));
         for (n, node) in hospital.nodes.iter().enumerate() {
             let home = base.join("private").join(format!("n{n}"));
-            all.push(process(format!("{} private n{n}", hospital.name), "private-chain", "start", home, &node.service));
+            all.push(process(
+                format!("{} private n{n}", hospital.name),
+                "private-chain",
+                "start",
+                home,
+                &node.service,
+            ));
         }
         let (server, keys) = (base.join("server"), base.join("keys"));
-        all.push(process(format!("{} server", hospital.name), "hospital-server", "serve", server, &hospital.server));
-        all.push(process(format!("{} keys", hospital.name), "hospital-server", "keys", keys, &hospital.keys));
+        all.push(process(
+            format!("{} server", hospital.name),
+            "hospital-server",
+            "serve",
+            server,
+            &hospital.server,
+        ));
+        all.push(process(
+            format!("{} keys", hospital.name),
+            "hospital-server",
+            "keys",
+            keys,
+            &hospital.keys,
+        ));
     }
     all
 }
@@ -135,12 +188,25 @@ fn run(name: &str, arguments: &[&str]) -> Result<serde_json::Value, CliError> {
         .env("CADUCEUS_PASSPHRASE", PASSPHRASE)
         .stdin(Stdio::null())
         .output()
-        .map_err(|e| failed(format!("{name} does not run: {e}"), "cargo build --release --workspace"))?;
+        .map_err(|e| {
+            failed(
+                format!("{name} does not run: {e}"),
+                "cargo build --release --workspace",
+            )
+        })?;
     if !done.status.success() {
         let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-        return Err(failed(format!("{name} {}: {said}", arguments.join(" ")), "look at the logs in the homes"));
+        return Err(failed(
+            format!("{name} {}: {said}", arguments.join(" ")),
+            "look at the logs in the homes",
+        ));
     }
-    serde_json::from_slice(&done.stdout).map_err(|e| failed(format!("{name} printed no JSON: {e}"), "rebuild: cargo build --release --workspace"))
+    serde_json::from_slice(&done.stdout).map_err(|e| {
+        failed(
+            format!("{name} printed no JSON: {e}"),
+            "rebuild: cargo build --release --workspace",
+        )
+    })
 }
 
 /// Makes a network, or takes the one that is there, and starts its processes.
@@ -148,20 +214,35 @@ fn run(name: &str, arguments: &[&str]) -> Result<serde_json::Value, CliError> {
 /// # Errors
 /// With what to do, in two lines. What was started is stopped again.
 pub async fn up(dir: &Path, output: &Output) -> Result<(), CliError> {
-    for name in ["alliance-chain", "private-chain", "hospital-server", "patient-client", "data-user-client"] {
+    for name in [
+        "alliance-chain",
+        "private-chain",
+        "hospital-server",
+        "patient-client",
+        "data-user-client",
+    ] {
         program(name)?;
     }
     let dir = std::path::absolute(dir).map_err(|e| failed(e, "name a folder that can be made"))?;
     let fresh = !dir.join("network.toml").exists();
     if state_path(&dir).exists() && load(&dir)?.processes.iter().any(runs) {
-        return Err(CliError::usage(format!("the devnet in {} is running", dir.display()), "sim devnet down DIR stops it"));
+        return Err(CliError::usage(
+            format!("the devnet in {} is running", dir.display()),
+            "sim devnet down DIR stops it",
+        ));
     }
     if fresh {
-        Layout::create(&dir, &NetworkSpec::default())
-            .map_err(|e| failed(format!("the network cannot be made: {e:#}"), "name an empty folder that is writable"))?;
+        Layout::create(&dir, &NetworkSpec::default()).map_err(|e| {
+            failed(
+                format!("the network cannot be made: {e:#}"),
+                "name an empty folder that is writable",
+            )
+        })?;
     }
     let network = NetworkFile::load(&dir.join("network.toml"))?;
-    let mut state = State { processes: plan(&dir, &network) };
+    let mut state = State {
+        processes: plan(&dir, &network),
+    };
     let started = start_all(&dir, &mut state, fresh, &network, output).await;
     if let Err(error) = started {
         stop_all(&state).await;
@@ -170,19 +251,33 @@ pub async fn up(dir: &Path, output: &Output) -> Result<(), CliError> {
     println_commands(&dir, &network, output)
 }
 
-async fn start_all(dir: &Path, state: &mut State, fresh: bool, network: &NetworkFile, output: &Output) -> Result<(), CliError> {
+async fn start_all(
+    dir: &Path,
+    state: &mut State,
+    fresh: bool,
+    network: &NetworkFile,
+    output: &Output,
+) -> Result<(), CliError> {
     for n in 0..state.processes.len() {
         spawn(&mut state.processes[n])?;
         save(dir, state)?;
     }
-    let prober = Prober::start().await.map_err(|e| failed(e, "free a port on loopback"))?;
+    let prober = Prober::start()
+        .await
+        .map_err(|e| failed(e, "free a port on loopback"))?;
     let begun = Instant::now();
     for process in &state.processes {
-        let address: PeerAddr = process.address.parse().map_err(|e| failed(e, "remove the folder and make a new devnet"))?;
+        let address: PeerAddr = process
+            .address
+            .parse()
+            .map_err(|e| failed(e, "remove the folder and make a new devnet"))?;
         while prober.height(&address).await.is_none() {
             if !runs(process) || begun.elapsed() > PATIENCE {
                 let log = process.home.join("log.txt");
-                return Err(failed(format!("{} did not come up", process.name), &format!("read {}", log.display())));
+                return Err(failed(
+                    format!("{} did not come up", process.name),
+                    &format!("read {}", log.display()),
+                ));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -207,9 +302,40 @@ fn staff(dir: &Path, hospital: &str) -> Result<(), CliError> {
     for role in ["registrar", "physician"] {
         let home = base.join("staff").join(role);
         let home = home.to_string_lossy();
-        let made = run("hospital-server", &["init", "--home", &home, "--network", &network, "--hospital", hospital])?;
-        let key = made["staff_key"].as_str().ok_or_else(|| failed("init printed no staff_key", "rebuild: cargo build --release --workspace"))?;
-        run("hospital-server", &["staff", "enrol", key, "--role", role, "--label", role, "--server-home", &server, "--network", &network])?;
+        let made = run(
+            "hospital-server",
+            &[
+                "init",
+                "--home",
+                &home,
+                "--network",
+                &network,
+                "--hospital",
+                hospital,
+            ],
+        )?;
+        let key = made["staff_key"].as_str().ok_or_else(|| {
+            failed(
+                "init printed no staff_key",
+                "rebuild: cargo build --release --workspace",
+            )
+        })?;
+        run(
+            "hospital-server",
+            &[
+                "staff",
+                "enrol",
+                key,
+                "--role",
+                role,
+                "--label",
+                role,
+                "--server-home",
+                &server,
+                "--network",
+                &network,
+            ],
+        )?;
     }
     Ok(())
 }
@@ -219,8 +345,12 @@ fn examples(dir: &Path, network: &NetworkFile) -> Result<(), CliError> {
     let folder = dir.join("examples");
     std::fs::create_dir_all(&folder).map_err(|e| failed(e, "a folder that is writable"))?;
     let names: Vec<&str> = network.hospitals.iter().map(|h| h.name.as_str()).collect();
-    for (bundle, name) in generator::patients(7, 2, 4..=6, &names).iter().zip(["alice", "bob"]) {
-        std::fs::write(folder.join(format!("{name}.json")), bundle).map_err(|e| failed(e, "a folder that has room"))?;
+    for (bundle, name) in generator::patients(7, 2, 4..=6, &names)
+        .iter()
+        .zip(["alice", "bob"])
+    {
+        std::fs::write(folder.join(format!("{name}.json")), bundle)
+            .map_err(|e| failed(e, "a folder that has room"))?;
     }
     Ok(())
 }
@@ -229,7 +359,10 @@ fn println_commands(dir: &Path, network: &NetworkFile, output: &Output) -> Resul
     let first = network.hospitals.first().map_or("", |h| h.name.as_str());
     let base = dir.join(slug(first));
     let (d, b) = (dir.display(), base.display());
-    let bin = std::env::current_exe().ok().and_then(|p| p.parent().map(Path::to_path_buf)).unwrap_or_default();
+    let bin = std::env::current_exe()
+        .ok()
+        .and_then(|p| p.parent().map(Path::to_path_buf))
+        .unwrap_or_default();
     let text = format!(
         "# in another shell
 export PATH=\"{}:$PATH\" CADUCEUS_NETWORK={d}/network.toml CADUCEUS_PASSPHRASE='{PASSPHRASE}'
@@ -274,10 +407,17 @@ async fn stop_all(state: &State) -> usize {
     let signal = |process: &Process, name: &str| {
         if process.pid != 0 && runs(process) {
             // If it has ended meanwhile there is nothing to do.
-            let _ = Command::new("kill").args([name, &process.pid.to_string()]).stderr(Stdio::null()).status();
+            let _ = Command::new("kill")
+                .args([name, &process.pid.to_string()])
+                .stderr(Stdio::null())
+                .status();
         }
     };
-    let running = state.processes.iter().filter(|p| p.pid != 0 && runs(p)).count();
+    let running = state
+        .processes
+        .iter()
+        .filter(|p| p.pid != 0 && runs(p))
+        .count();
     for process in &state.processes {
         signal(process, "-TERM");
     }
@@ -300,11 +440,21 @@ pub async fn down(dir: &Path, output: &Output) -> Result<(), CliError> {
     let state = load(&dir)?;
     let stopped = stop_all(&state).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let left: Vec<&str> = state.processes.iter().filter(|p| runs(p)).map(|p| p.name.as_str()).collect();
+    let left: Vec<&str> = state
+        .processes
+        .iter()
+        .filter(|p| runs(p))
+        .map(|p| p.name.as_str())
+        .collect();
     if !left.is_empty() {
-        return Err(failed(format!("still running: {}", left.join(", ")), "end them by hand; their homes say which they are"));
+        return Err(failed(
+            format!("still running: {}", left.join(", ")),
+            "end them by hand; their homes say which they are",
+        ));
     }
-    output.note(&format!("{stopped} processes stopped; nothing is left running"));
+    output.note(&format!(
+        "{stopped} processes stopped; nothing is left running"
+    ));
     Ok(())
 }
 
@@ -315,7 +465,9 @@ pub async fn down(dir: &Path, output: &Output) -> Result<(), CliError> {
 pub async fn status(dir: &Path, output: &Output) -> Result<(), CliError> {
     let dir = std::path::absolute(dir).map_err(|e| failed(e, "name the folder of a devnet"))?;
     let state = load(&dir)?;
-    let prober = Prober::start().await.map_err(|e| failed(e, "free a port on loopback"))?;
+    let prober = Prober::start()
+        .await
+        .map_err(|e| failed(e, "free a port on loopback"))?;
     let mut rows = Vec::new();
     for process in &state.processes {
         let running = runs(process);

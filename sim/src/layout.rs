@@ -98,7 +98,15 @@ pub struct Layout {
 
 /// The folder name of a hospital.
 pub fn slug(name: &str) -> String {
-    name.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+    name.chars()
+        .map(|c| {
+            if c.is_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect()
 }
 
 /// Ports on loopback that were free a moment ago, all different.
@@ -107,11 +115,16 @@ fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
         .map(|_| TcpListener::bind("127.0.0.1:0"))
         .collect::<Result<Vec<_>, _>>()
         .context("no free port on loopback")?;
-    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+    held.iter()
+        .map(|listener| Ok(listener.local_addr()?.port()))
+        .collect()
 }
 
 fn address(key: &SecretKey, port: u16) -> anyhow::Result<PeerAddr> {
-    Ok(PeerAddr { id: peer_id(&key.public()), address: format!("/ip4/127.0.0.1/tcp/{port}").parse()? })
+    Ok(PeerAddr {
+        id: peer_id(&key.public()),
+        address: format!("/ip4/127.0.0.1/tcp/{port}").parse()?,
+    })
 }
 
 fn now() -> TimeMillis {
@@ -136,17 +149,34 @@ struct ChainPlan {
 impl ChainPlan {
     fn new(count: usize, engine: EngineKind) -> anyhow::Result<Self> {
         let count = if engine == EngineKind::Solo { 1 } else { count };
-        let keys: Vec<SecretKey> = (0..count).map(|_| SecretKey::generate(&mut OsRng)).collect();
+        let keys: Vec<SecretKey> = (0..count)
+            .map(|_| SecretKey::generate(&mut OsRng))
+            .collect();
         let ports = free_ports(2 * count)?;
         let at = |offset: usize| -> anyhow::Result<Vec<PeerAddr>> {
-            keys.iter().enumerate().map(|(n, key)| address(key, ports[2 * n + offset])).collect()
+            keys.iter()
+                .enumerate()
+                .map(|(n, key)| address(key, ports[2 * n + offset]))
+                .collect()
         };
         let (services, consensus) = (at(0)?, at(1)?);
-        Ok(Self { keys, services, consensus })
+        Ok(Self {
+            keys,
+            services,
+            consensus,
+        })
     }
 
     fn validators(&self) -> anyhow::Result<ValidatorSet> {
-        Ok(ValidatorSet::new(self.keys.iter().map(|k| Validator { key: k.public(), power: 1 }).collect())?)
+        Ok(ValidatorSet::new(
+            self.keys
+                .iter()
+                .map(|k| Validator {
+                    key: k.public(),
+                    power: 1,
+                })
+                .collect(),
+        )?)
     }
 
     fn entries(&self) -> Vec<NodeEntry> {
@@ -163,14 +193,24 @@ impl ChainPlan {
     }
 
     /// Writes one folder a node below `folder`; `up` leads from there to the network's folder.
-    fn write(&self, folder: &Path, up: &str, name: &str, genesis: &str, engine: EngineKind) -> anyhow::Result<Vec<PathBuf>> {
+    fn write(
+        &self,
+        folder: &Path,
+        up: &str,
+        name: &str,
+        genesis: &str,
+        engine: EngineKind,
+    ) -> anyhow::Result<Vec<PathBuf>> {
         let mut homes = Vec::new();
         for (n, key) in self.keys.iter().enumerate() {
             let home = folder.join(format!("n{n}"));
             caduceus_cli::create_private_dir(&home)?;
             let peers = (0..self.keys.len())
                 .filter(|m| *m != n)
-                .map(|m| PeerEntry { service: self.services[m].clone(), consensus: self.consensus[m].clone() })
+                .map(|m| PeerEntry {
+                    service: self.services[m].clone(),
+                    consensus: self.consensus[m].clone(),
+                })
                 .collect();
             let file = NodeFile {
                 moniker: format!("{name}-n{n}"),
@@ -217,9 +257,16 @@ impl Layout {
         let proxies = plan
             .keys
             .iter()
-            .map(|key| ProxyInfo { key: key.public(), validator: Address::of(&key.public()) })
+            .map(|key| ProxyInfo {
+                key: key.public(),
+                validator: Address::of(&key.public()),
+            })
             .collect();
-        let app = AllianceGenesis { members, proxies, params: Params::standard(time.epoch()) };
+        let app = AllianceGenesis {
+            members,
+            proxies,
+            params: Params::standard(time.epoch()),
+        };
         let genesis = Genesis {
             kind: ChainKind::Alliance,
             name: "alliance".to_owned(),
@@ -228,7 +275,13 @@ impl Layout {
             app: app.encode(),
         };
         std::fs::write(root.join("alliance.genesis"), encode(&genesis))?;
-        let alliance = plan.write(&root.join("alliance"), "../..", "alliance", "alliance.genesis", spec.engine)?;
+        let alliance = plan.write(
+            &root.join("alliance"),
+            "../..",
+            "alliance",
+            "alliance.genesis",
+            spec.engine,
+        )?;
         let network = NetworkFile {
             alliance: AllianceSection {
                 genesis: "alliance.genesis".to_owned(),
@@ -238,7 +291,13 @@ impl Layout {
             hospitals: entries,
         };
         network.save(&root.join("network.toml"))?;
-        Ok(Self { root: root.to_path_buf(), network, genesis, alliance, hospitals })
+        Ok(Self {
+            root: root.to_path_buf(),
+            network,
+            genesis,
+            alliance,
+            hospitals,
+        })
     }
 
     /// `network.toml`'s path.
@@ -247,7 +306,12 @@ impl Layout {
     }
 }
 
-fn hospital(root: &Path, name: &str, spec: &NetworkSpec, time: TimeMillis) -> anyhow::Result<(HospitalLayout, HospitalEntry)> {
+fn hospital(
+    root: &Path,
+    name: &str,
+    spec: &NetworkSpec,
+    time: TimeMillis,
+) -> anyhow::Result<(HospitalLayout, HospitalEntry)> {
     let slug = slug(name);
     let home = root.join(&slug);
     let [identity, server, keys, index] = std::array::from_fn(|_| SecretKey::generate(&mut OsRng));
@@ -268,11 +332,20 @@ fn hospital(root: &Path, name: &str, spec: &NetworkSpec, time: TimeMillis) -> an
     };
     let genesis_file = format!("{slug}.genesis");
     std::fs::write(root.join(&genesis_file), encode(&genesis))?;
-    let nodes = plan.write(&home.join("private"), "../../..", &slug, &genesis_file, spec.engine)?;
+    let nodes = plan.write(
+        &home.join("private"),
+        "../../..",
+        &slug,
+        &genesis_file,
+        spec.engine,
+    )?;
     let ports = free_ports(2)?;
     let (server_address, keys_address) = (address(&server, ports[0])?, address(&keys, ports[1])?);
     for (folder, files) in [
-        ("server", [("identity.key", &identity), ("server.key", &server)]),
+        (
+            "server",
+            [("identity.key", &identity), ("server.key", &server)],
+        ),
         ("keys", [("keys.key", &keys), ("index.key", &index)]),
     ] {
         caduceus_cli::create_private_dir(&home.join(folder))?;
@@ -290,7 +363,18 @@ fn hospital(root: &Path, name: &str, spec: &NetworkSpec, time: TimeMillis) -> an
         chain_id: genesis.chain_id().to_string(),
         nodes: plan.entries(),
     };
-    let layout =
-        HospitalLayout { name: name.to_owned(), id, home, identity, server, keys, index, server_address, keys_address, nodes, genesis };
+    let layout = HospitalLayout {
+        name: name.to_owned(),
+        id,
+        home,
+        identity,
+        server,
+        keys,
+        index,
+        server_address,
+        keys_address,
+        nodes,
+        genesis,
+    };
     Ok((layout, entry))
 }

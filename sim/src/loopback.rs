@@ -28,7 +28,12 @@ impl ShiftedClock {
 
 impl Clock for ShiftedClock {
     fn now(&self) -> TimeMillis {
-        TimeMillis(SystemClock.now().0.saturating_add_signed(self.0.load(Ordering::SeqCst)))
+        TimeMillis(
+            SystemClock
+                .now()
+                .0
+                .saturating_add_signed(self.0.load(Ordering::SeqCst)),
+        )
     }
 }
 
@@ -77,12 +82,14 @@ pub async fn run_node(kind: &str, home: &Path) -> anyhow::Result<()> {
     let clock = Arc::new(SystemClock);
     match kind {
         "alliance" => {
-            let node = AllianceNode::start(AllianceNodeConfig::from_home(home, &network, clock)).await?;
+            let node =
+                AllianceNode::start(AllianceNodeConfig::from_home(home, &network, clock)).await?;
             caduceus_cli::until_stopped().await?;
             node.stop().await;
         }
         "private" => {
-            let node = PrivateNode::start(PrivateNodeConfig::from_home(home, &network, clock)).await?;
+            let node =
+                PrivateNode::start(PrivateNodeConfig::from_home(home, &network, clock)).await?;
             caduceus_cli::until_stopped().await?;
             node.stop().await;
         }
@@ -97,15 +104,22 @@ impl Chains {
     /// # Errors
     /// When a node does not start.
     pub async fn start(layout: &Layout, as_children: &[NodeName]) -> anyhow::Result<Self> {
-        let mut chains = Self { alliance: Vec::new(), private: Vec::new() };
+        let mut chains = Self {
+            alliance: Vec::new(),
+            private: Vec::new(),
+        };
         for n in 0..layout.alliance.len() {
-            let host = start_alliance(layout, n, as_children.contains(&NodeName::Alliance(n))).await?;
+            let host =
+                start_alliance(layout, n, as_children.contains(&NodeName::Alliance(n))).await?;
             chains.alliance.push(host);
         }
         for (h, hospital) in layout.hospitals.iter().enumerate() {
             let mut nodes = Vec::new();
             for n in 0..hospital.nodes.len() {
-                nodes.push(start_private(layout, h, n, as_children.contains(&NodeName::Private(h, n))).await?);
+                nodes.push(
+                    start_private(layout, h, n, as_children.contains(&NodeName::Private(h, n)))
+                        .await?,
+                );
             }
             chains.private.push(nodes);
         }
@@ -153,7 +167,9 @@ impl Chains {
     pub async fn restart(&mut self, layout: &Layout, name: NodeName) -> anyhow::Result<()> {
         match name {
             NodeName::Alliance(n) => self.alliance[n] = start_alliance(layout, n, true).await?,
-            NodeName::Private(h, n) => self.private[h][n] = start_private(layout, h, n, true).await?,
+            NodeName::Private(h, n) => {
+                self.private[h][n] = start_private(layout, h, n, true).await?
+            }
         }
         Ok(())
     }
@@ -178,7 +194,11 @@ impl Chains {
 
     /// Peak memory of this process and of its children still running, bytes.
     pub fn peak_bytes(&self) -> u64 {
-        let children = self.alliance.iter().filter_map(pid).chain(self.private.iter().flatten().filter_map(pid));
+        let children = self
+            .alliance
+            .iter()
+            .filter_map(pid)
+            .chain(self.private.iter().flatten().filter_map(pid));
         children.chain([std::process::id()]).map(peak_of).sum()
     }
 }
@@ -211,7 +231,9 @@ fn peak_of(pid: u32) -> u64 {
 
 /// Kills a child; none if the host is none.
 fn kill<N>(host: &mut Host<N>) -> Option<()> {
-    let Host::Child(child) = host else { return None };
+    let Host::Child(child) = host else {
+        return None;
+    };
     // A child that has ended already is as dead as it gets.
     let _ = child.kill();
     let _ = child.wait();
@@ -219,21 +241,38 @@ fn kill<N>(host: &mut Host<N>) -> Option<()> {
     Some(())
 }
 
-async fn start_alliance(layout: &Layout, n: usize, as_child: bool) -> anyhow::Result<Host<AllianceNode>> {
+async fn start_alliance(
+    layout: &Layout,
+    n: usize,
+    as_child: bool,
+) -> anyhow::Result<Host<AllianceNode>> {
     let home = &layout.alliance[n];
     if as_child {
         return Ok(Host::Child(child("alliance", home)?));
     }
-    let config = AllianceNodeConfig::from_home(NodeHome::load(home)?, &layout.network, Arc::new(SystemClock));
+    let config = AllianceNodeConfig::from_home(
+        NodeHome::load(home)?,
+        &layout.network,
+        Arc::new(SystemClock),
+    );
     Ok(Host::Here(AllianceNode::start(config).await?))
 }
 
-async fn start_private(layout: &Layout, h: usize, n: usize, as_child: bool) -> anyhow::Result<Host<PrivateNode>> {
+async fn start_private(
+    layout: &Layout,
+    h: usize,
+    n: usize,
+    as_child: bool,
+) -> anyhow::Result<Host<PrivateNode>> {
     let home = &layout.hospitals[h].nodes[n];
     if as_child {
         return Ok(Host::Child(child("private", home)?));
     }
-    let config = PrivateNodeConfig::from_home(NodeHome::load(home)?, &layout.network, Arc::new(SystemClock));
+    let config = PrivateNodeConfig::from_home(
+        NodeHome::load(home)?,
+        &layout.network,
+        Arc::new(SystemClock),
+    );
     Ok(Host::Here(PrivateNode::start(config).await?))
 }
 
@@ -247,7 +286,14 @@ impl Prober {
     /// When no service can be started.
     pub async fn start() -> anyhow::Result<Self> {
         let key = caduceus_crypto::SecretKey::generate(&mut rand_core::OsRng);
-        Ok(Self(Service::start(ServiceConfig { key: &key, listen: Vec::new(), limits: Limits::default() }).await?))
+        Ok(Self(
+            Service::start(ServiceConfig {
+                key: &key,
+                listen: Vec::new(),
+                limits: Limits::default(),
+            })
+            .await?,
+        ))
     }
 
     /// The service that asks.

@@ -94,8 +94,20 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
     match arguments.command {
-        Command::Demo { records, seed, patients, kill_one, engine } => {
-            let options = DemoOptions { records, seed, patients: patients.into(), kill_one, engine: engine.into() };
+        Command::Demo {
+            records,
+            seed,
+            patients,
+            kill_one,
+            engine,
+        } => {
+            let options = DemoOptions {
+                records,
+                seed,
+                patients: patients.into(),
+                kill_one,
+                engine: engine.into(),
+            };
             run_demo(&options, &arguments.common, &output).await
         }
         Command::Devnet { what } => match what {
@@ -110,9 +122,16 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
     }
 }
 
-async fn run_demo(options: &DemoOptions, common: &CommonArgs, output: &Output) -> Result<(), CliError> {
+async fn run_demo(
+    options: &DemoOptions,
+    common: &CommonArgs,
+    output: &Output,
+) -> Result<(), CliError> {
     if options.kill_one && options.engine == EngineKind::Solo {
-        return Err(CliError::usage("one sequencer cannot be killed and replaced", "leave out --kill-one or --engine solo"));
+        return Err(CliError::usage(
+            "one sequencer cannot be killed and replaced",
+            "leave out --kill-one or --engine solo",
+        ));
     }
     if let Some(folder) = &options.records
         && !folder.is_dir()
@@ -123,19 +142,29 @@ async fn run_demo(options: &DemoOptions, common: &CommonArgs, output: &Output) -
         ));
     }
     let narrator = Narrator::new(false);
-    let summary = demo::run(options, &narrator)
-        .await
-        .map_err(|e| CliError::failure(format!("the demo stopped: {e:#}"), "run it again with -v to see more"))?;
+    let summary = demo::run(options, &narrator).await.map_err(|e| {
+        CliError::failure(
+            format!("the demo stopped: {e:#}"),
+            "run it again with -v to see more",
+        )
+    })?;
     match common.format() {
         OutputFormat::Table => print_checks(&summary, output)?,
         OutputFormat::Json | OutputFormat::Ndjson | OutputFormat::Csv => output.object(&summary)?,
     }
-    let failed: Vec<String> =
-        summary.checks().into_iter().filter(|(_, holds)| !holds).map(|(name, _)| name).collect();
+    let failed: Vec<String> = summary
+        .checks()
+        .into_iter()
+        .filter(|(_, holds)| !holds)
+        .map(|(name, _)| name)
+        .collect();
     if failed.is_empty() {
         return Ok(());
     }
-    Err(CliError::verification_failed(format!("{} checks failed: {}", failed.len(), failed.join("; ")), "run it again with -v to see more"))
+    Err(CliError::verification_failed(
+        format!("{} checks failed: {}", failed.len(), failed.join("; ")),
+        "run it again with -v to see more",
+    ))
 }
 
 #[derive(serde::Serialize)]
@@ -148,7 +177,10 @@ fn print_checks(summary: &demo::Summary, output: &Output) -> Result<(), CliError
     let rows: Vec<CheckRow> = summary
         .checks()
         .into_iter()
-        .map(|(check, holds)| CheckRow { check, holds: if holds { "yes" } else { "NO" } })
+        .map(|(check, holds)| CheckRow {
+            check,
+            holds: if holds { "yes" } else { "NO" },
+        })
         .collect();
     output.rows(&rows)?;
     output.note(&format!(

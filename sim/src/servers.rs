@@ -18,11 +18,17 @@ pub struct CountingJournal(Mutex<Vec<([u8; 16], String)>>);
 impl CountingJournal {
     /// What was done so far.
     pub fn actions(&self) -> Vec<([u8; 16], String)> {
-        self.0.lock().expect("no holder of this lock panics").clone()
+        self.0
+            .lock()
+            .expect("no holder of this lock panics")
+            .clone()
     }
 
     fn add(&self, request_id: [u8; 16], what: &str) {
-        self.0.lock().expect("no holder of this lock panics").push((request_id, what.to_owned()));
+        self.0
+            .lock()
+            .expect("no holder of this lock panics")
+            .push((request_id, what.to_owned()));
     }
 }
 
@@ -42,7 +48,11 @@ pub struct Servers {
     keys: Vec<RunningKeys>,
 }
 
-async fn start_server(layout: &Layout, hospital: &HospitalLayout, journal: Arc<CountingJournal>) -> anyhow::Result<RunningServer> {
+async fn start_server(
+    layout: &Layout,
+    hospital: &HospitalLayout,
+    journal: Arc<CountingJournal>,
+) -> anyhow::Result<RunningServer> {
     let config = ServerConfig {
         home: hospital.server_home(),
         network: layout.network.clone(),
@@ -56,10 +66,16 @@ async fn start_server(layout: &Layout, hospital: &HospitalLayout, journal: Arc<C
         journal: Some(journal),
         clock: system_clock(),
     };
-    server::start(config).await.with_context(|| format!("the server of {}", hospital.name))
+    server::start(config)
+        .await
+        .with_context(|| format!("the server of {}", hospital.name))
 }
 
-async fn start_keys(layout: &Layout, hospital: &HospitalLayout, journal: Arc<CountingJournal>) -> anyhow::Result<RunningKeys> {
+async fn start_keys(
+    layout: &Layout,
+    hospital: &HospitalLayout,
+    journal: Arc<CountingJournal>,
+) -> anyhow::Result<RunningKeys> {
     let config = KeysConfig {
         home: hospital.keys_home(),
         network: layout.network.clone(),
@@ -72,7 +88,9 @@ async fn start_keys(layout: &Layout, hospital: &HospitalLayout, journal: Arc<Cou
         journal: Some(journal),
         clock: system_clock(),
     };
-    keys::start(config).await.with_context(|| format!("the key service of {}", hospital.name))
+    keys::start(config)
+        .await
+        .with_context(|| format!("the key service of {}", hospital.name))
 }
 
 impl Servers {
@@ -81,28 +99,47 @@ impl Servers {
     /// # Errors
     /// When one does not start.
     pub async fn start(layout: &Layout, journal: Arc<CountingJournal>) -> anyhow::Result<Self> {
-        let mut all = Self { servers: Vec::new(), keys: Vec::new() };
+        let mut all = Self {
+            servers: Vec::new(),
+            keys: Vec::new(),
+        };
         for hospital in &layout.hospitals {
-            all.servers.push(start_server(layout, hospital, journal.clone()).await?);
-            all.keys.push(start_keys(layout, hospital, journal.clone()).await?);
+            all.servers
+                .push(start_server(layout, hospital, journal.clone()).await?);
+            all.keys
+                .push(start_keys(layout, hospital, journal.clone()).await?);
         }
         Ok(all)
     }
 
     /// Where a hospital's vault keeps a record.
     pub fn vault_path(&self, layout: &Layout, hospital: usize, record: &Hash) -> PathBuf {
-        layout.hospitals[hospital].server_home().join("vault").join(record.to_string())
+        layout.hospitals[hospital]
+            .server_home()
+            .join("vault")
+            .join(record.to_string())
     }
 
     /// The key of one of a hospital's retention buckets.
     ///
     /// # Errors
     /// When there is none.
-    pub fn bucket_key(&self, layout: &Layout, hospital: usize, bucket: &Bucket) -> anyhow::Result<[u8; 32]> {
+    pub fn bucket_key(
+        &self,
+        layout: &Layout,
+        hospital: usize,
+        bucket: &Bucket,
+    ) -> anyhow::Result<[u8; 32]> {
         let name = format!("{}-{}.key", bucket.class.as_str(), bucket.month);
-        let path = layout.hospitals[hospital].server_home().join("buckets").join(name);
-        let bytes = std::fs::read(&path).with_context(|| format!("the bucket key {}", path.display()))?;
-        bytes.try_into().map_err(|_| anyhow::anyhow!("{} does not hold 32 bytes", path.display()))
+        let path = layout.hospitals[hospital]
+            .server_home()
+            .join("buckets")
+            .join(name);
+        let bytes =
+            std::fs::read(&path).with_context(|| format!("the bucket key {}", path.display()))?;
+        bytes
+            .try_into()
+            .map_err(|_| anyhow::anyhow!("{} does not hold 32 bytes", path.display()))
     }
 
     /// Stops all of them.

@@ -62,12 +62,17 @@ impl FragmentStore {
     /// # Errors
     /// When the folder cannot be made, or read.
     pub fn open(folder: &Path, key: &SecretKey) -> Result<Self, FragmentStoreError> {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| FragmentStoreError::File { path: folder.to_path_buf(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| FragmentStoreError::File {
+            path: folder.to_path_buf(),
+            source,
+        })?;
         remove_unfinished(folder)?;
         let secret = key.to_bytes();
         let derived: Zeroizing<[u8; 32]> = kdf(domain::STORE_KEY, &secret[..], &[b"fragments"]);
-        Ok(Self { folder: folder.to_path_buf(), cipher: Aes256Gcm::new((&*derived).into()) })
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            cipher: Aes256Gcm::new((&*derived).into()),
+        })
     }
 
     fn path(&self, grant: &Hash) -> PathBuf {
@@ -80,23 +85,37 @@ impl FragmentStore {
     /// When the file cannot be written.
     pub fn put(&self, grant: &Hash, kept: &Kept) -> Result<(), FragmentStoreError> {
         let path = self.path(grant);
-        let fail = |source| FragmentStoreError::File { path: path.clone(), source };
+        let fail = |source| FragmentStoreError::File {
+            path: path.clone(),
+            source,
+        };
         let mut nonce = [0u8; 12];
         OsRng.fill_bytes(&mut nonce);
         let plain = Zeroizing::new(caduceus_crypto::encode(kept));
         let sealed = self
             .cipher
-            .encrypt(Nonce::from_slice(&nonce), Payload { msg: &plain, aad: grant.as_bytes() })
+            .encrypt(
+                Nonce::from_slice(&nonce),
+                Payload {
+                    msg: &plain,
+                    aad: grant.as_bytes(),
+                },
+            )
             .map_err(|_| FragmentStoreError::Altered { path: path.clone() })?;
         // A name of its own: the same fragment may be delivered twice at once.
-        let temporary = self.folder.join(format!("{grant}.{:016x}.{UNFINISHED}", OsRng.next_u64()));
-        let written = write_durably(&temporary, &[&nonce[..], &sealed[..]]).and_then(|()| std::fs::rename(&temporary, &path));
+        let temporary = self
+            .folder
+            .join(format!("{grant}.{:016x}.{UNFINISHED}", OsRng.next_u64()));
+        let written = write_durably(&temporary, &[&nonce[..], &sealed[..]])
+            .and_then(|()| std::fs::rename(&temporary, &path));
         if let Err(source) = written {
             // What is left of it goes when the store is opened next, at the latest.
             let _ = std::fs::remove_file(&temporary);
             return Err(fail(source));
         }
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(fail)
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(fail)
     }
 
     /// The fragment kept for a grant, if there is one.
@@ -114,9 +133,17 @@ impl FragmentStore {
         let (nonce, sealed) = bytes.split_at_checked(12).ok_or_else(altered)?;
         let plain = self
             .cipher
-            .decrypt(Nonce::from_slice(nonce), Payload { msg: sealed, aad: grant.as_bytes() })
+            .decrypt(
+                Nonce::from_slice(nonce),
+                Payload {
+                    msg: sealed,
+                    aad: grant.as_bytes(),
+                },
+            )
             .map_err(|_| altered())?;
-        borsh::from_slice(&Zeroizing::new(plain)).map(Some).map_err(|_| altered())
+        borsh::from_slice(&Zeroizing::new(plain))
+            .map(Some)
+            .map_err(|_| altered())
     }
 
     /// Overwrites and removes the fragment of a grant; nothing if there is none.
@@ -125,8 +152,13 @@ impl FragmentStore {
     /// When the file cannot be overwritten or removed.
     pub fn erase(&self, grant: &Hash) -> Result<(), FragmentStoreError> {
         let path = self.path(grant);
-        let fail = |source| FragmentStoreError::File { path: path.clone(), source };
-        let Ok(length) = std::fs::metadata(&path).map(|m| m.len()) else { return Ok(()) };
+        let fail = |source| FragmentStoreError::File {
+            path: path.clone(),
+            source,
+        };
+        let Ok(length) = std::fs::metadata(&path).map(|m| m.len()) else {
+            return Ok(());
+        };
         let mut file = OpenOptions::new().write(true).open(&path).map_err(fail)?;
         file.write_all(&vec![0; length as usize]).map_err(fail)?;
         file.sync_all().map_err(fail)?;
@@ -138,9 +170,15 @@ impl FragmentStore {
     /// # Errors
     /// When the folder cannot be read.
     pub fn grants(&self) -> Result<Vec<Hash>, FragmentStoreError> {
-        let entries = std::fs::read_dir(&self.folder)
-            .map_err(|source| FragmentStoreError::File { path: self.folder.clone(), source })?;
-        Ok(entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
+        let entries =
+            std::fs::read_dir(&self.folder).map_err(|source| FragmentStoreError::File {
+                path: self.folder.clone(),
+                source,
+            })?;
+        Ok(entries
+            .flatten()
+            .filter_map(|e| e.file_name().to_str()?.parse().ok())
+            .collect())
     }
 }
 
@@ -153,10 +191,14 @@ fn write_durably(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
 }
 
 fn remove_unfinished(folder: &Path) -> Result<(), FragmentStoreError> {
-    let entries = std::fs::read_dir(folder)
-        .map_err(|source| FragmentStoreError::File { path: folder.to_path_buf(), source })?;
+    let entries = std::fs::read_dir(folder).map_err(|source| FragmentStoreError::File {
+        path: folder.to_path_buf(),
+        source,
+    })?;
     for path in entries.flatten().map(|entry| entry.path()) {
-        if path.extension().is_some_and(|extension| extension == UNFINISHED)
+        if path
+            .extension()
+            .is_some_and(|extension| extension == UNFINISHED)
             && let Err(error) = std::fs::remove_file(&path)
         {
             tracing::warn!(%error, path = %path.display(), "an unfinished fragment could not be removed");
@@ -176,7 +218,12 @@ mod tests {
         let key = SecretKey::generate(&mut OsRng);
         let store = FragmentStore::open(folder.path(), &key).unwrap();
         let grant = Hash([7; 32]);
-        let kept = Kept { index: 2, fragment: b"canary fragment".to_vec(), purpose: "HRESCH".into(), purpose_salt: [1; 32] };
+        let kept = Kept {
+            index: 2,
+            fragment: b"canary fragment".to_vec(),
+            purpose: "HRESCH".into(),
+            purpose_salt: [1; 32],
+        };
         store.put(&grant, &kept).unwrap();
         assert_eq!(store.get(&grant).unwrap().unwrap().fragment, kept.fragment);
         assert_eq!(store.grants().unwrap(), [grant]);
@@ -203,7 +250,12 @@ mod tests {
         let key = SecretKey::generate(&mut OsRng);
         let store = FragmentStore::open(folder.path(), &key).unwrap();
         let grant = Hash([7; 32]);
-        let kept = Kept { index: 2, fragment: vec![5; 500], purpose: "HRESCH".into(), purpose_salt: [1; 32] };
+        let kept = Kept {
+            index: 2,
+            fragment: vec![5; 500],
+            purpose: "HRESCH".into(),
+            purpose_salt: [1; 32],
+        };
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| store.put(&grant, &kept).unwrap());

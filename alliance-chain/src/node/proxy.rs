@@ -8,7 +8,8 @@ use crate::{query, state::GrantRecord};
 use caduceus_crypto::reencrypt::{self, KeyFragment, disclosure_payload, fragment_commitment};
 use caduceus_crypto::{Hash, PublicKey, SecretKey, TimeMillis, domain};
 use caduceus_network::exchange::{
-    DeliverFragments, DeliverFragmentsRequest, FragmentKept, Reencrypt, ReencryptRequest, Reencrypted, Reply,
+    DeliverFragments, DeliverFragmentsRequest, FragmentKept, Reencrypt, ReencryptRequest,
+    Reencrypted, Reply,
 };
 use caduceus_network::{Peer, Refused, Service};
 use caduceus_node::Node;
@@ -26,8 +27,17 @@ struct Proxy {
 }
 
 /// Serves `deliver-fragments` and `reencrypt`.
-pub fn serve(service: &Service, node: &Arc<Node<AllianceMachine>>, key: SecretKey, fragments: Arc<FragmentStore>) {
-    let proxy = Arc::new(Proxy { node: node.clone(), key, fragments });
+pub fn serve(
+    service: &Service,
+    node: &Arc<Node<AllianceMachine>>,
+    key: SecretKey,
+    fragments: Arc<FragmentStore>,
+) {
+    let proxy = Arc::new(Proxy {
+        node: node.clone(),
+        key,
+        fragments,
+    });
     let keeper = proxy.clone();
     service.serve::<DeliverFragments, _, _>(
         |_| true,
@@ -53,8 +63,13 @@ fn failed(error: impl std::fmt::Display) -> Refused {
 impl Proxy {
     fn grant(&self, id: &Hash) -> Result<Option<(GrantRecord, TimeMillis)>, Refused> {
         let snapshot = self.node.chain().snapshot().map_err(failed)?;
-        let tip = snapshot.tip().map_err(failed)?.ok_or_else(|| Refused::because("no head"))?;
-        Ok(query::grant(&snapshot, id).map_err(failed)?.map(|grant| (grant, tip.header.time)))
+        let tip = snapshot
+            .tip()
+            .map_err(failed)?
+            .ok_or_else(|| Refused::because("no head"))?;
+        Ok(query::grant(&snapshot, id)
+            .map_err(failed)?
+            .map(|grant| (grant, tip.header.time)))
     }
 
     fn keep(&self, request: DeliverFragmentsRequest) -> Result<Reply<FragmentKept>, Refused> {
@@ -63,21 +78,32 @@ impl Proxy {
             return Err(Refused::because("no such grant"));
         };
         if !record.is_active(time) {
-            return Ok(Reply::denied("grant_ended", "the grant is revoked or expired"));
+            return Ok(Reply::denied(
+                "grant_ended",
+                "the grant is revoked or expired",
+            ));
         }
         let grant = &record.grant;
         let at = usize::from(request.index);
-        let (Some(proxy), Some(commitment)) = (grant.proxies.get(at), grant.fragment_commitments.get(at)) else {
+        let (Some(proxy), Some(commitment)) =
+            (grant.proxies.get(at), grant.fragment_commitments.get(at))
+        else {
             return Err(Refused::because("no such index"));
         };
         if *proxy != me {
             return Err(Refused::because("a fragment for another proxy"));
         }
         if fragment_commitment(&request.salt, &request.fragment) != *commitment {
-            return Ok(Reply::denied("fragment_commitment", "the fragment is not the one that the grant commits to"));
+            return Ok(Reply::denied(
+                "fragment_commitment",
+                "the fragment is not the one that the grant commits to",
+            ));
         }
         if purpose_commitment(&request.purpose_salt, &request.purpose) != grant.purpose_commitment {
-            return Ok(Reply::denied("purpose_commitment", "the purpose is not the one that the grant commits to"));
+            return Ok(Reply::denied(
+                "purpose_commitment",
+                "the purpose is not the one that the grant commits to",
+            ));
         }
         let fragment = KeyFragment(request.fragment.clone());
         if let Err(error) = fragment.verify(&grant.verifying, &grant.delegating, &grant.receiving) {
@@ -91,10 +117,17 @@ impl Proxy {
         };
         self.fragments.put(&request.grant, &kept).map_err(failed)?;
         let receipt = fragment_receipt(&request.grant, request.index, commitment);
-        Ok(Reply::Done(FragmentKept { proxy: me, signature: self.key.sign(domain::FRAGMENT_RECEIPT, &receipt) }))
+        Ok(Reply::Done(FragmentKept {
+            proxy: me,
+            signature: self.key.sign(domain::FRAGMENT_RECEIPT, &receipt),
+        }))
     }
 
-    fn reencrypt(&self, peer: &Peer, request: &ReencryptRequest) -> Result<Reply<Reencrypted>, Refused> {
+    fn reencrypt(
+        &self,
+        peer: &Peer,
+        request: &ReencryptRequest,
+    ) -> Result<Reply<Reencrypted>, Refused> {
         let snapshot = self.node.chain().snapshot().map_err(failed)?;
         let access = query::access(&snapshot, &request.access)
             .map_err(failed)?
@@ -103,7 +136,10 @@ impl Proxy {
         if !peer.holds(holder) {
             return Err(Refused::because("the access is another data user's"));
         }
-        let tip = snapshot.tip().map_err(failed)?.ok_or_else(|| Refused::because("no head"))?;
+        let tip = snapshot
+            .tip()
+            .map_err(failed)?
+            .ok_or_else(|| Refused::because("no head"))?;
         let age = self.node.chain().now().0.saturating_sub(tip.header.time.0);
         if age > MAX_HEAD_AGE_MILLIS {
             return Ok(Reply::later(1000, "this proxy's head is stale"));
@@ -112,10 +148,16 @@ impl Proxy {
             .map_err(failed)?
             .ok_or_else(|| Refused::because("the access names no grant"))?;
         if !record.is_active(tip.header.time) {
-            return Ok(Reply::denied("grant_ended", "the grant is revoked or expired"));
+            return Ok(Reply::denied(
+                "grant_ended",
+                "the grant is revoked or expired",
+            ));
         }
         let Some(kept) = self.fragments.get(&access.grant).map_err(failed)? else {
-            return Ok(Reply::denied("no_fragment", "this proxy holds no fragment of the grant"));
+            return Ok(Reply::denied(
+                "no_fragment",
+                "this proxy holds no fragment of the grant",
+            ));
         };
         let grant = &record.grant;
         let fragment = KeyFragment(kept.fragment)
@@ -156,7 +198,9 @@ fn sweep(node: &Node<AllianceMachine>, fragments: &FragmentStore) -> anyhow::Res
         return Ok(());
     }
     let snapshot = node.chain().snapshot()?;
-    let Some(tip) = snapshot.tip()? else { return Ok(()) };
+    let Some(tip) = snapshot.tip()? else {
+        return Ok(());
+    };
     for id in kept {
         // One grant that cannot be read, or file that cannot be erased, must not keep the others.
         let ended = match query::grant(&snapshot, &id) {

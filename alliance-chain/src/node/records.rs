@@ -7,11 +7,13 @@ use crate::query;
 use crate::state::{LinkedRecord, RecordRef};
 use crate::tx::{Report, ReportKind, Tx};
 use caduceus_crypto::record::{MAX_RECORD_BYTES, SealedView};
-use caduceus_crypto::{Anchor, Hash, HospitalId, InclusionProof, SecretKey, TimeMillis, decode_exact, encode};
+use caduceus_crypto::{
+    Anchor, Hash, HospitalId, InclusionProof, SecretKey, TimeMillis, decode_exact, encode,
+};
 use caduceus_ledger::{Header, Height};
 use caduceus_network::exchange::{
-    CHUNK_BYTES, FetchAnchor, FetchAnchorRequest, FetchRecord, FetchRecordReply, FetchRecordRequest, RecordClaim,
-    RecordRight,
+    CHUNK_BYTES, FetchAnchor, FetchAnchorRequest, FetchRecord, FetchRecordReply,
+    FetchRecordRequest, RecordClaim, RecordRight,
 };
 use caduceus_network::{CallError, Peer, Refused, Service};
 use caduceus_node::Node;
@@ -80,7 +82,10 @@ impl Downloads {
     /// Chunks after the first are served from memory, to the same claim only: a new claim asks the hospital
     /// again, so that each disclosure is in its log.
     fn cached(&self, name: &Name) -> Option<Arc<Kept>> {
-        self.cached.get(name).filter(|(since, _)| since.elapsed() < DOWNLOAD_LIFE).map(|(_, kept)| kept.clone())
+        self.cached
+            .get(name)
+            .filter(|(since, _)| since.elapsed() < DOWNLOAD_LIFE)
+            .map(|(_, kept)| kept.clone())
     }
 
     /// Whether this claim was accepted before and its download is not forgotten.
@@ -95,7 +100,10 @@ impl Downloads {
         }
         loop {
             let oldest = self.cached.iter().min_by_key(|(_, (since, _))| *since);
-            let Some((oldest, since)) = oldest.map(|(name, (since, _))| (name.clone(), *since)) else { break };
+            let Some((oldest, since)) = oldest.map(|(name, (since, _))| (name.clone(), *since))
+            else {
+                break;
+            };
             let full = self.cached_bytes > CACHE_BYTES && self.cached.len() > 1;
             if !full && since.elapsed() < DOWNLOAD_LIFE {
                 break;
@@ -109,7 +117,11 @@ impl Downloads {
     /// Forgets failures that nobody asked for, and whether another download may begin.
     fn has_room(&mut self) -> bool {
         self.running.retain(|_, download| {
-            let limit = if download.progress.borrow().is_some() { FAILURE_LIFE } else { DOWNLOAD_LIFE * 2 };
+            let limit = if download.progress.borrow().is_some() {
+                FAILURE_LIFE
+            } else {
+                DOWNLOAD_LIFE * 2
+            };
             download.since.elapsed() < limit
         });
         self.running.len() < MAX_DOWNLOADS
@@ -117,7 +129,11 @@ impl Downloads {
 
     /// Forgets a download that has ended, unless another one has begun under its name.
     fn forget(&mut self, name: &Name, progress: &Progress) {
-        if self.running.get(name).is_some_and(|download| download.progress.same_channel(progress)) {
+        if self
+            .running
+            .get(name)
+            .is_some_and(|download| download.progress.same_channel(progress))
+        {
             self.running.remove(name);
         }
     }
@@ -137,17 +153,27 @@ struct Broker {
 #[derive(Clone)]
 enum Trouble {
     /// The hospital holds other bytes than it anchored. Reported on the chain.
-    Tampered { found: Hash },
+    Tampered {
+        found: Hash,
+    },
     /// The hospital says that it does not deliver, or was not there twice. Reported on the chain.
-    Withheld { detail: String },
+    Withheld {
+        detail: String,
+    },
     /// Something that does not show whose fault it is: the caller is told, the chain is not.
-    Failed { detail: String },
-    Later { after_millis: u32 },
+    Failed {
+        detail: String,
+    },
+    Later {
+        after_millis: u32,
+    },
 }
 
 impl Trouble {
     fn failed(detail: impl Into<String>) -> Self {
-        Self::Failed { detail: detail.into() }
+        Self::Failed {
+            detail: detail.into(),
+        }
     }
 }
 
@@ -183,10 +209,16 @@ fn failed(error: impl std::fmt::Display) -> Refused {
 
 impl Broker {
     fn downloads(&self) -> MutexGuard<'_, Downloads> {
-        self.downloads.lock().expect("no holder of this lock panics")
+        self.downloads
+            .lock()
+            .expect("no holder of this lock panics")
     }
 
-    async fn answer(self: &Arc<Self>, peer: &Peer, request: FetchRecordRequest) -> Result<FetchRecordReply, Refused> {
+    async fn answer(
+        self: &Arc<Self>,
+        peer: &Peer,
+        request: FetchRecordRequest,
+    ) -> Result<FetchRecordReply, Refused> {
         let claim = request.claim.clone();
         let name = encode(&claim);
         let known = self.downloads().knows(&name);
@@ -201,9 +233,14 @@ impl Broker {
             },
         };
         let bytes = &kept.bytes;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         let end = start.saturating_add(CHUNK_BYTES).min(bytes.len());
-        Ok(FetchRecordReply::Chunk { total: bytes.len() as u64, bytes: bytes[start..end].to_vec() })
+        Ok(FetchRecordReply::Chunk {
+            total: bytes.len() as u64,
+            bytes: bytes[start..end].to_vec(),
+        })
     }
 
     /// The record, from a download that all requests of the same claim share. It runs on when the caller is
@@ -215,14 +252,18 @@ impl Broker {
         linked: LinkedRecord,
     ) -> Result<Outcome, Refused> {
         let Some(mut progress) = self.begin(name, request, linked) else {
-            return Ok(Err(Trouble::Later { after_millis: BUSY_MILLIS }));
+            return Ok(Err(Trouble::Later {
+                after_millis: BUSY_MILLIS,
+            }));
         };
         let ended = {
             let ended = tokio::time::timeout(PATIENCE, progress.wait_for(Option::is_some)).await;
             ended.map(|ended| ended.map(|outcome| outcome.clone()))
         };
         match ended {
-            Err(_) => Ok(Err(Trouble::Later { after_millis: AFTER_MILLIS })),
+            Err(_) => Ok(Err(Trouble::Later {
+                after_millis: AFTER_MILLIS,
+            })),
             Ok(Ok(Some(outcome))) => {
                 // A failure is told once; whoever asks again begins anew.
                 self.downloads().forget(name, &progress);
@@ -236,7 +277,12 @@ impl Broker {
     }
 
     /// The download of a claim, begun if there is none; none if too many run.
-    fn begin(self: &Arc<Self>, name: &Name, request: FetchRecordRequest, linked: LinkedRecord) -> Option<Progress> {
+    fn begin(
+        self: &Arc<Self>,
+        name: &Name,
+        request: FetchRecordRequest,
+        linked: LinkedRecord,
+    ) -> Option<Progress> {
         let mut downloads = self.downloads();
         if let Some(download) = downloads.running.get(name) {
             return Some(download.progress.clone());
@@ -249,12 +295,22 @@ impl Broker {
             return None;
         }
         let (end, progress) = watch::channel(None);
-        downloads.running.insert(name.clone(), Download { since: Instant::now(), progress: progress.clone() });
+        downloads.running.insert(
+            name.clone(),
+            Download {
+                since: Instant::now(),
+                progress: progress.clone(),
+            },
+        );
         drop(downloads);
         let (broker, name, running) = (self.clone(), name.clone(), progress.clone());
         tokio::spawn(async move {
-            let at = RecordRef { height: request.claim.private_height, position: request.claim.position };
-            let fetched = tokio::time::timeout(DOWNLOAD_LIFE, broker.fetch(&request, &at, &linked)).await;
+            let at = RecordRef {
+                height: request.claim.private_height,
+                position: request.claim.position,
+            };
+            let fetched =
+                tokio::time::timeout(DOWNLOAD_LIFE, broker.fetch(&request, &at, &linked)).await;
             let outcome = match fetched {
                 Ok(Ok(kept)) => Ok(Arc::new(kept)),
                 Ok(Err(trouble)) => Err(trouble),
@@ -288,7 +344,10 @@ impl Broker {
             return Err(Refused::because("the claim is another's or old"));
         }
         let snapshot = self.node.chain().snapshot().map_err(failed)?;
-        let at = RecordRef { height: claim.private_height, position: claim.position };
+        let at = RecordRef {
+            height: claim.private_height,
+            position: claim.position,
+        };
         let linked = query::linked_record(&snapshot, &claim.hospital, &at)
             .map_err(failed)?
             .filter(|linked| linked.record_hash == claim.record_hash)
@@ -304,16 +363,25 @@ impl Broker {
                     .ok_or_else(|| Refused::because("the ticket names no grant"))?;
                 let covers = record.grant.hospital == claim.hospital && record.grant.record == at;
                 if !covers || !record.is_active(TimeMillis(now.0)) {
-                    return Err(Refused::because("the ticket does not cover this record now"));
+                    return Err(Refused::because(
+                        "the ticket does not cover this record now",
+                    ));
                 }
                 ticket.data_user
             }
         };
-        claim.check(right, &key).map_err(|_| Refused::because("the right is not signed by its owner"))?;
+        claim
+            .check(right, &key)
+            .map_err(|_| Refused::because("the right is not signed by its owner"))?;
         Ok(linked)
     }
 
-    async fn fetch(&self, request: &FetchRecordRequest, at: &RecordRef, linked: &LinkedRecord) -> Result<Kept, Trouble> {
+    async fn fetch(
+        &self,
+        request: &FetchRecordRequest,
+        at: &RecordRef,
+        linked: &LinkedRecord,
+    ) -> Result<Kept, Trouble> {
         let hospital = request.claim.hospital;
         let Some(route) = self.hospitals.get(&hospital) else {
             return Err(Trouble::failed("this node knows no way to the hospital"));
@@ -327,12 +395,22 @@ impl Broker {
         // The first chunk needs no turn, so that large records do not hold up small ones; the rest is not asked
         // for before there is memory for all of it.
         let _turn = if first.len() < length {
-            Some(self.large.acquire().await.expect("nobody closes the semaphore"))
+            Some(
+                self.large
+                    .acquire()
+                    .await
+                    .expect("nobody closes the semaphore"),
+            )
         } else {
             None
         };
         let permits = u32::try_from(length.div_ceil(PERMIT_BYTES)).expect("a record is bounded");
-        let share = self.memory.clone().acquire_many_owned(permits).await.expect("nobody closes the semaphore");
+        let share = self
+            .memory
+            .clone()
+            .acquire_many_owned(permits)
+            .await
+            .expect("nobody closes the semaphore");
         let mut record = Vec::new();
         let mut chunk = first;
         loop {
@@ -351,7 +429,10 @@ impl Broker {
         }
         let found = block_in_place(|| SealedView::parse(&record).map(|view| view.record_hash()));
         match found {
-            Ok(found) if found == linked.record_hash => Ok(Kept { bytes: record, _share: share }),
+            Ok(found) if found == linked.record_hash => Ok(Kept {
+                bytes: record,
+                _share: share,
+            }),
             Ok(found) => Err(Trouble::Tampered { found }),
             Err(_) => Err(Trouble::Tampered { found: Hash::ZERO }),
         }
@@ -364,15 +445,23 @@ impl Broker {
         request: &FetchRecordRequest,
         offset: u64,
     ) -> Result<(u64, Vec<u8>), Trouble> {
-        let ask = FetchRecordRequest { offset, ..request.clone() };
-        let mut reply = self.service.call::<FetchRecord>(&route.server, ask.clone()).await;
+        let ask = FetchRecordRequest {
+            offset,
+            ..request.clone()
+        };
+        let mut reply = self
+            .service
+            .call::<FetchRecord>(&route.server, ask.clone())
+            .await;
         if reply.as_ref().is_err_and(is_absence) {
             tokio::time::sleep(SECOND_ATTEMPT).await;
             reply = self.service.call::<FetchRecord>(&route.server, ask).await;
             if let Err(error) = &reply
                 && is_absence(error)
             {
-                return Err(Trouble::Withheld { detail: error.to_string() });
+                return Err(Trouble::Withheld {
+                    detail: error.to_string(),
+                });
             }
         }
         match reply {
@@ -400,7 +489,10 @@ impl Broker {
         .ok_or_else(|| Trouble::failed("the private block is not checkpointed"))?;
         let mut last = "no private node answered".to_owned();
         for node in &route.private_nodes {
-            let ask = FetchAnchorRequest { height: at.height, position: at.position };
+            let ask = FetchAnchorRequest {
+                height: at.height,
+                position: at.position,
+            };
             let reply = match self.service.call::<FetchAnchor>(node, ask).await {
                 Ok(reply) => reply,
                 Err(error) => {
@@ -436,13 +528,21 @@ impl Broker {
             Trouble::Withheld { detail } => {
                 self.report(ReportKind::Withheld, claim.hospital, at, detail.clone());
             }
-            Trouble::Failed { detail } => tracing::warn!(hospital = %claim.hospital, %detail, "a record was not fetched"),
+            Trouble::Failed { detail } => {
+                tracing::warn!(hospital = %claim.hospital, %detail, "a record was not fetched")
+            }
             Trouble::Later { .. } => {}
         }
     }
 
     fn report(&self, kind: ReportKind, hospital: HospitalId, at: RecordRef, detail: String) {
-        let report = Report { reporter: self.key.public(), kind, hospital, record: Some(at), detail };
+        let report = Report {
+            reporter: self.key.public(),
+            kind,
+            hospital,
+            record: Some(at),
+            detail,
+        };
         let tx = Tx::Report(report.sign(&self.node.chain().id(), &self.key)).encode();
         let node = self.node.clone();
         tokio::spawn(async move {
@@ -463,7 +563,11 @@ fn is_absence(error: &CallError) -> bool {
 fn told(claim: &RecordClaim, trouble: Trouble) -> FetchRecordReply {
     let (hospital, record_hash) = (claim.hospital, claim.record_hash);
     match trouble {
-        Trouble::Tampered { found } => FetchRecordReply::Tampered { hospital, record_hash, found },
+        Trouble::Tampered { found } => FetchRecordReply::Tampered {
+            hospital,
+            record_hash,
+            found,
+        },
         Trouble::Withheld { detail } | Trouble::Failed { detail } => {
             FetchRecordReply::withheld(hospital, record_hash, detail)
         }
@@ -479,7 +583,10 @@ mod tests {
     fn kept(memory: &Arc<Semaphore>, bytes: usize) -> Arc<Kept> {
         let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap();
         let share = memory.clone().try_acquire_many_owned(permits).unwrap();
-        Arc::new(Kept { bytes: vec![7; bytes], _share: share })
+        Arc::new(Kept {
+            bytes: vec![7; bytes],
+            _share: share,
+        })
     }
 
     #[test]
@@ -493,7 +600,10 @@ mod tests {
         downloads.put(one.clone(), kept(&memory, 4 * PERMIT_BYTES));
         assert_eq!(downloads.cached_bytes, 4 * PERMIT_BYTES);
         assert_eq!(memory.available_permits(), 96);
-        assert_eq!(downloads.cached(&one).unwrap().bytes.len(), 4 * PERMIT_BYTES);
+        assert_eq!(
+            downloads.cached(&one).unwrap().bytes.len(),
+            4 * PERMIT_BYTES
+        );
     }
 
     #[test]
@@ -502,7 +612,13 @@ mod tests {
         let name: Name = vec![1];
         let (_first, progress) = watch::channel(None);
         let (_second, successor) = watch::channel(None);
-        downloads.running.insert(name.clone(), Download { since: Instant::now(), progress: successor.clone() });
+        downloads.running.insert(
+            name.clone(),
+            Download {
+                since: Instant::now(),
+                progress: successor.clone(),
+            },
+        );
         downloads.forget(&name, &progress);
         assert!(downloads.knows(&name) && downloads.has_room());
         downloads.forget(&name, &successor);
@@ -512,7 +628,11 @@ mod tests {
     #[test]
     fn a_refusal_is_no_absence() {
         assert!(is_absence(&CallError::Timeout));
-        for error in [CallError::Refused, CallError::Malformed, CallError::TooLarge { limit: 1, found: 2 }] {
+        for error in [
+            CallError::Refused,
+            CallError::Malformed,
+            CallError::TooLarge { limit: 1, found: 2 },
+        ] {
             assert!(!is_absence(&error));
         }
     }

@@ -7,16 +7,20 @@ impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         let what = error.to_string();
         match error {
-            ClientError::WrongGenesis { .. } | ClientError::Genesis(_) => CliError::verification_failed(
+            ClientError::WrongGenesis { .. } | ClientError::Genesis(_) => {
+                CliError::verification_failed(
+                    what,
+                    "get the network file and its genesis again from whoever runs the network",
+                )
+            }
+            ClientError::NoNodes | ClientError::BadAddress { .. } => CliError::usage(
                 what,
-                "get the network file and its genesis again from whoever runs the network",
+                "get the network file again from whoever runs the network",
             ),
-            ClientError::NoNodes | ClientError::BadAddress { .. } => {
-                CliError::usage(what, "get the network file again from whoever runs the network")
-            }
-            ClientError::Start(_) => {
-                CliError::failure(what, "check that this machine has a network, then try again")
-            }
+            ClientError::Start(_) => CliError::failure(
+                what,
+                "check that this machine has a network, then try again",
+            ),
             ClientError::Unreachable { .. } => CliError::unreachable(
                 what,
                 "check the connection and the network file, then the same command again: nothing was done",
@@ -25,9 +29,10 @@ impl From<ClientError> for CliError {
                 format!("{what}; it is not known to be committed"),
                 "the same command again later, which is safe: what was not committed leaves nothing behind",
             ),
-            ClientError::Rejected { .. } => {
-                CliError::denied(what, "correct what the rule names, then the same command again")
-            }
+            ClientError::Rejected { .. } => CliError::denied(
+                what,
+                "correct what the rule names, then the same command again",
+            ),
             ClientError::Unverified { .. } => CliError::verification_failed(
                 what,
                 "the same command again: another node is asked first; tell the alliance if it stays so",
@@ -44,9 +49,10 @@ impl From<ClientError> for CliError {
                 what,
                 "try again later; the alliance's chain proves that the hospital owes the record",
             ),
-            ClientError::Denied { .. } => {
-                CliError::denied(what, "correct what the rule names, or ask at the hospital's desk")
-            }
+            ClientError::Denied { .. } => CliError::denied(
+                what,
+                "correct what the rule names, or ask at the hospital's desk",
+            ),
             ClientError::Refused { .. } => CliError::denied(
                 what,
                 "check that it exists and that you have a right to it; too many requests are refused too",
@@ -54,9 +60,10 @@ impl From<ClientError> for CliError {
             ClientError::Later { .. } => {
                 CliError::unreachable(what, "the same command again later: nothing was done")
             }
-            ClientError::NotFound { .. } => {
-                CliError::not_found(what, "check the number or hash; a fresh transaction may take a moment")
-            }
+            ClientError::NotFound { .. } => CliError::not_found(
+                what,
+                "check the number or hash; a fresh transaction may take a moment",
+            ),
         }
     }
 }
@@ -70,10 +77,34 @@ mod tests {
     fn errors_have_the_codes_of_the_design() {
         let who = || "x".to_owned();
         let cases = [
-            (ClientError::NoQuorum { waited_millis: 1, detail: who() }, ExitCode::Unreachable),
-            (ClientError::Unreachable { who: who(), reason: who() }, ExitCode::Unreachable),
-            (ClientError::Unverified { node: who(), reason: who() }, ExitCode::VerificationFailed),
-            (ClientError::Rejected { rule: who(), detail: who() }, ExitCode::Denied),
+            (
+                ClientError::NoQuorum {
+                    waited_millis: 1,
+                    detail: who(),
+                },
+                ExitCode::Unreachable,
+            ),
+            (
+                ClientError::Unreachable {
+                    who: who(),
+                    reason: who(),
+                },
+                ExitCode::Unreachable,
+            ),
+            (
+                ClientError::Unverified {
+                    node: who(),
+                    reason: who(),
+                },
+                ExitCode::VerificationFailed,
+            ),
+            (
+                ClientError::Rejected {
+                    rule: who(),
+                    detail: who(),
+                },
+                ExitCode::Denied,
+            ),
             (ClientError::NotFound { what: who() }, ExitCode::NotFound),
             (ClientError::NoNodes, ExitCode::Usage),
         ];

@@ -66,7 +66,9 @@ pub enum ClientError {
         reason: String,
     },
     /// The newest head to be had is too old: it could hide a disclosure or a revocation.
-    #[error("the newest block to be had is {age_millis} ms old, at most {limit_millis} ms are accepted")]
+    #[error(
+        "the newest block to be had is {age_millis} ms old, at most {limit_millis} ms are accepted"
+    )]
     Stale {
         /// Age of the head in milliseconds.
         age_millis: u64,

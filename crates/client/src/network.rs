@@ -51,11 +51,17 @@ pub fn load_network(path: &Path) -> Result<(NetworkFile, Genesis), CliError> {
 fn check_genesis(network: &NetworkFile, genesis: &Genesis) -> Result<(), ClientError> {
     let expected = ChainId(field::<Hash>(&network.alliance.chain_id)?);
     let found = genesis.chain_id();
-    if expected == found { Ok(()) } else { Err(ClientError::WrongGenesis { expected, found }) }
+    if expected == found {
+        Ok(())
+    } else {
+        Err(ClientError::WrongGenesis { expected, found })
+    }
 }
 
 fn field<T: std::str::FromStr>(text: &str) -> Result<T, ClientError> {
-    text.parse::<T>().map_err(|_| ClientError::BadAddress { text: text.to_owned() })
+    text.parse::<T>().map_err(|_| ClientError::BadAddress {
+        text: text.to_owned(),
+    })
 }
 
 impl Hospital {

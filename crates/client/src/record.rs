@@ -96,7 +96,9 @@ impl Alliance {
         right: &RightKey<'_>,
     ) -> Result<Vec<u8>, ClientError> {
         let service = ephemeral_service().await?;
-        let fetched = self.fetch_by(&service, hospital, at, record_hash, right).await;
+        let fetched = self
+            .fetch_by(&service, hospital, at, record_hash, right)
+            .await;
         service.shutdown().await;
         fetched
     }
@@ -109,7 +111,13 @@ impl Alliance {
         record_hash: Hash,
         right: &RightKey<'_>,
     ) -> Result<Vec<u8>, ClientError> {
-        let errand = Errand { hospital, at, record_hash, right, started: Instant::now() };
+        let errand = Errand {
+            hospital,
+            at,
+            record_hash,
+            right,
+            started: Instant::now(),
+        };
         let mut misses = Misses::default();
         for pass in 0..PASSES {
             for (_, node) in self.in_turn() {
@@ -153,7 +161,8 @@ impl Alliance {
                 match fetch_from(service, node, &claim, &right).await {
                     Ok(bytes) => return Ok(bytes),
                     Err(Miss::Later(after_millis))
-                        if after_millis <= FETCHING_MILLIS && errand.started.elapsed() < FETCHING_LIMIT =>
+                        if after_millis <= FETCHING_MILLIS
+                            && errand.started.elapsed() < FETCHING_LIMIT =>
                     {
                         tokio::time::sleep(Duration::from_millis(after_millis.max(50))).await;
                     }
@@ -188,7 +197,11 @@ async fn fetch_from(
     let mut bytes: Vec<u8> = Vec::new();
     loop {
         let offset = u64::try_from(bytes.len()).expect("a length in memory fits 64 bits");
-        let request = FetchRecordRequest { claim: claim.clone(), right: right.clone(), offset };
+        let request = FetchRecordRequest {
+            claim: claim.clone(),
+            right: right.clone(),
+            offset,
+        };
         let reply = match service.call::<FetchRecord>(node, request).await {
             Ok(reply) => reply,
             Err(CallError::Refused) => return Err(Miss::Refused),
@@ -198,10 +211,19 @@ async fn fetch_from(
             Err(error) => return Err(Miss::Unreachable(error.to_string())),
         };
         match reply {
-            FetchRecordReply::Chunk { total, bytes: chunk } => {
-                let end = offset + u64::try_from(chunk.len()).expect("a length in memory fits 64 bits");
-                if total > MAX_RECORD_BYTES as u64 || end > total || (chunk.is_empty() && end < total) {
-                    return Err(Miss::Unverified("a chunk does not fit its record".to_owned()));
+            FetchRecordReply::Chunk {
+                total,
+                bytes: chunk,
+            } => {
+                let end =
+                    offset + u64::try_from(chunk.len()).expect("a length in memory fits 64 bits");
+                if total > MAX_RECORD_BYTES as u64
+                    || end > total
+                    || (chunk.is_empty() && end < total)
+                {
+                    return Err(Miss::Unverified(
+                        "a chunk does not fit its record".to_owned(),
+                    ));
                 }
                 bytes.extend_from_slice(&chunk);
                 if end == total {
@@ -210,7 +232,9 @@ async fn fetch_from(
             }
             FetchRecordReply::Tampered { .. } => return Err(Miss::Tampered),
             FetchRecordReply::Withheld { detail, .. } => return Err(Miss::Withheld(detail)),
-            FetchRecordReply::Later { after_millis } => return Err(Miss::Later(u64::from(after_millis))),
+            FetchRecordReply::Later { after_millis } => {
+                return Err(Miss::Later(u64::from(after_millis)));
+            }
         }
     }
     let view = record::parse(&bytes).map_err(|error| Miss::Unverified(error.to_string()))?;
@@ -246,13 +270,20 @@ impl Misses {
 
     fn into_error(self, hospital: HospitalId, record_hash: Hash) -> ClientError {
         if self.tampered > 0 {
-            return ClientError::Tampered { hospital, record_hash };
+            return ClientError::Tampered {
+                hospital,
+                record_hash,
+            };
         }
         if let Some((node, reason)) = self.unverified {
             return ClientError::Unverified { node, reason };
         }
         if let Some(detail) = self.withheld.into_iter().next() {
-            return ClientError::Withheld { hospital, record_hash, detail };
+            return ClientError::Withheld {
+                hospital,
+                record_hash,
+                detail,
+            };
         }
         if let Some(after_millis) = self.later {
             return ClientError::Later {
@@ -262,11 +293,15 @@ impl Misses {
             };
         }
         if let Some(node) = self.refused {
-            return ClientError::Refused { who: format!("alliance node {node}") };
+            return ClientError::Refused {
+                who: format!("alliance node {node}"),
+            };
         }
         ClientError::Unreachable {
             who: "the alliance".to_owned(),
-            reason: self.unreachable.unwrap_or_else(|| "no node answers".to_owned()),
+            reason: self
+                .unreachable
+                .unwrap_or_else(|| "no node answers".to_owned()),
         }
     }
 }

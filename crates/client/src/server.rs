@@ -20,20 +20,31 @@ where
 {
     match service.call::<E>(to, request).await {
         Ok(Reply::Done(value)) => Ok(value),
-        Ok(Reply::Denied { rule, detail }) => {
-            Err(ClientError::Denied { who: who.to_owned(), rule, detail })
-        }
-        Ok(Reply::Later { after_millis, detail }) => Err(ClientError::Later {
+        Ok(Reply::Denied { rule, detail }) => Err(ClientError::Denied {
+            who: who.to_owned(),
+            rule,
+            detail,
+        }),
+        Ok(Reply::Later {
+            after_millis,
+            detail,
+        }) => Err(ClientError::Later {
             who: who.to_owned(),
             after_millis: u64::from(after_millis),
             detail,
         }),
-        Err(CallError::Refused) => Err(ClientError::Refused { who: who.to_owned() }),
+        Err(CallError::Refused) => Err(ClientError::Refused {
+            who: who.to_owned(),
+        }),
         Err(error @ (CallError::Malformed | CallError::TooLarge { .. })) => {
-            Err(ClientError::Unverified { node: who.to_owned(), reason: error.to_string() })
+            Err(ClientError::Unverified {
+                node: who.to_owned(),
+                reason: error.to_string(),
+            })
         }
-        Err(error) => {
-            Err(ClientError::Unreachable { who: who.to_owned(), reason: error.to_string() })
-        }
+        Err(error) => Err(ClientError::Unreachable {
+            who: who.to_owned(),
+            reason: error.to_string(),
+        }),
     }
 }

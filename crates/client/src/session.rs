@@ -24,7 +24,9 @@ const PASSES: usize = 3;
 #[must_use]
 pub fn system_clock() -> Clock {
     Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         TimeMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     })
 }
@@ -39,9 +41,13 @@ pub async fn ephemeral_service() -> Result<Service, ClientError> {
 }
 
 async fn calling_service(key: &SecretKey) -> Result<Service, ClientError> {
-    Service::start(ServiceConfig { key, listen: Vec::new(), limits: Limits::default() })
-        .await
-        .map_err(ClientError::Start)
+    Service::start(ServiceConfig {
+        key,
+        listen: Vec::new(),
+        limits: Limits::default(),
+    })
+    .await
+    .map_err(ClientError::Start)
 }
 
 /// How a session is opened.
@@ -57,13 +63,19 @@ pub struct ConnectOptions {
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { key: None, clock: system_clock(), timeout: Duration::from_secs(30) }
+        Self {
+            key: None,
+            clock: system_clock(),
+            timeout: Duration::from_secs(30),
+        }
     }
 }
 
 impl fmt::Debug for ConnectOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectOptions").field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("ConnectOptions")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -135,7 +147,9 @@ impl Alliance {
             clock: options.clock,
             timeout: options.timeout,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The chain's identifier.
@@ -205,7 +219,9 @@ impl Alliance {
             clock: Arc::clone(&self.inner.clock),
             timeout: self.inner.timeout,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Closes the session's connections.
@@ -215,7 +231,10 @@ impl Alliance {
 
     pub(crate) fn light(&self) -> MutexGuard<'_, LightClient> {
         // The light client changes in one assignment, so a panic elsewhere leaves it whole.
-        self.inner.light.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .light
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The nodes, the one that answered well last first, with their indices.
@@ -253,7 +272,8 @@ impl Alliance {
                             return Ok(value);
                         }
                         Err(doubt) => {
-                            worth_repeating |= matches!(doubt, Doubt::Behind(_) | Doubt::Missing(_));
+                            worth_repeating |=
+                                matches!(doubt, Doubt::Behind(_) | Doubt::Missing(_));
                             failure.doubt(&node, doubt);
                         }
                     },
@@ -311,21 +331,32 @@ impl Failures {
         }
         if let Some((node, error)) = self.behind {
             return match error {
-                LightError::Stale { age_millis, limit_millis } => {
-                    ClientError::Stale { age_millis, limit_millis }
-                }
-                other => ClientError::Unverified { node, reason: other.to_string() },
+                LightError::Stale {
+                    age_millis,
+                    limit_millis,
+                } => ClientError::Stale {
+                    age_millis,
+                    limit_millis,
+                },
+                other => ClientError::Unverified {
+                    node,
+                    reason: other.to_string(),
+                },
             };
         }
         if let Some(what) = self.missing {
             return ClientError::NotFound { what };
         }
         if let Some(who) = self.refused {
-            return ClientError::Refused { who: format!("alliance node {who}") };
+            return ClientError::Refused {
+                who: format!("alliance node {who}"),
+            };
         }
         ClientError::Unreachable {
             who: "the alliance".to_owned(),
-            reason: self.unreachable.unwrap_or_else(|| "no node answers".to_owned()),
+            reason: self
+                .unreachable
+                .unwrap_or_else(|| "no node answers".to_owned()),
         }
     }
 }

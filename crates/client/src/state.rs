@@ -44,10 +44,12 @@ impl Alliance {
         let Some(bytes) = self.state(key.bytes()).await? else {
             return Ok(None);
         };
-        key.decode(&bytes).map(Some).map_err(|error| ClientError::Unverified {
-            node: "all nodes alike".to_owned(),
-            reason: error.to_string(),
-        })
+        key.decode(&bytes)
+            .map(Some)
+            .map_err(|error| ClientError::Unverified {
+                node: "all nodes alike".to_owned(),
+                reason: error.to_string(),
+            })
     }
 
     /// All items of a list, proved complete up to the head at which its length was read.
@@ -72,7 +74,10 @@ impl Alliance {
     /// # Errors
     /// As [`Alliance::get`].
     pub async fn params(&self) -> Result<Params, ClientError> {
-        Ok(self.get(&state::params()).await?.unwrap_or(self.genesis().params))
+        Ok(self
+            .get(&state::params())
+            .await?
+            .unwrap_or(self.genesis().params))
     }
 
     /// The re-encryption proxies now, proved.
@@ -89,13 +94,18 @@ impl Alliance {
     /// [`ClientError::Unreachable`], [`ClientError::Unverified`] for a malformed answer.
     pub async fn list(&self, prefix: &[u8], limit: u16) -> Result<Listing, ClientError> {
         self.ask::<Query, Listing>(
-            || QueryRequest::List { prefix: prefix.to_vec(), limit },
+            || QueryRequest::List {
+                prefix: prefix.to_vec(),
+                limit,
+            },
             |reply| {
                 let found: Listing = document(reply, "a listing")?;
                 if found.iter().all(|(key, _)| key.starts_with(prefix)) {
                     Ok(found)
                 } else {
-                    Err(Doubt::Unverified("a listing has a key outside of its prefix".to_owned()))
+                    Err(Doubt::Unverified(
+                        "a listing has a key outside of its prefix".to_owned(),
+                    ))
                 }
             },
         )

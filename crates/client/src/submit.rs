@@ -6,7 +6,9 @@ use crate::session::Alliance;
 use alliance_chain::Tx;
 use caduceus_crypto::{Hash, TimeMillis};
 use caduceus_ledger::{Height, TxProof, tx_id};
-use caduceus_network::exchange::{MAX_TX_BYTES, Query, QueryRequest, Submit, SubmitReply, SubmitRequest};
+use caduceus_network::exchange::{
+    MAX_TX_BYTES, Query, QueryRequest, Submit, SubmitReply, SubmitRequest,
+};
 use caduceus_network::{CallError, PeerAddr, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -18,7 +20,10 @@ const CONFIRMATION: Duration = Duration::from_secs(5);
 /// Rounds over the nodes while some refuse, too few to be believed, and no other takes the transaction.
 const ROUNDS: usize = 3;
 
-const _: () = assert!(MAX_TX_BYTES == caduceus_ledger::block::MAX_TX_BYTES, "what fits a block fits a request");
+const _: () = assert!(
+    MAX_TX_BYTES == caduceus_ledger::block::MAX_TX_BYTES,
+    "what fits a block fits a request"
+);
 
 /// A committed transaction, proved under a certified header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +64,10 @@ impl Alliance {
         let bytes = tx.encode();
         if bytes.len() > MAX_TX_BYTES {
             let detail = format!("{} bytes, at most {MAX_TX_BYTES} fit a block", bytes.len());
-            return Err(ClientError::Rejected { rule: "too_large".to_owned(), detail });
+            return Err(ClientError::Rejected {
+                rule: "too_large".to_owned(),
+                detail,
+            });
         }
         let id = tx_id(&bytes);
         let started = Instant::now();
@@ -97,7 +105,10 @@ impl Alliance {
             }
             if waiting.is_none() && (refusals.is_empty() || round >= ROUNDS) {
                 let reason = refusals.told().unwrap_or(absent);
-                return Err(ClientError::Unreachable { who: "the alliance".to_owned(), reason });
+                return Err(ClientError::Unreachable {
+                    who: "the alliance".to_owned(),
+                    reason,
+                });
             }
             round += 1;
             tokio::time::sleep(PAUSE).await;
@@ -113,7 +124,10 @@ impl Alliance {
     }
 
     async fn attempt(&self, node: &PeerAddr, bytes: &[u8], left: Duration) -> Attempt {
-        let request = SubmitRequest { tx: bytes.to_vec(), wait: true };
+        let request = SubmitRequest {
+            tx: bytes.to_vec(),
+            wait: true,
+        };
         let call = self.service().call::<Submit>(node, request);
         let Ok(outcome) = tokio::time::timeout(left, call).await else {
             return Attempt::Waiting("no answer in time".to_owned());
@@ -139,8 +153,14 @@ impl Alliance {
         let waited_millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(%id, waited_millis, "not committed in time");
         match waiting {
-            Some(detail) => ClientError::NoQuorum { waited_millis, detail },
-            None => ClientError::Unreachable { who: "the alliance".to_owned(), reason: absent },
+            Some(detail) => ClientError::NoQuorum {
+                waited_millis,
+                detail,
+            },
+            None => ClientError::Unreachable {
+                who: "the alliance".to_owned(),
+                reason: absent,
+            },
         }
     }
 
@@ -179,7 +199,10 @@ struct Refusals {
 
 impl Refusals {
     fn new(enough: usize) -> Self {
-        Self { enough, by_node: BTreeMap::new() }
+        Self {
+            enough,
+            by_node: BTreeMap::new(),
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -188,14 +211,21 @@ impl Refusals {
 
     /// Notes a node's refusal. True when enough nodes have given its rule.
     fn add(&mut self, node: PeerId, rule: &str, detail: &str) -> bool {
-        self.by_node.insert(node, (rule.to_owned(), detail.to_owned()));
-        self.by_node.values().filter(|(said, _)| said == rule).count() >= self.enough
+        self.by_node
+            .insert(node, (rule.to_owned(), detail.to_owned()));
+        self.by_node
+            .values()
+            .filter(|(said, _)| said == rule)
+            .count()
+            >= self.enough
     }
 
     /// What is told of refusals that too few nodes share.
     fn told(&self) -> Option<String> {
         let (rule, detail) = self.by_node.values().next()?;
-        Some(format!("too few nodes confirm a refusal ({rule}: {detail})"))
+        Some(format!(
+            "too few nodes confirm a refusal ({rule}: {detail})"
+        ))
     }
 }
 
@@ -216,8 +246,14 @@ mod tests {
         let mut refusals = Refusals::new(2);
         assert!(refusals.is_empty());
         assert!(!refusals.add(first, "revoke_already", "revoked"));
-        assert!(!refusals.add(first, "revoke_already", "revoked"), "one node is one opinion");
-        assert!(!refusals.add(second, "revoke_unknown", "no such grant"), "another rule is another opinion");
+        assert!(
+            !refusals.add(first, "revoke_already", "revoked"),
+            "one node is one opinion"
+        );
+        assert!(
+            !refusals.add(second, "revoke_unknown", "no such grant"),
+            "another rule is another opinion"
+        );
         assert!(refusals.told().is_some());
         assert!(refusals.add(third, "revoke_already", "revoked"));
     }

@@ -129,7 +129,10 @@ impl Certificate {
             power += validator.power;
         }
         if !set.is_quorum(power) {
-            return Err(CertificateError::NoQuorum { power, total: set.total_power() });
+            return Err(CertificateError::NoQuorum {
+                power,
+                total: set.total_power(),
+            });
         }
         Ok(())
     }
@@ -152,7 +155,10 @@ impl CertifiedHeader {
     pub fn verify(&self, chain: &ChainId, set: &ValidatorSet) -> Result<(), CertificateError> {
         let expected = self.header.hash();
         if self.certificate.block != expected {
-            return Err(CertificateError::OtherBlock { expected, found: self.certificate.block });
+            return Err(CertificateError::OtherBlock {
+                expected,
+                found: self.certificate.block,
+            });
         }
         if self.certificate.height != self.header.height {
             return Err(CertificateError::OtherHeight {

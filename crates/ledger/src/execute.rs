@@ -2,7 +2,9 @@
 //! roots they reproduced (DESIGN 4.1).
 
 use crate::block::{Block, Genesis, Header, MAX_EXTRA_BYTES, MAX_TX_BYTES, tx_id};
-use crate::state::{BlockContext, Overlay, Rejection, Space, StateError, StateMachine, StateView, TxFailure, Writes};
+use crate::state::{
+    BlockContext, Overlay, Rejection, Space, StateError, StateMachine, StateView, TxFailure, Writes,
+};
 use crate::tree::{self, TreeReader, TreeUpdateBatch};
 use crate::types::{Address, Height, ValidatorSet};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -36,7 +38,9 @@ fn tx_key(id: &Hash) -> Vec<u8> {
 /// When the store fails.
 pub fn find_tx(view: &dyn StateView, id: &Hash) -> Result<Option<TxPlace>, StateError> {
     view.get(Space::Bulk, &tx_key(id))?
-        .map(|bytes| borsh::from_slice(&bytes).map_err(|e| StateError(format!("transaction place: {e}"))))
+        .map(|bytes| {
+            borsh::from_slice(&bytes).map_err(|e| StateError(format!("transaction place: {e}")))
+        })
         .transpose()
 }
 
@@ -61,7 +65,14 @@ pub fn apply<M: StateMachine + ?Sized>(
     }
     let mut trial = Overlay::new(&*state);
     let result = machine.execute(ctx, tx, &mut trial)?;
-    trial.put(Space::Bulk, &tx_key(&id), codec::encode(&TxPlace { height: ctx.height, index }));
+    trial.put(
+        Space::Bulk,
+        &tx_key(&id),
+        codec::encode(&TxPlace {
+            height: ctx.height,
+            index,
+        }),
+    );
     let writes = trial.into_writes();
     state.merge(writes);
     Ok(result)
@@ -160,8 +171,16 @@ pub fn genesis_state<M: StateMachine + ?Sized, R: TreeReader>(
 ) -> Result<Executed, StateError> {
     let mut state = Overlay::new(empty);
     machine.genesis(genesis, &mut state)?;
-    state.put(Space::Auth, VALIDATORS_KEY, codec::encode(&genesis.validators));
-    state.put(Space::Auth, TIP_KEY, codec::encode(&(Height::GENESIS, genesis.time)));
+    state.put(
+        Space::Auth,
+        VALIDATORS_KEY,
+        codec::encode(&genesis.validators),
+    );
+    state.put(
+        Space::Auth,
+        TIP_KEY,
+        codec::encode(&(Height::GENESIS, genesis.time)),
+    );
     let writes = state.into_writes();
     let (state_root, tree) = tree::update(reader, 0, auth_changes(&writes))?;
     let set_hash = genesis.validators.hash();
@@ -178,7 +197,13 @@ pub fn genesis_state<M: StateMachine + ?Sized, R: TreeReader>(
         next_validators: set_hash,
         extra: Vec::new(),
     };
-    Ok(Executed { header, results: Vec::new(), writes, tree, next_validators: genesis.validators.clone() })
+    Ok(Executed {
+        header,
+        results: Vec::new(),
+        writes,
+        tree,
+        next_validators: genesis.validators.clone(),
+    })
 }
 
 fn auth_changes(writes: &Writes) -> impl Iterator<Item = (&[u8], Option<Vec<u8>>)> {
@@ -203,13 +228,25 @@ pub fn build<M: StateMachine + ?Sized, R: TreeReader>(
     candidates: impl IntoIterator<Item = Vec<u8>>,
     max_block_bytes: usize,
 ) -> Result<(Block, Executed, Vec<(Hash, Rejection)>), StateError> {
-    let ctx = BlockContext { chain: parent.chain, height: parent.height.next(), time, proposer };
+    let ctx = BlockContext {
+        chain: parent.chain,
+        height: parent.height.next(),
+        time,
+        proposer,
+    };
     let mut state = Overlay::new(view);
-    let (mut txs, mut results, mut refused, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0usize);
+    let (mut txs, mut results, mut refused, mut bytes) =
+        (Vec::new(), Vec::new(), Vec::new(), 0usize);
     for tx in candidates {
         if tx.len() > MAX_TX_BYTES {
             let detail = format!("{} bytes, at most {MAX_TX_BYTES}", tx.len());
-            refused.push((tx_id(&tx), Rejection { rule: "too_large", detail }));
+            refused.push((
+                tx_id(&tx),
+                Rejection {
+                    rule: "too_large",
+                    detail,
+                },
+            ));
             continue;
         }
         if bytes + tx.len() + 4 > max_block_bytes {
@@ -226,7 +263,14 @@ pub fn build<M: StateMachine + ?Sized, R: TreeReader>(
         }
     }
     let executed = close(machine, &ctx, reader, parent, &txs, results, state)?;
-    Ok((Block { header: executed.header.clone(), txs }, executed, refused))
+    Ok((
+        Block {
+            header: executed.header.clone(),
+            txs,
+        },
+        executed,
+        refused,
+    ))
 }
 
 /// Runs a block that somebody else made and checks every root.
@@ -246,18 +290,30 @@ pub fn replay<M: StateMachine + ?Sized, R: TreeReader>(
         return Err(BlockError::OtherChain);
     }
     if header.height != parent.height.next() {
-        return Err(BlockError::WrongHeight { expected: parent.height.next(), found: header.height });
+        return Err(BlockError::WrongHeight {
+            expected: parent.height.next(),
+            found: header.height,
+        });
     }
     let expected = parent.hash();
     if header.parent != expected {
-        return Err(BlockError::WrongParent { expected, found: header.parent });
+        return Err(BlockError::WrongParent {
+            expected,
+            found: header.parent,
+        });
     }
     if header.time <= parent.time {
-        return Err(BlockError::TimeNotIncreasing { parent: parent.time, found: header.time });
+        return Err(BlockError::TimeNotIncreasing {
+            parent: parent.time,
+            found: header.time,
+        });
     }
     let bytes: usize = block.txs.iter().map(|tx| tx.len() + 4).sum();
     if bytes > max_block_bytes {
-        return Err(BlockError::TooLarge { limit: max_block_bytes, found: bytes });
+        return Err(BlockError::TooLarge {
+            limit: max_block_bytes,
+            found: bytes,
+        });
     }
     let ctx = BlockContext {
         chain: header.chain,
@@ -269,11 +325,16 @@ pub fn replay<M: StateMachine + ?Sized, R: TreeReader>(
     let mut results = Vec::with_capacity(block.txs.len());
     for (index, tx) in block.txs.iter().enumerate() {
         if tx.len() > MAX_TX_BYTES {
-            return Err(BlockError::TooLarge { limit: MAX_TX_BYTES, found: tx.len() });
+            return Err(BlockError::TooLarge {
+                limit: MAX_TX_BYTES,
+                found: tx.len(),
+            });
         }
         match apply(machine, &ctx, index as u32, tx, &mut state) {
             Ok(result) => results.push(result),
-            Err(TxFailure::Rejected(rejection)) => return Err(BlockError::Transaction { index, rejection }),
+            Err(TxFailure::Rejected(rejection)) => {
+                return Err(BlockError::Transaction { index, rejection });
+            }
             Err(TxFailure::State(e)) => return Err(e.into()),
         }
     }
@@ -295,7 +356,10 @@ fn close<M: StateMachine + ?Sized, R: TreeReader>(
 ) -> Result<Executed, StateError> {
     let extra = machine.finish(ctx, txs, &mut state)?;
     if extra.len() > MAX_EXTRA_BYTES {
-        return Err(StateError(format!("{} extra header bytes, at most {MAX_EXTRA_BYTES}", extra.len())));
+        return Err(StateError(format!(
+            "{} extra header bytes, at most {MAX_EXTRA_BYTES}",
+            extra.len()
+        )));
     }
     state.put(Space::Auth, TIP_KEY, codec::encode(&(ctx.height, ctx.time)));
     let encoded = state
@@ -318,17 +382,29 @@ fn close<M: StateMachine + ?Sized, R: TreeReader>(
         next_validators: next_validators.hash(),
         extra,
     };
-    Ok(Executed { header, results, writes, tree, next_validators })
+    Ok(Executed {
+        header,
+        results,
+        writes,
+        tree,
+        next_validators,
+    })
 }
 
 /// The first field in which two headers of one height differ.
 pub fn first_difference(claimed: &Header, computed: &Header) -> Option<&'static str> {
     [
         ("transactions root", claimed.txs_root == computed.txs_root),
-        ("results root", claimed.results_root == computed.results_root),
+        (
+            "results root",
+            claimed.results_root == computed.results_root,
+        ),
         ("state root", claimed.state_root == computed.state_root),
         ("validators", claimed.validators == computed.validators),
-        ("next validators", claimed.next_validators == computed.next_validators),
+        (
+            "next validators",
+            claimed.next_validators == computed.next_validators,
+        ),
         ("extra bytes", claimed.extra == computed.extra),
         ("header", claimed == computed),
     ]

@@ -13,13 +13,14 @@ pub mod state;
 pub mod tree;
 pub mod types;
 
-pub use block::{Block, Genesis, ChainKind, Header, tx_id};
+pub use block::{Block, ChainKind, Genesis, Header, tx_id};
 pub use certificate::{Certificate, CertificateError, CertifiedHeader, Vote, VoteKind};
 pub use execute::{BlockError, Executed, TxPlace, apply, build, find_tx, genesis_state, replay};
 pub use light::{LightClient, LightError};
 pub use proof::{StateProofAt, TxProof};
 pub use state::{
-    BlockContext, Layer, Overlay, Pairs, Rejection, Space, StateError, StateMachine, StateView, TxFailure, Writes,
+    BlockContext, Layer, Overlay, Pairs, Rejection, Space, StateError, StateMachine, StateView,
+    TxFailure, Writes,
 };
 pub use tree::{StateProof, TreeReader, TreeUpdateBatch};
 pub use types::{Address, ChainId, Height, Validator, ValidatorSet, ValidatorSetError};

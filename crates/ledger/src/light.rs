@@ -89,12 +89,20 @@ pub struct LightClient {
 impl LightClient {
     /// Trusts a genesis.
     pub fn from_genesis(genesis: &Genesis) -> Self {
-        Self { chain: genesis.chain_id(), validators: genesis.validators.clone(), highest: Height::GENESIS }
+        Self {
+            chain: genesis.chain_id(),
+            validators: genesis.validators.clone(),
+            highest: Height::GENESIS,
+        }
     }
 
     /// Trusts a chain identifier and a set of voters, as recorded elsewhere (a hospital's, on the alliance).
     pub fn trusting(chain: ChainId, validators: ValidatorSet) -> Self {
-        Self { chain, validators, highest: Height::GENESIS }
+        Self {
+            chain,
+            validators,
+            highest: Height::GENESIS,
+        }
     }
 
     /// The chain.
@@ -119,10 +127,15 @@ impl LightClient {
     pub fn verify_header(&self, head: &CertifiedHeader) -> Result<(), LightError> {
         let header = &head.header;
         if header.chain != self.chain {
-            return Err(LightError::OtherChain { expected: self.chain, found: header.chain });
+            return Err(LightError::OtherChain {
+                expected: self.chain,
+                found: header.chain,
+            });
         }
         if header.validators != self.validators.hash() {
-            return Err(LightError::UnknownValidators { height: header.height });
+            return Err(LightError::UnknownValidators {
+                height: header.height,
+            });
         }
         Ok(head.verify(&self.chain, &self.validators)?)
     }
@@ -134,7 +147,9 @@ impl LightClient {
     pub fn follow(&mut self, head: &CertifiedHeader, next: ValidatorSet) -> Result<(), LightError> {
         self.verify_header(head)?;
         if next.hash() != head.header.next_validators {
-            return Err(LightError::WrongNextSet { height: head.header.height });
+            return Err(LightError::WrongNextSet {
+                height: head.header.height,
+            });
         }
         self.validators = next;
         self.highest = self.highest.max(head.header.height);
@@ -145,11 +160,18 @@ impl LightClient {
     ///
     /// # Errors
     /// [`LightError`] names the check that failed.
-    pub fn accept_head(&mut self, head: &CertifiedHeader, now: TimeMillis) -> Result<(), LightError> {
+    pub fn accept_head(
+        &mut self,
+        head: &CertifiedHeader,
+        now: TimeMillis,
+    ) -> Result<(), LightError> {
         self.verify_header(head)?;
         check_fresh(&head.header, now, MAX_HEAD_AGE_MILLIS)?;
         if head.header.height < self.highest {
-            return Err(LightError::Rollback { seen: self.highest, found: head.header.height });
+            return Err(LightError::Rollback {
+                seen: self.highest,
+                found: head.header.height,
+            });
         }
         self.highest = head.header.height;
         Ok(())
@@ -167,7 +189,10 @@ pub fn check_fresh(header: &Header, now: TimeMillis, limit_millis: u64) -> Resul
     }
     let age_millis = now.0.saturating_sub(header.time.0);
     if age_millis > limit_millis {
-        return Err(LightError::Stale { age_millis, limit_millis });
+        return Err(LightError::Stale {
+            age_millis,
+            limit_millis,
+        });
     }
     Ok(())
 }

@@ -31,14 +31,21 @@ impl TxProof {
         client.verify_header(&self.head)?;
         let found = tx_id(&self.tx);
         if found != *id {
-            return Err(LightError::OtherTransaction { expected: *id, found });
+            return Err(LightError::OtherTransaction {
+                expected: *id,
+                found,
+            });
         }
-        if self.tx_proof.index != self.result_proof.index || self.tx_proof.size != self.result_proof.size {
+        if self.tx_proof.index != self.result_proof.index
+            || self.tx_proof.size != self.result_proof.size
+        {
             return Err(LightError::ResultOfAnother);
         }
         self.tx_proof
             .verify(&self.head.header.txs_root, &self.tx)
-            .map_err(|_| LightError::NotIncluded { what: "transaction" })?;
+            .map_err(|_| LightError::NotIncluded {
+                what: "transaction",
+            })?;
         self.result_proof
             .verify(&self.head.header.results_root, &self.result)
             .map_err(|_| LightError::NotIncluded { what: "result" })
@@ -66,6 +73,8 @@ impl StateProofAt {
         }
         self.proof
             .verify(&self.head.header.state_root)
-            .map_err(|_| LightError::NotIncluded { what: "state value" })
+            .map_err(|_| LightError::NotIncluded {
+                what: "state value",
+            })
     }
 }

@@ -50,7 +50,10 @@ pub struct Overlay<'a> {
 impl<'a> Overlay<'a> {
     /// No changes yet.
     pub fn new(base: &'a dyn StateView) -> Self {
-        Self { base, writes: Writes::new() }
+        Self {
+            base,
+            writes: Writes::new(),
+        }
     }
 
     /// Sets a key.
@@ -116,8 +119,11 @@ impl StateView for Layer<'_> {
             return self.base.scan(space, prefix, limit);
         }
         // Each change can hide at most one pair of the base.
-        let mut merged: BTreeMap<Vec<u8>, Vec<u8>> =
-            self.base.scan(space, prefix, limit.saturating_add(changed.len()))?.into_iter().collect();
+        let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = self
+            .base
+            .scan(space, prefix, limit.saturating_add(changed.len()))?
+            .into_iter()
+            .collect();
         for ((_, key), value) in changed {
             match value {
                 Some(value) => merged.insert(key.clone(), value.clone()),
@@ -175,7 +181,12 @@ pub trait StateMachine: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`TxFailure`] names the broken rule.
-    fn execute(&self, ctx: &BlockContext, tx: &[u8], state: &mut Overlay<'_>) -> Result<Vec<u8>, TxFailure>;
+    fn execute(
+        &self,
+        ctx: &BlockContext,
+        tx: &[u8],
+        state: &mut Overlay<'_>,
+    ) -> Result<Vec<u8>, TxFailure>;
 
     /// Whether a refusal by this rule may pass by itself, because another transaction or the next block comes
     /// first: such a transaction keeps waiting.
@@ -187,5 +198,10 @@ pub trait StateMachine: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store fails.
-    fn finish(&self, ctx: &BlockContext, txs: &[Vec<u8>], state: &mut Overlay<'_>) -> Result<Vec<u8>, StateError>;
+    fn finish(
+        &self,
+        ctx: &BlockContext,
+        txs: &[Vec<u8>],
+        state: &mut Overlay<'_>,
+    ) -> Result<Vec<u8>, StateError>;
 }

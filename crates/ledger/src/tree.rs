@@ -31,7 +31,9 @@ pub fn update<'k, R: TreeReader>(
     changes: impl Iterator<Item = (&'k [u8], Option<Vec<u8>>)>,
 ) -> Result<(Hash, TreeUpdateBatch), StateError> {
     let changes: Vec<_> = changes.map(|(key, value)| (tree_key(key), value)).collect();
-    let (root, batch) = Tree::new(reader).put_value_set(changes, version).map_err(broken)?;
+    let (root, batch) = Tree::new(reader)
+        .put_value_set(changes, version)
+        .map_err(broken)?;
     Ok((Hash(root.0), batch))
 }
 
@@ -55,9 +57,19 @@ pub struct BadStateProof;
 ///
 /// # Errors
 /// When the reader fails or the version is unknown.
-pub fn prove<R: TreeReader>(reader: &R, version: Version, key: &[u8]) -> Result<StateProof, StateError> {
-    let (value, proof) = Tree::new(reader).get_with_proof(tree_key(key), version).map_err(broken)?;
-    Ok(StateProof { key: key.to_vec(), value, proof: codec::encode(&proof) })
+pub fn prove<R: TreeReader>(
+    reader: &R,
+    version: Version,
+    key: &[u8],
+) -> Result<StateProof, StateError> {
+    let (value, proof) = Tree::new(reader)
+        .get_with_proof(tree_key(key), version)
+        .map_err(broken)?;
+    Ok(StateProof {
+        key: key.to_vec(),
+        value,
+        proof: codec::encode(&proof),
+    })
 }
 
 impl StateProof {
@@ -66,7 +78,8 @@ impl StateProof {
     /// # Errors
     /// [`BadStateProof`].
     pub fn verify(&self, root: &Hash) -> Result<Option<&[u8]>, BadStateProof> {
-        let proof: SparseMerkleProof<Sha3_256> = borsh::from_slice(&self.proof).map_err(|_| BadStateProof)?;
+        let proof: SparseMerkleProof<Sha3_256> =
+            borsh::from_slice(&self.proof).map_err(|_| BadStateProof)?;
         proof
             .verify(RootHash(root.0), tree_key(&self.key), self.value.as_ref())
             .map_err(|_| BadStateProof)?;

@@ -6,7 +6,20 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Identifies one chain for ever: the hash of its genesis ([`crate::Genesis::chain_id`]).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
 #[serde(transparent)]
 pub struct ChainId(pub Hash);
 
@@ -23,7 +36,21 @@ impl fmt::Debug for ChainId {
 }
 
 /// Position of a block: 0 is the genesis state, 1 the first block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
 #[serde(transparent)]
 pub struct Height(pub u64);
 
@@ -44,7 +71,9 @@ impl fmt::Display for Height {
 }
 
 /// Short name of a validator: the first 20 bytes of the hash of its key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, BorshSerialize, BorshDeserialize,
+)]
 pub struct Address(pub [u8; 20]);
 
 impl Address {
@@ -120,7 +149,10 @@ impl BorshDeserialize for ValidatorSet {
         // The number first: each key that is read costs a square root.
         let count = u32::deserialize_reader(reader)? as usize;
         if count > ValidatorSet::MAX {
-            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "too many validators"));
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                "too many validators",
+            ));
         }
         let mut given = Vec::with_capacity(count);
         for _ in 0..count {
@@ -130,7 +162,10 @@ impl BorshDeserialize for ValidatorSet {
             .map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidData, e.to_string()))?;
         // One encoding for one set: the order on the wire is the sorted one.
         if set.0 != given {
-            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "unsorted validators"));
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                "unsorted validators",
+            ));
         }
         Ok(set)
     }
@@ -149,12 +184,17 @@ impl ValidatorSet {
             return Err(ValidatorSetError::Empty);
         }
         if validators.len() > Self::MAX {
-            return Err(ValidatorSetError::TooMany { limit: Self::MAX, found: validators.len() });
+            return Err(ValidatorSetError::TooMany {
+                limit: Self::MAX,
+                found: validators.len(),
+            });
         }
         validators.sort_by_key(Validator::address);
         for pair in validators.windows(2) {
             if pair[0].address() == pair[1].address() {
-                return Err(ValidatorSetError::Repeated { address: pair[0].address() });
+                return Err(ValidatorSetError::Repeated {
+                    address: pair[0].address(),
+                });
             }
         }
         let mut total: u64 = 0;

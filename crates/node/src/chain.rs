@@ -6,9 +6,10 @@ use crate::pending::Pending;
 use crate::store::{Snapshot, Store, StoreError};
 use caduceus_crypto::{Hash, TimeMillis, merkle};
 use caduceus_ledger::{
-    Address, Block, BlockContext, BlockError, Certificate, CertifiedHeader, ChainId, Executed, Genesis, Header,
-    Height, Layer, Overlay, Rejection, StateError, StateMachine, StateProofAt, TxFailure, TxProof, ValidatorSet, apply,
-    block::MAX_TX_BYTES, build, find_tx, genesis_state, replay, tree, tx_id,
+    Address, Block, BlockContext, BlockError, Certificate, CertifiedHeader, ChainId, Executed,
+    Genesis, Header, Height, Layer, Overlay, Rejection, StateError, StateMachine, StateProofAt,
+    TxFailure, TxProof, ValidatorSet, apply, block::MAX_TX_BYTES, build, find_tx, genesis_state,
+    replay, tree, tx_id,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -109,7 +110,12 @@ impl<M: StateMachine> Chain<M> {
     ///
     /// # Errors
     /// [`StoreError::OtherChain`] when the folder holds another chain; other variants when it cannot be read.
-    pub fn open(home: &Path, genesis: Genesis, machine: M, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub fn open(
+        home: &Path,
+        genesis: Genesis,
+        machine: M,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
         let id = genesis.chain_id();
         let store = Store::open(&home.join("chain.redb"))?;
         let encoded = caduceus_crypto::codec::encode(&genesis);
@@ -123,13 +129,16 @@ impl<M: StateMachine> Chain<M> {
             Some(found) => {
                 let found = borsh::from_slice::<Genesis>(&found)
                     .map_or_else(|_| "unknown".to_owned(), |g| g.chain_id().to_string());
-                return Err(StoreError::OtherChain { expected: id.to_string(), found });
+                return Err(StoreError::OtherChain {
+                    expected: id.to_string(),
+                    found,
+                });
             }
         }
-        let tip = store
-            .snapshot()?
-            .tip()?
-            .ok_or(StoreError::Damaged { height: 0, what: "tip" })?;
+        let tip = store.snapshot()?.tip()?.ok_or(StoreError::Damaged {
+            height: 0,
+            what: "tip",
+        })?;
         let pending = Pending::open(&home.join("pending"), tip.header.height)?;
         Ok(Self {
             machine,
@@ -208,7 +217,12 @@ impl<M: StateMachine> Chain<M> {
     }
 
     fn next_context(&self, tip: &Header, proposer: Address) -> BlockContext {
-        BlockContext { chain: self.id, height: tip.height.next(), time: self.next_time(tip), proposer }
+        BlockContext {
+            chain: self.id,
+            height: tip.height.next(),
+            time: self.next_time(tip),
+            proposer,
+        }
     }
 
     fn next_time(&self, tip: &Header) -> TimeMillis {
@@ -222,31 +236,50 @@ impl<M: StateMachine> Chain<M> {
     /// [`SubmitError`] names the reason.
     pub fn offer(&self, tx: Vec<u8>) -> Result<Offer, SubmitError> {
         if tx.len() > MAX_TX_BYTES {
-            return Err(SubmitError::TooLarge { limit: MAX_TX_BYTES, found: tx.len() });
+            return Err(SubmitError::TooLarge {
+                limit: MAX_TX_BYTES,
+                found: tx.len(),
+            });
         }
         let id = tx_id(&tx);
         let snapshot = self.store.snapshot()?;
         if let Some(committed) = committed(&snapshot, &id)? {
-            return Ok(Offer { id, new: false, outcome: Outcome::Committed(committed) });
+            return Ok(Offer {
+                id,
+                new: false,
+                outcome: Outcome::Committed(committed),
+            });
         }
         drop(snapshot);
         // Registered first: the block may come while the transaction is being checked.
         let (sender, receiver) = oneshot::channel();
         self.lock().waiters.entry(id).or_default().push(sender);
         match self.admit(id, tx) {
-            Ok(true) => Ok(Offer { id, new: true, outcome: Outcome::Waiting(receiver) }),
+            Ok(true) => Ok(Offer {
+                id,
+                new: true,
+                outcome: Outcome::Waiting(receiver),
+            }),
             Ok(false) => {
                 // It waits, or its block came before our place in the queue did.
                 let outcome = match committed(&self.store.snapshot()?, &id)? {
                     Some(committed) => Outcome::Committed(committed),
                     None => Outcome::Waiting(receiver),
                 };
-                Ok(Offer { id, new: false, outcome })
+                Ok(Offer {
+                    id,
+                    new: false,
+                    outcome,
+                })
             }
             Err(error) => {
                 drop(receiver);
                 let mut inner = self.lock();
-                if inner.waiters.get(&id).is_some_and(|waiters| waiters.iter().all(oneshot::Sender::is_closed)) {
+                if inner
+                    .waiters
+                    .get(&id)
+                    .is_some_and(|waiters| waiters.iter().all(oneshot::Sender::is_closed))
+                {
                     inner.waiters.remove(&id);
                 }
                 Err(error)
@@ -273,7 +306,9 @@ impl<M: StateMachine> Chain<M> {
             let ctx = self.next_context(&tip, Address::default());
             match apply(&self.machine, &ctx, 0, &tx, &mut state) {
                 // One that a transient rule refuses now is taken as well: its turn may come.
-                Err(TxFailure::Rejected(rejection)) if !self.machine.is_transient(rejection.rule) => {
+                Err(TxFailure::Rejected(rejection))
+                    if !self.machine.is_transient(rejection.rule) =>
+                {
                     // Committed meanwhile: the waiter hears of the block.
                     if rejection.rule == "already_committed" {
                         return Ok(false);
@@ -322,7 +357,9 @@ impl<M: StateMachine> Chain<M> {
         refused.retain(|(_, rejection)| !self.machine.is_transient(rejection.rule));
         self.refuse(&mut inner, refused);
         self.pending.put_own(round, &block)?;
-        inner.executed.insert(block.hash(), (block.clone(), executed));
+        inner
+            .executed
+            .insert(block.hash(), (block.clone(), executed));
         Ok(block)
     }
 
@@ -353,7 +390,10 @@ impl<M: StateMachine> Chain<M> {
     pub fn validate(&self, block: &Block, live: bool) -> Result<(), BlockError> {
         let limit = TimeMillis(self.clock.now().0 + MAX_DRIFT_MILLIS);
         if live && block.header.time > limit {
-            return Err(BlockError::TimeAhead { limit, found: block.header.time });
+            return Err(BlockError::TimeAhead {
+                limit,
+                found: block.header.time,
+            });
         }
         let mut inner = self.lock();
         if inner.executed.contains_key(&block.hash()) {
@@ -363,10 +403,22 @@ impl<M: StateMachine> Chain<M> {
             // What is decided after all is executed again from its file.
             inner.executed.clear();
         }
-        let snapshot = self.store.snapshot().map_err(|e| StateError(e.to_string()))?;
+        let snapshot = self
+            .store
+            .snapshot()
+            .map_err(|e| StateError(e.to_string()))?;
         let limit = self.genesis.kind.max_block_bytes();
-        let executed = replay(&self.machine, &snapshot, &snapshot, &inner.tip, block, limit)?;
-        inner.executed.insert(block.hash(), (block.clone(), executed));
+        let executed = replay(
+            &self.machine,
+            &snapshot,
+            &snapshot,
+            &inner.tip,
+            block,
+            limit,
+        )?;
+        inner
+            .executed
+            .insert(block.hash(), (block.clone(), executed));
         Ok(())
     }
 
@@ -388,18 +440,27 @@ impl<M: StateMachine> Chain<M> {
             let stored = self.store.snapshot()?.block_hash(certificate.height)?;
             return match stored {
                 Some(hash) if hash == certificate.block => Ok(tip),
-                _ => Err(CommitError::Conflict { height: certificate.height }),
+                _ => Err(CommitError::Conflict {
+                    height: certificate.height,
+                }),
             };
         }
-        let block = self
-            .pending(certificate.height, &certificate.block)
-            .ok_or(CommitError::Missing { height: certificate.height, block: certificate.block })?;
+        let block =
+            self.pending(certificate.height, &certificate.block)
+                .ok_or(CommitError::Missing {
+                    height: certificate.height,
+                    block: certificate.block,
+                })?;
         self.validate(&block, false)?;
         let mut inner = self.lock();
-        let (block, executed) = inner
-            .executed
-            .remove(&certificate.block)
-            .ok_or(CommitError::Missing { height: certificate.height, block: certificate.block })?;
+        let (block, executed) =
+            inner
+                .executed
+                .remove(&certificate.block)
+                .ok_or(CommitError::Missing {
+                    height: certificate.height,
+                    block: certificate.block,
+                })?;
         self.store.commit(&block, certificate, &executed)?;
         inner.executed.clear();
         inner.tip = executed.header.clone();
@@ -417,7 +478,9 @@ impl<M: StateMachine> Chain<M> {
                 }));
             }
         }
-        inner.waiters.retain(|_, waiters| waiters.iter().any(|w| !w.is_closed()));
+        inner
+            .waiters
+            .retain(|_, waiters| waiters.iter().any(|w| !w.is_closed()));
         // The height is durable: trouble from here on is no reason to stop.
         match self.recheck(&mut inner) {
             Ok(dropped) => self.refuse(&mut inner, dropped),
@@ -446,7 +509,9 @@ impl<M: StateMachine> Chain<M> {
     /// When the database fails.
     pub fn head(&self) -> Result<Option<CertifiedHeader>, StoreError> {
         let snapshot = self.store.snapshot()?;
-        let Some(tip) = snapshot.tip()? else { return Ok(None) };
+        let Some(tip) = snapshot.tip()? else {
+            return Ok(None);
+        };
         snapshot.certified(tip.header.height)
     }
 
@@ -456,10 +521,19 @@ impl<M: StateMachine> Chain<M> {
     /// When the database fails.
     pub fn prove_tx(&self, id: &Hash) -> Result<Option<TxProof>, StoreError> {
         let snapshot = self.store.snapshot()?;
-        let Some(place) = find_tx(&snapshot, id)? else { return Ok(None) };
-        let damaged = |what| StoreError::Damaged { height: place.height.0, what };
-        let block = snapshot.block(place.height)?.ok_or_else(|| damaged("block"))?;
-        let head = snapshot.certified(place.height)?.ok_or_else(|| damaged("certificate"))?;
+        let Some(place) = find_tx(&snapshot, id)? else {
+            return Ok(None);
+        };
+        let damaged = |what| StoreError::Damaged {
+            height: place.height.0,
+            what,
+        };
+        let block = snapshot
+            .block(place.height)?
+            .ok_or_else(|| damaged("block"))?;
+        let head = snapshot
+            .certified(place.height)?
+            .ok_or_else(|| damaged("certificate"))?;
         let results = snapshot.results(place.height)?;
         let index = place.index as usize;
         let (Some(tx), Some(result)) = (block.txs.get(index), results.get(index)) else {
@@ -480,8 +554,12 @@ impl<M: StateMachine> Chain<M> {
     /// When the database fails.
     pub fn prove_state(&self, key: &[u8]) -> Result<Option<StateProofAt>, StoreError> {
         let snapshot = self.store.snapshot()?;
-        let Some(tip) = snapshot.tip()? else { return Ok(None) };
-        let Some(head) = snapshot.certified(tip.header.height)? else { return Ok(None) };
+        let Some(tip) = snapshot.tip()? else {
+            return Ok(None);
+        };
+        let Some(head) = snapshot.certified(tip.header.height)? else {
+            return Ok(None);
+        };
         let proof = tree::prove(&snapshot, tip.header.height.0, key)?;
         Ok(Some(StateProofAt { head, proof }))
     }
@@ -506,22 +584,38 @@ pub enum Outcome {
 }
 
 fn committed(snapshot: &Snapshot, id: &Hash) -> Result<Option<Committed>, StoreError> {
-    let Some(place) = find_tx(snapshot, id)? else { return Ok(None) };
+    let Some(place) = find_tx(snapshot, id)? else {
+        return Ok(None);
+    };
     let block = snapshot
         .block_hash(place.height)?
-        .ok_or(StoreError::Damaged { height: place.height.0, what: "block" })?;
+        .ok_or(StoreError::Damaged {
+            height: place.height.0,
+            what: "block",
+        })?;
     let result = snapshot
         .results(place.height)?
         .into_iter()
         .nth(place.index as usize)
-        .ok_or(StoreError::Damaged { height: place.height.0, what: "results" })?;
-    Ok(Some(Committed { height: place.height, index: place.index, block, result }))
+        .ok_or(StoreError::Damaged {
+            height: place.height.0,
+            what: "results",
+        })?;
+    Ok(Some(Committed {
+        height: place.height,
+        index: place.index,
+        block,
+        result,
+    }))
 }
 
 impl CommitError {
     /// Whether trying again may help: a full disk, a failing device.
     pub fn may_pass(&self) -> bool {
-        matches!(self, CommitError::Store(StoreError::Database(_) | StoreError::File { .. }))
+        matches!(
+            self,
+            CommitError::Store(StoreError::Database(_) | StoreError::File { .. })
+        )
     }
 }
 

@@ -101,14 +101,23 @@ impl Guard {
     /// # Errors
     /// [`GuardError::Damaged`] when a whole entry fails its check, [`GuardError::File`] otherwise.
     pub fn open(path: &Path) -> Result<Self, GuardError> {
-        let fail = |source| GuardError::File { path: path.to_path_buf(), source };
+        let fail = |source| GuardError::File {
+            path: path.to_path_buf(),
+            source,
+        };
         let mut content = Vec::new();
         if path.exists() {
-            File::open(path).and_then(|mut f| f.read_to_end(&mut content)).map_err(fail)?;
+            File::open(path)
+                .and_then(|mut f| f.read_to_end(&mut content))
+                .map_err(fail)?;
         }
         let mut guard = Self {
             path: path.to_path_buf(),
-            file: OpenOptions::new().create(true).append(true).open(path).map_err(fail)?,
+            file: OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .map_err(fail)?,
             bytes: 0,
             height: 0,
             signed: BTreeMap::new(),
@@ -125,7 +134,10 @@ impl Guard {
                     guard.doubtful = guard.height + 1;
                     break;
                 }
-                return Err(GuardError::Damaged { path: path.to_path_buf(), index });
+                return Err(GuardError::Damaged {
+                    path: path.to_path_buf(),
+                    index,
+                });
             }
             let mut word = [0u8; 8];
             word.copy_from_slice(&body[..8]);
@@ -153,20 +165,37 @@ impl Guard {
     ///
     /// # Errors
     /// [`GuardError::Conflict`] or [`GuardError::Past`]: do not sign. [`GuardError::File`]: do not sign either.
-    pub fn record(&mut self, height: u64, round: u32, step: Step, value: Hash) -> Result<(), GuardError> {
+    pub fn record(
+        &mut self,
+        height: u64,
+        round: u32,
+        step: Step,
+        value: Hash,
+    ) -> Result<(), GuardError> {
         if self.dead {
-            return Err(GuardError::Dead { path: self.path.clone() });
+            return Err(GuardError::Dead {
+                path: self.path.clone(),
+            });
         }
         if height <= self.doubtful {
             return Err(GuardError::Doubtful { height });
         }
         if height < self.height {
-            return Err(GuardError::Past { height, highest: self.height });
+            return Err(GuardError::Past {
+                height,
+                highest: self.height,
+            });
         }
         if height == self.height {
             match self.signed.get(&(round, step as u8)) {
                 Some(before) if *before == value => return Ok(()),
-                Some(_) => return Err(GuardError::Conflict { height, round, step }),
+                Some(_) => {
+                    return Err(GuardError::Conflict {
+                        height,
+                        round,
+                        step,
+                    });
+                }
                 None => {}
             }
         }
@@ -178,7 +207,13 @@ impl Guard {
         Ok(())
     }
 
-    fn persist(&mut self, height: u64, round: u32, step: u8, value: Hash) -> Result<(), GuardError> {
+    fn persist(
+        &mut self,
+        height: u64,
+        round: u32,
+        step: u8,
+        value: Hash,
+    ) -> Result<(), GuardError> {
         let entry = entry(height, round, step, &value);
         if height > self.height && (self.bytes > COMPACT_AT || self.doubtful > 0) {
             self.replace(&entry)?;
@@ -188,7 +223,10 @@ impl Guard {
         self.file
             .write_all(&entry)
             .and_then(|()| self.file.sync_data())
-            .map_err(|source| GuardError::File { path: self.path.clone(), source })?;
+            .map_err(|source| GuardError::File {
+                path: self.path.clone(),
+                source,
+            })?;
         self.bytes += ENTRY as u64;
         Ok(())
     }
@@ -205,22 +243,33 @@ impl Guard {
 
     /// Replaces the file by one that holds the current height only.
     fn rewrite(&mut self) -> Result<(), GuardError> {
-        let entries: Vec<u8> =
-            self.signed.iter().flat_map(|((round, step), value)| entry(self.height, *round, *step, value)).collect();
+        let entries: Vec<u8> = self
+            .signed
+            .iter()
+            .flat_map(|((round, step), value)| entry(self.height, *round, *step, value))
+            .collect();
         self.replace(&entries)
     }
 
     fn replace(&mut self, entries: &[u8]) -> Result<(), GuardError> {
-        let fail = |source| GuardError::File { path: self.path.clone(), source };
+        let fail = |source| GuardError::File {
+            path: self.path.clone(),
+            source,
+        };
         let temporary = self.path.with_extension("new");
         let mut file = File::create(&temporary).map_err(fail)?;
         file.write_all(entries).map_err(fail)?;
         file.sync_all().map_err(fail)?;
         std::fs::rename(&temporary, &self.path).map_err(fail)?;
         if let Some(parent) = self.path.parent() {
-            File::open(parent).and_then(|d| d.sync_all()).map_err(fail)?;
+            File::open(parent)
+                .and_then(|d| d.sync_all())
+                .map_err(fail)?;
         }
-        self.file = OpenOptions::new().append(true).open(&self.path).map_err(fail)?;
+        self.file = OpenOptions::new()
+            .append(true)
+            .open(&self.path)
+            .map_err(fail)?;
         self.bytes = entries.len() as u64;
         Ok(())
     }
@@ -256,8 +305,14 @@ mod tests {
         drop(guard);
         let mut guard = Guard::open(&path).unwrap();
         guard.record(5, 0, Step::Prevote, value(1)).unwrap();
-        assert!(matches!(guard.record(5, 0, Step::Prevote, value(2)), Err(GuardError::Conflict { .. })));
-        assert!(matches!(guard.record(4, 9, Step::Prevote, value(1)), Err(GuardError::Past { .. })));
+        assert!(matches!(
+            guard.record(5, 0, Step::Prevote, value(2)),
+            Err(GuardError::Conflict { .. })
+        ));
+        assert!(matches!(
+            guard.record(4, 9, Step::Prevote, value(1)),
+            Err(GuardError::Past { .. })
+        ));
         guard.record(5, 1, Step::Prevote, value(2)).unwrap();
         guard.record(6, 0, Step::Proposal, value(3)).unwrap();
         assert_eq!(guard.height(), 6);
@@ -278,7 +333,13 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 1;
             std::fs::write(&path, &bad).unwrap();
-            assert!(matches!(Guard::open(&path), Err(GuardError::Damaged { index: 0, .. })), "byte {at}");
+            assert!(
+                matches!(
+                    Guard::open(&path),
+                    Err(GuardError::Damaged { index: 0, .. })
+                ),
+                "byte {at}"
+            );
         }
     }
 
@@ -298,7 +359,10 @@ mod tests {
             for _ in 0..2 {
                 let mut guard = Guard::open(&path).unwrap();
                 assert_eq!(guard.height(), 8, "byte {at}");
-                assert!(matches!(guard.record(8, 0, Step::Prevote, value(2)), Err(GuardError::Doubtful { height: 8 })));
+                assert!(matches!(
+                    guard.record(8, 0, Step::Prevote, value(2)),
+                    Err(GuardError::Doubtful { height: 8 })
+                ));
             }
             let mut guard = Guard::open(&path).unwrap();
             guard.record(9, 0, Step::Prevote, value(2)).unwrap();
@@ -317,6 +381,9 @@ mod tests {
             guard.record(height, 0, Step::Precommit, value(1)).unwrap();
         }
         assert!(std::fs::metadata(&path).unwrap().len() <= COMPACT_AT + 4 * ENTRY as u64);
-        assert!(matches!(guard.record(399, 0, Step::Prevote, value(2)), Err(GuardError::Conflict { .. })));
+        assert!(matches!(
+            guard.record(399, 0, Step::Prevote, value(2)),
+            Err(GuardError::Conflict { .. })
+        ));
     }
 }

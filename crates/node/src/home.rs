@@ -86,11 +86,17 @@ pub struct NodeHome {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, HomeError> {
-    std::fs::read(path).map_err(|source| HomeError::File { path: path.to_path_buf(), source })
+    std::fs::read(path).map_err(|source| HomeError::File {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 fn content(path: &Path, reason: impl std::fmt::Display) -> HomeError {
-    HomeError::Content { path: path.to_path_buf(), reason: reason.to_string() }
+    HomeError::Content {
+        path: path.to_path_buf(),
+        reason: reason.to_string(),
+    }
 }
 
 /// Reads a genesis file: borsh of [`Genesis`].
@@ -123,7 +129,12 @@ impl NodeHome {
         let file: NodeFile = toml::from_str(&text).map_err(|e| content(&name, e))?;
         let genesis = read_genesis(&path.join(&file.genesis))?;
         let key = read_key(&path.join("node.key"))?;
-        Ok(Self { path: path.to_path_buf(), file, genesis, key })
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            genesis,
+            key,
+        })
     }
 
     /// The engine with its addresses.
@@ -144,7 +155,11 @@ impl NodeHome {
 
     /// The other validators on the service swarm.
     pub fn service_peers(&self) -> Vec<PeerAddr> {
-        self.file.peers.iter().map(|peer| peer.service.clone()).collect()
+        self.file
+            .peers
+            .iter()
+            .map(|peer| peer.service.clone())
+            .collect()
     }
 
     /// The network file's path.

@@ -69,12 +69,21 @@ impl Mempool {
         if self.waiting.len() >= MAX_WAITING || self.bytes + bytes > MAX_WAITING_BYTES {
             return Peek::Full;
         }
-        Peek::Check(Standing { generation: self.generation, ahead: self.ahead.clone() })
+        Peek::Check(Standing {
+            generation: self.generation,
+            ahead: self.ahead.clone(),
+        })
     }
 
     /// Takes a transaction that was checked against `standing` and makes these changes; gives it back if the
     /// pool has moved on since.
-    pub fn take(&mut self, standing: &Standing, id: Hash, tx: Vec<u8>, writes: Writes) -> Result<(), Vec<u8>> {
+    pub fn take(
+        &mut self,
+        standing: &Standing,
+        id: Hash,
+        tx: Vec<u8>,
+        writes: Writes,
+    ) -> Result<(), Vec<u8>> {
         if standing.generation != self.generation {
             return Err(tx);
         }
@@ -111,7 +120,11 @@ impl Mempool {
     pub fn remove<'a>(&mut self, ids: impl IntoIterator<Item = &'a Hash>) {
         for id in ids {
             self.passed_over.remove(id);
-            if let Some(tx) = self.by_id.remove(id).and_then(|at| self.waiting.remove(&at)) {
+            if let Some(tx) = self
+                .by_id
+                .remove(id)
+                .and_then(|at| self.waiting.remove(&at))
+            {
                 self.bytes -= tx.len();
             }
         }

@@ -122,7 +122,12 @@ impl<M: StateMachine> Node<M> {
     /// # Errors
     /// [`NodeError`] says what is in the way.
     pub async fn start(config: NodeConfig, machine: M) -> Result<Arc<Self>, NodeError> {
-        let chain = Arc::new(Chain::open(&config.home, config.genesis, machine, config.clock)?);
+        let chain = Arc::new(Chain::open(
+            &config.home,
+            config.genesis,
+            machine,
+            config.clock,
+        )?);
         let guard = Arc::new(Mutex::new(Guard::open(&config.home.join("last-signed"))?));
         let run = bft::Run {
             chain: chain.clone(),
@@ -148,14 +153,19 @@ impl<M: StateMachine> Node<M> {
     /// Starts the engine, if it is not running: after [`Node::stop`] it takes up where it was.
     pub fn start_engine(&self) {
         let mut engine = self.engine.lock().expect("no holder of this lock panics");
-        if engine.as_ref().is_some_and(|running| !running.is_finished()) {
+        if engine
+            .as_ref()
+            .is_some_and(|running| !running.is_finished())
+        {
             return;
         }
         self.stop.send_replace(false);
         let stopped = self.stop.subscribe();
         let run = self.run.clone();
         *engine = Some(match &self.settings {
-            Engine::Solo => tokio::spawn(solo::run(run.chain, run.key, run.guard, HEARTBEAT, stopped)),
+            Engine::Solo => {
+                tokio::spawn(solo::run(run.chain, run.key, run.guard, HEARTBEAT, stopped))
+            }
             Engine::Bft(settings) => tokio::spawn(run.supervise(settings.clone(), stopped)),
         });
     }
@@ -180,11 +190,19 @@ impl<M: StateMachine> Node<M> {
         let shared = Arc::new(tx);
         let copy = shared.as_ref().clone();
         let offer = {
-            let _permit = self.admissions.acquire().await.map_err(|_| SubmitError::Stopping)?;
+            let _permit = self
+                .admissions
+                .acquire()
+                .await
+                .map_err(|_| SubmitError::Stopping)?;
             tokio::task::block_in_place(|| chain.offer(copy))?
         };
         if offer.new {
-            let relay = self.relay.read().expect("no holder of this lock panics").clone();
+            let relay = self
+                .relay
+                .read()
+                .expect("no holder of this lock panics")
+                .clone();
             if let Some(relay) = relay {
                 relay.relay(shared).await;
             }
@@ -205,7 +223,11 @@ impl<M: StateMachine> Node<M> {
     ///
     /// # Errors
     /// [`SubmitError::Timeout`] says that it may still be committed later; other variants that it was not.
-    pub async fn submit_and_wait(&self, tx: Vec<u8>, timeout: Duration) -> Result<Committed, SubmitError> {
+    pub async fn submit_and_wait(
+        &self,
+        tx: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Committed, SubmitError> {
         let millis = timeout.as_millis() as u64;
         let offer = self.hand_on(tx).await?;
         match offer.outcome {
@@ -231,7 +253,11 @@ impl<M: StateMachine> Node<M> {
     /// Stops the engine and waits until it has.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
-        let engine = self.engine.lock().expect("no holder of this lock panics").take();
+        let engine = self
+            .engine
+            .lock()
+            .expect("no holder of this lock panics")
+            .take();
         if let Some(engine) = engine {
             // A panicked engine task is stopped as well.
             let _ = engine.await;

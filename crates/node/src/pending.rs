@@ -25,7 +25,9 @@ impl Pending {
     /// When the folder cannot be used.
     pub fn open(folder: &Path, committed: Height) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(|source| file_error(folder, source))?;
-        let pending = Self { folder: folder.to_path_buf() };
+        let pending = Self {
+            folder: folder.to_path_buf(),
+        };
         pending.clear(committed)?;
         Ok(pending)
     }
@@ -65,19 +67,26 @@ impl Pending {
     /// When the file cannot be written.
     pub fn put_own(&self, round: u32, block: &Block) -> Result<(), StoreError> {
         self.put(block)?;
-        self.write(&self.round_path(block.header.height, round), block.hash().as_bytes())
+        self.write(
+            &self.round_path(block.header.height, round),
+            block.hash().as_bytes(),
+        )
     }
 
     /// A pending block, checked against its hash; none if absent or damaged.
     pub fn get(&self, height: Height, id: &Hash) -> Option<Block> {
         let bytes = std::fs::read(self.block_path(height, id)).ok()?;
-        let block: Block = caduceus_crypto::codec::decode_exact(&bytes, MAX_BLOCK_BYTES + 4096).ok()?;
+        let block: Block =
+            caduceus_crypto::codec::decode_exact(&bytes, MAX_BLOCK_BYTES + 4096).ok()?;
         (block.hash() == *id && block.body_matches()).then_some(block)
     }
 
     /// The own proposal of a round, if one was made.
     pub fn own(&self, height: Height, round: u32) -> Option<Block> {
-        let bytes: [u8; 32] = std::fs::read(self.round_path(height, round)).ok()?.try_into().ok()?;
+        let bytes: [u8; 32] = std::fs::read(self.round_path(height, round))
+            .ok()?
+            .try_into()
+            .ok()?;
         self.get(height, &Hash(bytes))
     }
 
@@ -86,10 +95,14 @@ impl Pending {
     /// # Errors
     /// When the folder cannot be read.
     pub fn clear(&self, committed: Height) -> Result<(), StoreError> {
-        let entries = std::fs::read_dir(&self.folder).map_err(|source| file_error(&self.folder, source))?;
+        let entries =
+            std::fs::read_dir(&self.folder).map_err(|source| file_error(&self.folder, source))?;
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let height = name.to_str().and_then(|n| n.get(..20)).and_then(|n| n.parse::<u64>().ok());
+            let height = name
+                .to_str()
+                .and_then(|n| n.get(..20))
+                .and_then(|n| n.parse::<u64>().ok());
             if height.is_none_or(|h| h <= committed.0) {
                 // A leftover only costs space; it is tried again at the next height.
                 let _ = std::fs::remove_file(entry.path());
@@ -100,5 +113,8 @@ impl Pending {
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> StoreError {
-    StoreError::File { path: path.to_path_buf(), source }
+    StoreError::File {
+        path: path.to_path_buf(),
+        source,
+    }
 }

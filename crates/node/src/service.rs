@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use caduceus_crypto::{PublicKey, TimeMillis, codec};
 use caduceus_ledger::{Height, Space, StateMachine, StateView};
 use caduceus_network::exchange::{
-    Headers, HeadersReply, Health, HealthReply, MAX_HEADERS, MAX_LISTED, Query, QueryReply, QueryRequest, Relay,
-    RelayRequest, Submit, SubmitReply,
+    Headers, HeadersReply, Health, HealthReply, MAX_HEADERS, MAX_LISTED, Query, QueryReply,
+    QueryRequest, Relay, RelayRequest, Submit, SubmitReply,
 };
 use caduceus_network::{Peer, PeerAddr, Refused, Service};
 use std::collections::BTreeSet;
@@ -55,7 +55,11 @@ pub fn serve_chain<M: StateMachine>(service: &Service, node: &Arc<Node<M>>, poli
     let handed = node.clone();
     let validators = policy.validators;
     service.serve::<Relay, _, _>(
-        move |peer| peer.key.as_ref().is_some_and(|key| validators.contains(key)),
+        move |peer| {
+            peer.key
+                .as_ref()
+                .is_some_and(|key| validators.contains(key))
+        },
         move |_, request: RelayRequest| {
             let node = handed.clone();
             async move {
@@ -133,9 +137,16 @@ fn broken(error: impl std::fmt::Display) -> Refused {
     Refused::because("the store failed")
 }
 
-fn headers<M: StateMachine>(node: &Node<M>, from: Option<u64>, limit: usize) -> Result<HeadersReply, Refused> {
+fn headers<M: StateMachine>(
+    node: &Node<M>,
+    from: Option<u64>,
+    limit: usize,
+) -> Result<HeadersReply, Refused> {
     let snapshot = node.chain().snapshot().map_err(broken)?;
-    let tip = snapshot.tip().map_err(broken)?.map_or(0, |tip| tip.header.height.0);
+    let tip = snapshot
+        .tip()
+        .map_err(broken)?
+        .map_or(0, |tip| tip.header.height.0);
     let from = from.unwrap_or(tip).max(1);
     let mut items = Vec::new();
     for height in from..=tip {
@@ -164,15 +175,26 @@ fn serve_query<M: StateMachine>(service: &Service, node: &Arc<Node<M>>, authoris
     );
 }
 
-fn answer<M: StateMachine>(node: &Node<M>, request: QueryRequest) -> Result<Option<Vec<u8>>, Refused> {
+fn answer<M: StateMachine>(
+    node: &Node<M>,
+    request: QueryRequest,
+) -> Result<Option<Vec<u8>>, Refused> {
     let chain = node.chain();
     Ok(match request {
-        QueryRequest::Tx { id } => chain.prove_tx(&id).map_err(broken)?.map(|p| codec::encode(&p)),
-        QueryRequest::State { key } => chain.prove_state(&key).map_err(broken)?.map(|p| codec::encode(&p)),
+        QueryRequest::Tx { id } => chain
+            .prove_tx(&id)
+            .map_err(broken)?
+            .map(|p| codec::encode(&p)),
+        QueryRequest::State { key } => chain
+            .prove_state(&key)
+            .map_err(broken)?
+            .map(|p| codec::encode(&p)),
         QueryRequest::List { prefix, limit } => {
             let snapshot = chain.snapshot().map_err(broken)?;
             let limit = usize::from(limit).min(MAX_LISTED);
-            Some(codec::encode(&snapshot.scan(Space::Auth, &prefix, limit).map_err(broken)?))
+            Some(codec::encode(
+                &snapshot.scan(Space::Auth, &prefix, limit).map_err(broken)?,
+            ))
         }
         QueryRequest::Head => chain.head().map_err(broken)?.map(|h| codec::encode(&h)),
     })
@@ -184,7 +206,9 @@ fn health<M: StateMachine>(node: &Node<M>, program: &'static str) -> HealthReply
     let trouble = node.progress().trouble();
     let detail = match &trouble {
         Some(trouble) => trouble.clone(),
-        None if node.progress().observing() => "observing: the last-signed guard refused a signature".to_owned(),
+        None if node.progress().observing() => {
+            "observing: the last-signed guard refused a signature".to_owned()
+        }
         None => String::new(),
     };
     HealthReply {
@@ -217,7 +241,9 @@ impl TxRelay for PeerRelay {
         for peer in self.peers.clone() {
             let (service, tx) = (self.service.clone(), tx.clone());
             sending.spawn(async move {
-                let request = RelayRequest { txs: vec![tx.as_ref().clone()] };
+                let request = RelayRequest {
+                    txs: vec![tx.as_ref().clone()],
+                };
                 if let Err(error) = service.call::<Relay>(&peer, request).await {
                     tracing::debug!(%error, %peer, "a validator did not take a transaction");
                 }

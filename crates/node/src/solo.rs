@@ -13,7 +13,11 @@ use tokio::sync::watch;
 ///
 /// # Errors
 /// [`CommitError`] when the store or the guard fails.
-pub fn step<M: StateMachine>(chain: &Chain<M>, key: &SecretKey, guard: &Mutex<Guard>) -> Result<Height, CommitError> {
+pub fn step<M: StateMachine>(
+    chain: &Chain<M>,
+    key: &SecretKey,
+    guard: &Mutex<Guard>,
+) -> Result<Height, CommitError> {
     let me = Address::of(&key.public());
     let block = chain.propose(0, me)?;
     let vote = Vote {

@@ -8,10 +8,12 @@
 use caduceus_crypto::{Hash, codec};
 use caduceus_ledger::tree::{LeafNode, Node as TreeNode, NodeKey, OwnedValue, TreeKey, Version};
 use caduceus_ledger::{
-    Block, Certificate, CertifiedHeader, Executed, Header, Height, Space, StateError, StateView, TreeReader,
-    ValidatorSet,
+    Block, Certificate, CertifiedHeader, Executed, Header, Height, Space, StateError, StateView,
+    TreeReader, ValidatorSet,
 };
-use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, TableError};
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, TableError,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,10 +109,14 @@ impl Store {
     /// When the file cannot be opened or a table cannot be made.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)
-                .map_err(|source| StoreError::File { path: parent.to_path_buf(), source })?;
+            std::fs::create_dir_all(parent).map_err(|source| StoreError::File {
+                path: parent.to_path_buf(),
+                source,
+            })?;
         }
-        let db = Database::builder().set_cache_size(32 * 1024 * 1024).create(path)?;
+        let db = Database::builder()
+            .set_cache_size(32 * 1024 * 1024)
+            .create(path)?;
         let txn = db.begin_write()?;
         {
             txn.open_table(BLOCKS)?;
@@ -147,7 +153,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn init(&self, genesis: &[u8], executed: &Executed) -> Result<(), StoreError> {
-        let block = Block { header: executed.header.clone(), txs: Vec::new() };
+        let block = Block {
+            header: executed.header.clone(),
+            txs: Vec::new(),
+        };
         self.write(&block, None, executed, Some(genesis))
     }
 
@@ -155,7 +164,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails: nothing of the height is stored then.
-    pub fn commit(&self, block: &Block, certificate: &Certificate, executed: &Executed) -> Result<(), StoreError> {
+    pub fn commit(
+        &self,
+        block: &Block,
+        certificate: &Certificate,
+        executed: &Executed,
+    ) -> Result<(), StoreError> {
         self.write(block, Some(certificate), executed, None)
     }
 
@@ -170,12 +184,16 @@ impl Store {
         let mut txn = self.db.begin_write()?;
         txn.set_two_phase_commit(true);
         {
-            txn.open_table(BLOCKS)?.insert(height, codec::encode(block).as_slice())?;
-            txn.open_table(HEADERS)?.insert(height, codec::encode(&block.header).as_slice())?;
+            txn.open_table(BLOCKS)?
+                .insert(height, codec::encode(block).as_slice())?;
+            txn.open_table(HEADERS)?
+                .insert(height, codec::encode(&block.header).as_slice())?;
             if let Some(certificate) = certificate {
-                txn.open_table(CERTIFICATES)?.insert(height, codec::encode(certificate).as_slice())?;
+                txn.open_table(CERTIFICATES)?
+                    .insert(height, codec::encode(certificate).as_slice())?;
             }
-            txn.open_table(RESULTS)?.insert(height, codec::encode(&executed.results).as_slice())?;
+            txn.open_table(RESULTS)?
+                .insert(height, codec::encode(&executed.results).as_slice())?;
             let mut auth = txn.open_table(AUTH)?;
             let mut bulk = txn.open_table(BULK)?;
             for ((space, key), value) in &executed.writes {
@@ -190,7 +208,10 @@ impl Store {
             }
             let mut nodes = txn.open_table(NODES)?;
             for (key, node) in executed.tree.node_batch.nodes() {
-                nodes.insert(codec::encode(key).as_slice(), codec::encode(node).as_slice())?;
+                nodes.insert(
+                    codec::encode(key).as_slice(),
+                    codec::encode(node).as_slice(),
+                )?;
             }
             for stale in &executed.tree.stale_node_index_batch {
                 nodes.remove(codec::encode(&stale.node_key).as_slice())?;
@@ -201,7 +222,10 @@ impl Store {
             }
             let mut meta = txn.open_table(META)?;
             meta.insert(META_TIP, codec::encode(&block.header).as_slice())?;
-            meta.insert(META_VALIDATORS, codec::encode(&executed.next_validators).as_slice())?;
+            meta.insert(
+                META_VALIDATORS,
+                codec::encode(&executed.next_validators).as_slice(),
+            )?;
             if let Some(genesis) = genesis {
                 meta.insert(META_GENESIS, genesis)?;
             }
@@ -222,10 +246,18 @@ pub struct Snapshot {
 
 impl Snapshot {
     fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.txn.open_table(META)?.get(key)?.map(|v| v.value().to_vec()))
+        Ok(self
+            .txn
+            .open_table(META)?
+            .get(key)?
+            .map(|v| v.value().to_vec()))
     }
 
-    fn at(&self, table: TableDefinition<'static, u64, Bytes>, height: Height) -> Result<Option<Vec<u8>>, StoreError> {
+    fn at(
+        &self,
+        table: TableDefinition<'static, u64, Bytes>,
+        height: Height,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         match self.txn.open_table(table) {
             Ok(table) => Ok(table.get(height.0)?.map(|v| v.value().to_vec())),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
@@ -249,14 +281,25 @@ impl Snapshot {
         let (Some(header), Some(set)) = (self.meta(META_TIP)?, self.meta(META_VALIDATORS)?) else {
             return Ok(None);
         };
-        let header: Header =
-            borsh::from_slice(&header).map_err(|_| StoreError::Damaged { height: 0, what: "tip header" })?;
-        let next_validators: ValidatorSet = borsh::from_slice(&set)
-            .map_err(|_| StoreError::Damaged { height: header.height.0, what: "validator set" })?;
+        let header: Header = borsh::from_slice(&header).map_err(|_| StoreError::Damaged {
+            height: 0,
+            what: "tip header",
+        })?;
+        let next_validators: ValidatorSet =
+            borsh::from_slice(&set).map_err(|_| StoreError::Damaged {
+                height: header.height.0,
+                what: "validator set",
+            })?;
         if next_validators.hash() != header.next_validators {
-            return Err(StoreError::Damaged { height: header.height.0, what: "validator set" });
+            return Err(StoreError::Damaged {
+                height: header.height.0,
+                what: "validator set",
+            });
         }
-        Ok(Some(Tip { header, next_validators }))
+        Ok(Some(Tip {
+            header,
+            next_validators,
+        }))
     }
 
     /// A block, checked against its own header's transactions root.
@@ -264,8 +307,13 @@ impl Snapshot {
     /// # Errors
     /// When the database fails or the bytes are damaged.
     pub fn block(&self, height: Height) -> Result<Option<Block>, StoreError> {
-        let Some(bytes) = self.at(BLOCKS, height)? else { return Ok(None) };
-        let damaged = || StoreError::Damaged { height: height.0, what: "block" };
+        let Some(bytes) = self.at(BLOCKS, height)? else {
+            return Ok(None);
+        };
+        let damaged = || StoreError::Damaged {
+            height: height.0,
+            what: "block",
+        };
         let block: Block = borsh::from_slice(&bytes).map_err(|_| damaged())?;
         if block.header.height != height || !block.body_matches() {
             return Err(damaged());
@@ -274,10 +322,15 @@ impl Snapshot {
     }
 
     fn header(&self, height: Height) -> Result<Option<Header>, StoreError> {
-        let Some(bytes) = self.at(HEADERS, height)? else { return Ok(None) };
+        let Some(bytes) = self.at(HEADERS, height)? else {
+            return Ok(None);
+        };
         borsh::from_slice(&bytes)
             .map(Some)
-            .map_err(|_| StoreError::Damaged { height: height.0, what: "header" })
+            .map_err(|_| StoreError::Damaged {
+                height: height.0,
+                what: "header",
+            })
     }
 
     /// The certificate of a height; none for the genesis.
@@ -285,10 +338,15 @@ impl Snapshot {
     /// # Errors
     /// When the database fails or the bytes are damaged.
     pub fn certificate(&self, height: Height) -> Result<Option<Certificate>, StoreError> {
-        let Some(bytes) = self.at(CERTIFICATES, height)? else { return Ok(None) };
+        let Some(bytes) = self.at(CERTIFICATES, height)? else {
+            return Ok(None);
+        };
         borsh::from_slice(&bytes)
             .map(Some)
-            .map_err(|_| StoreError::Damaged { height: height.0, what: "certificate" })
+            .map_err(|_| StoreError::Damaged {
+                height: height.0,
+                what: "certificate",
+            })
     }
 
     /// A header with its certificate, checked to belong together.
@@ -296,13 +354,20 @@ impl Snapshot {
     /// # Errors
     /// When the database fails or the bytes are damaged.
     pub fn certified(&self, height: Height) -> Result<Option<CertifiedHeader>, StoreError> {
-        let (Some(header), Some(certificate)) = (self.header(height)?, self.certificate(height)?) else {
+        let (Some(header), Some(certificate)) = (self.header(height)?, self.certificate(height)?)
+        else {
             return Ok(None);
         };
         if certificate.block != header.hash() {
-            return Err(StoreError::Damaged { height: height.0, what: "header or certificate" });
+            return Err(StoreError::Damaged {
+                height: height.0,
+                what: "header or certificate",
+            });
         }
-        Ok(Some(CertifiedHeader { header, certificate }))
+        Ok(Some(CertifiedHeader {
+            header,
+            certificate,
+        }))
     }
 
     /// The results of a height, one a transaction.
@@ -310,7 +375,10 @@ impl Snapshot {
     /// # Errors
     /// When the database fails or the bytes are damaged.
     pub fn results(&self, height: Height) -> Result<Vec<Vec<u8>>, StoreError> {
-        let damaged = || StoreError::Damaged { height: height.0, what: "results" };
+        let damaged = || StoreError::Damaged {
+            height: height.0,
+            what: "results",
+        };
         let bytes = self.at(RESULTS, height)?.ok_or_else(damaged)?;
         borsh::from_slice(&bytes).map_err(|_| damaged())
     }
@@ -330,10 +398,18 @@ impl StateView for Snapshot {
             Space::Auth => &self.auth,
             Space::Bulk => &self.bulk,
         };
-        Ok(table.get(key).map_err(state_error)?.map(|v| v.value().to_vec()))
+        Ok(table
+            .get(key)
+            .map_err(state_error)?
+            .map(|v| v.value().to_vec()))
     }
 
-    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn scan(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
         let table = match space {
             Space::Auth => &self.auth,
             Space::Bulk => &self.bulk,
@@ -352,13 +428,17 @@ impl StateView for Snapshot {
 
 impl TreeReader for Snapshot {
     fn get_node_option(&self, key: &NodeKey) -> anyhow::Result<Option<TreeNode>> {
-        let Some(bytes) = self.nodes.get(codec::encode(key).as_slice())? else { return Ok(None) };
+        let Some(bytes) = self.nodes.get(codec::encode(key).as_slice())? else {
+            return Ok(None);
+        };
         Ok(Some(borsh::from_slice(bytes.value())?))
     }
 
     fn get_value_option(&self, _max: Version, key: TreeKey) -> anyhow::Result<Option<OwnedValue>> {
         // Only the newest version is kept, and a snapshot is never older than the version asked for.
-        let Some(bytes) = self.values.get(key.0.as_slice())? else { return Ok(None) };
+        let Some(bytes) = self.values.get(key.0.as_slice())? else {
+            return Ok(None);
+        };
         Ok(borsh::from_slice(bytes.value())?)
     }
 

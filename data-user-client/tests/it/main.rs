@@ -42,7 +42,15 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
          try: --help\n",
     ),
     (
-        &["request", "--purpose", "HRESCH", "--sought", "x", "--days", "0"],
+        &[
+            "request",
+            "--purpose",
+            "HRESCH",
+            "--sought",
+            "x",
+            "--days",
+            "0",
+        ],
         2,
         "error: invalid value '0' for '--days <N>': 0 is not in 1..=365\n\
          try: --help\n",
@@ -67,6 +75,10 @@ fn each_mistake_has_its_two_lines_and_its_code() {
         assert!(done.stdout.is_empty(), "{arguments:?}");
         assert_eq!(said.lines().count(), 2, "{arguments:?}");
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a mistake makes no file");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "a mistake makes no file"
+    );
     println!("{} mistakes", MISTAKES.len());
 }

@@ -91,9 +91,19 @@ struct AdmittedRow {
 }
 
 /// `staff ...`.
-pub(crate) async fn staff(common: &CommonArgs, output: &Output, command: &StaffCommand) -> Result<(), CliError> {
+pub(crate) async fn staff(
+    common: &CommonArgs,
+    output: &Output,
+    command: &StaffCommand,
+) -> Result<(), CliError> {
     match command {
-        StaffCommand::Enrol { key, role, label, days, home } => {
+        StaffCommand::Enrol {
+            key,
+            role,
+            label,
+            days,
+            home,
+        } => {
             let administrator = open(&network(common, home)?, home).await?;
             let outcome = administrator.enrol(*key, *role, label, *days).await;
             administrator.close().await;
@@ -114,11 +124,18 @@ pub(crate) async fn data_user(
     output: &Output,
     command: &DataUserCommand,
 ) -> Result<(), CliError> {
-    let DataUserCommand::Admit { key, receiving, label, home } = command;
+    let DataUserCommand::Admit {
+        key,
+        receiving,
+        label,
+        home,
+    } = command;
     let (network, genesis) = load_network(&network_path(common, home)?)?;
     let administrator = open(&network, home).await?;
     let alliance = Alliance::connect(&network, genesis, ConnectOptions::default()).await?;
-    let outcome = administrator.admit_data_user(&alliance, *key, *receiving, label).await;
+    let outcome = administrator
+        .admit_data_user(&alliance, *key, *receiving, label)
+        .await;
     alliance.close().await;
     administrator.close().await;
     let proved = outcome?;

@@ -66,7 +66,10 @@ impl Desk {
     /// Opens the home that the arguments name.
     pub(crate) fn open(common: &CommonArgs) -> Result<Self, CliError> {
         let home = StaffHome::open(&common.home_dir(PROGRAM)?)?;
-        let network_path = common.network.clone().unwrap_or_else(|| home.network().to_owned());
+        let network_path = common
+            .network
+            .clone()
+            .unwrap_or_else(|| home.network().to_owned());
         Ok(Self { home, network_path })
     }
 
@@ -80,25 +83,39 @@ impl Desk {
         let network = NetworkFile::load(&self.network_path)?;
         let staff: SecretKey = self.unlock()?.signing().clone();
         let hospital = self.home.hospital().to_owned();
-        let config = WorkstationConfig { network, hospital, staff, clock: system_clock() };
+        let config = WorkstationConfig {
+            network,
+            hospital,
+            staff,
+            clock: system_clock(),
+        };
         Ok(Workstation::open(config).await?)
     }
 }
 
 /// `init`.
-pub(crate) fn init(common: &CommonArgs, output: &Output, arguments: &InitArgs) -> Result<(), CliError> {
+pub(crate) fn init(
+    common: &CommonArgs,
+    output: &Output,
+    arguments: &InitArgs,
+) -> Result<(), CliError> {
     let path = common.network_path()?;
     let network = NetworkFile::load(&path)?;
     let map = HospitalMap::read(&network, &arguments.hospital).map_err(WorkstationError::from)?;
     let dir = common.home_dir(PROGRAM)?;
     let secret = new_passphrase("your keystore")?;
     let (home, _) = StaffHome::create(&dir, &path, &map.name, &secret, KeystoreParams::DEFAULT)?;
-    output.note(&format!("keys made in {}; back up this directory and the passphrase", dir.display()));
+    output.note(&format!(
+        "keys made in {}; back up this directory and the passphrase",
+        dir.display()
+    ));
     let staff_key = home.signing_key().to_owned();
     output.object(&StaffRow {
         hospital: map.name,
         receiving_key: home.receiving_key().to_owned(),
-        enrol: format!("hospital-server staff enrol {staff_key} --role ROLE --label NAME --server-home DIR"),
+        enrol: format!(
+            "hospital-server staff enrol {staff_key} --role ROLE --label NAME --server-home DIR"
+        ),
         staff_key,
     })
 }
@@ -139,7 +156,9 @@ async fn register(desk: &Desk, output: &Output, meta: &str) -> Result<(), CliErr
     if let Some(picture) = picture(&row.qr) {
         output.note(&picture);
     }
-    output.note("give the patient the card and, apart from it, the desk code; neither is shown again");
+    output.note(
+        "give the patient the card and, apart from it, the desk code; neither is shown again",
+    );
     desk.home.note_patient(&PatientLine {
         card_hash: row.card_hash,
         meta_address: meta.to_string(),

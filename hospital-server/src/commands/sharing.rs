@@ -71,13 +71,20 @@ struct LinkRow {
 }
 
 /// `shared ...`.
-pub(crate) async fn shared(common: &CommonArgs, output: &Output, command: &SharedCommand) -> Result<(), CliError> {
+pub(crate) async fn shared(
+    common: &CommonArgs,
+    output: &Output,
+    command: &SharedCommand,
+) -> Result<(), CliError> {
     let desk = Desk::open(common)?;
     let (network, genesis) = load_network(&desk.network_path)?;
-    let user = DataUser::connect(&network, genesis, desk.unlock()?, ConnectOptions::default()).await?;
+    let user =
+        DataUser::connect(&network, genesis, desk.unlock()?, ConnectOptions::default()).await?;
     let outcome = match command {
         SharedCommand::List => list(&user, output).await,
-        SharedCommand::Fetch { grant, to } => fetch(&desk, &user, output, grant, to.as_deref()).await,
+        SharedCommand::Fetch { grant, to } => {
+            fetch(&desk, &user, output, grant, to.as_deref()).await
+        }
     };
     user.close().await;
     outcome
@@ -128,14 +135,20 @@ async fn fetch(
 }
 
 /// `link ...`.
-pub(crate) async fn link(common: &CommonArgs, output: &Output, command: &LinkCommand) -> Result<(), CliError> {
+pub(crate) async fn link(
+    common: &CommonArgs,
+    output: &Output,
+    command: &LinkCommand,
+) -> Result<(), CliError> {
     let LinkCommand::Status { hospital } = command;
     // Nothing here needs a key: with both flags there need not be a home.
     let (path, hospital) = match (&common.network, hospital) {
         (Some(path), Some(hospital)) => (path.clone(), hospital.clone()),
         (_, hospital) => {
             let desk = Desk::open(common)?;
-            let hospital = hospital.clone().unwrap_or_else(|| desk.home.hospital().to_owned());
+            let hospital = hospital
+                .clone()
+                .unwrap_or_else(|| desk.home.hospital().to_owned());
             (desk.network_path, hospital)
         }
     };

@@ -17,7 +17,12 @@ use super::desk::Desk;
 #[derive(Debug, Args)]
 pub(crate) struct UploadArgs {
     /// Text of the card's QR code, CAD1-...|...; - reads it from standard input
-    #[arg(long, value_name = "QRTEXT", env = "CADUCEUS_CARD", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "QRTEXT",
+        env = "CADUCEUS_CARD",
+        hide_env_values = true
+    )]
     card: String,
     /// A word of your own under which the records are found; repeat for more
     #[arg(long = "term", value_name = "WORD")]
@@ -53,21 +58,42 @@ struct UploadedRow {
 }
 
 /// `upload`.
-pub(crate) async fn upload(common: &CommonArgs, output: &Output, arguments: &UploadArgs) -> Result<(), CliError> {
-    let card: CardQr = card_text(&arguments.card)?.parse::<CardQr>().map_err(WorkstationError::from)?;
+pub(crate) async fn upload(
+    common: &CommonArgs,
+    output: &Output,
+    arguments: &UploadArgs,
+) -> Result<(), CliError> {
+    let card: CardQr = card_text(&arguments.card)?
+        .parse::<CardQr>()
+        .map_err(WorkstationError::from)?;
     // Every file is read and checked before anybody is asked.
     let mut all: Vec<Document> = Vec::new();
     for file in &arguments.files {
-        let (media_type, organisation) = (arguments.media_type.as_deref(), arguments.organisation.as_deref());
+        let (media_type, organisation) = (
+            arguments.media_type.as_deref(),
+            arguments.organisation.as_deref(),
+        );
         all.extend(documents::read(file, media_type, organisation)?);
     }
     let desk = Desk::open(common)?;
-    let receipts = arguments.receipts.clone().unwrap_or_else(|| desk.home.receipts());
+    let receipts = arguments
+        .receipts
+        .clone()
+        .unwrap_or_else(|| desk.home.receipts());
     let station = desk.station().await?;
     let mut rows = Vec::new();
     let outcome = match station.visit(&card).await {
         Ok(mut visit) => {
-            upload_all(&mut visit, &desk.home, output, all, &arguments.terms, &receipts, &mut rows).await
+            upload_all(
+                &mut visit,
+                &desk.home,
+                output,
+                all,
+                &arguments.terms,
+                &receipts,
+                &mut rows,
+            )
+            .await
         }
         Err(error) => Err(error.into()),
     };
@@ -95,17 +121,30 @@ async fn upload_all(
         progress.set_steps(as_u64(done), as_u64(total));
         progress.message(document.name.clone());
         let media_type = document.media_type.clone();
-        let input = UploadInput { bytes: document.bytes, media_type: document.media_type, own_terms: terms.to_vec() };
+        let input = UploadInput {
+            bytes: document.bytes,
+            media_type: document.media_type,
+            own_terms: terms.to_vec(),
+        };
         let uploaded = match visit.upload(input).await {
             Ok(uploaded) => uploaded,
             Err(error) => return Err(after(done, total, &document.name, error.into())),
         };
         if uploaded.dropped > 0 {
             let (name, dropped) = (&document.name, uploaded.dropped);
-            progress.note(&format!("{name}: {dropped} of its keywords found no room and are not indexed"));
+            progress.note(&format!(
+                "{name}: {dropped} of its keywords found no room and are not indexed"
+            ));
         }
-        let receipt = ReceiptFile::of(&uploaded.receipt, uploaded.height, uploaded.position).write(receipts)?;
-        home.note_record(&line(&uploaded, &card_hash, &document.name, media_type, &receipt))?;
+        let receipt = ReceiptFile::of(&uploaded.receipt, uploaded.height, uploaded.position)
+            .write(receipts)?;
+        home.note_record(&line(
+            &uploaded,
+            &card_hash,
+            &document.name,
+            media_type,
+            &receipt,
+        ))?;
         rows.push(row(&uploaded, document.name, &receipt));
     }
     Ok(())
@@ -113,7 +152,10 @@ async fn upload_all(
 
 /// Says which file failed and how many are stored.
 fn after(done: usize, total: usize, name: &str, mut error: CliError) -> CliError {
-    error.what = format!("{name}: {} ({done} of {total} records are stored)", error.what);
+    error.what = format!(
+        "{name}: {} ({done} of {total} records are stored)",
+        error.what
+    );
     error
 }
 
@@ -123,12 +165,21 @@ fn card_text(given: &str) -> Result<String, CliError> {
     }
     let mut text = String::new();
     io::stdin().read_line(&mut text).map_err(|error| {
-        CliError::usage(format!("cannot read the card from standard input: {error}"), "--card QRTEXT")
+        CliError::usage(
+            format!("cannot read the card from standard input: {error}"),
+            "--card QRTEXT",
+        )
     })?;
     Ok(text)
 }
 
-fn line(uploaded: &Uploaded, card_hash: &str, name: &str, media_type: String, receipt: &Path) -> RecordLine {
+fn line(
+    uploaded: &Uploaded,
+    card_hash: &str,
+    name: &str,
+    media_type: String,
+    receipt: &Path,
+) -> RecordLine {
     RecordLine {
         record_hash: uploaded.record_hash.to_string(),
         card_hash: card_hash.to_owned(),

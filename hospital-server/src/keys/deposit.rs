@@ -15,8 +15,15 @@ pub(super) async fn answer(
     request: DepositPairSecretRequest,
 ) -> Result<Reply<()>, Refused> {
     let aad = pair_secret_context(&request.card);
-    let opened = open_from(&ctx.key, domain::PAIR_SECRET_BOX, &aad, &request.sealed_pair_secret);
-    let secret = opened.ok().and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
+    let opened = open_from(
+        &ctx.key,
+        domain::PAIR_SECRET_BOX,
+        &aad,
+        &request.sealed_pair_secret,
+    );
+    let secret = opened
+        .ok()
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
     let Some(secret) = secret.map(Zeroizing::new) else {
         return Ok(Reply::denied(
             "pair_secret_malformed",

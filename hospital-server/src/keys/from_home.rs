@@ -44,9 +44,15 @@ impl From<KeysError> for CliError {
         let what = error.to_string();
         match error {
             KeysError::Home(error) => error,
-            KeysError::Map(_) => CliError::usage(what, "get the network file again from whoever runs the network"),
+            KeysError::Map(_) => CliError::usage(
+                what,
+                "get the network file again from whoever runs the network",
+            ),
             KeysError::OtherChain { .. } | KeysError::OtherKey { .. } => {
-                CliError::verification_failed(what, "use the home, the network file and the genesis of one hospital")
+                CliError::verification_failed(
+                    what,
+                    "use the home, the network file and the genesis of one hospital",
+                )
             }
             KeysError::Pairs(PairsError::Database(DatabaseFailure::Open {
                 path,
@@ -56,8 +62,12 @@ impl From<KeysError> for CliError {
                 format!("{} is in use by another process", path.display()),
                 "stop the other process, or name another --home",
             ),
-            KeysError::Service(_) => CliError::failure(what, "free the address, or set listen in keys.toml"),
-            KeysError::Pairs(_) => CliError::failure(what, "check the disk, or restore the home from a backup"),
+            KeysError::Service(_) => {
+                CliError::failure(what, "free the address, or set listen in keys.toml")
+            }
+            KeysError::Pairs(_) => {
+                CliError::failure(what, "check the disk, or restore the home from a backup")
+            }
         }
     }
 }

@@ -8,7 +8,9 @@ use crate::roster::Standing;
 use caduceus_crypto::card::CardNumber;
 use caduceus_crypto::{MetaAddress, PublicKey, TimeMillis, domain, encode};
 use caduceus_custody::secret_box::seal_to;
-use caduceus_network::exchange::{IndexKey, IndexKeyRequest, LogAction, LogActionRequest, Reply, SealedIndexKey};
+use caduceus_network::exchange::{
+    IndexKey, IndexKeyRequest, LogAction, LogActionRequest, Reply, SealedIndexKey,
+};
 use caduceus_network::{Exchange, Peer, Refused};
 use private_chain::audit::MAX_SOURCE_BYTES;
 use private_chain::{Action, AuditEntry, Outcome, Role, Subject};
@@ -51,13 +53,25 @@ pub(super) async fn answer(
     };
     let verdict = judge(&ctx, standing, &request, pair);
     let entry = entry(&ctx, &peer, staff, &request, request_id, &verdict);
-    match ctx.service.call::<LogAction>(&ctx.map.server, LogActionRequest { entry: encode(&entry) }).await {
+    match ctx
+        .service
+        .call::<LogAction>(
+            &ctx.map.server,
+            LogActionRequest {
+                entry: encode(&entry),
+            },
+        )
+        .await
+    {
         Ok(Reply::Done(_)) => {}
         Ok(Reply::Denied { rule, detail }) => {
             tracing::error!(%rule, %detail, "the hospital server refuses an entry");
             return later("the action cannot be logged");
         }
-        Ok(Reply::Later { after_millis, detail }) => return Ok(Reply::later(after_millis, detail)),
+        Ok(Reply::Later {
+            after_millis,
+            detail,
+        }) => return Ok(Reply::later(after_millis, detail)),
         Err(error) => return later(&format!("the audit log: {error}")),
     }
     if standing == Standing::Stranger {
@@ -69,7 +83,13 @@ pub(super) async fn answer(
         Err((rule, detail)) => return Ok(Reply::denied(rule, detail)),
     };
     let key = ctx.index.quarter_key(&meta.view, &secret, &request.quarter);
-    let sealed = seal_to(&mut OsRng, &staff, domain::INDEX_KEY_REQUEST, &encode(&request), key.expose());
+    let sealed = seal_to(
+        &mut OsRng,
+        &staff,
+        domain::INDEX_KEY_REQUEST,
+        &encode(&request),
+        key.expose(),
+    );
     Ok(Reply::Done(SealedIndexKey {
         sealed,
         view: meta.view,
@@ -85,17 +105,36 @@ fn judge(
     let broken = |rule: &'static str, detail: &str| Err((rule, detail.to_owned()));
     match standing {
         Standing::Active(role) if role.may_anchor() => {}
-        Standing::Active(role) => return Err(("staff_role", format!("a {role} writes no records"))),
+        Standing::Active(role) => {
+            return Err(("staff_role", format!("a {role} writes no records")));
+        }
         Standing::Suspended(_) => return broken("staff_suspended", "the enrolment is suspended"),
-        Standing::NotValid(_) => return broken("staff_not_valid", "the enrolment does not hold now"),
+        Standing::NotValid(_) => {
+            return broken("staff_not_valid", "the enrolment does not hold now");
+        }
         Standing::Stranger => return broken("staff_unknown", "not enrolled"),
     }
     let now = ctx.now().0;
-    let current = [now.saturating_sub(CLOCK_DRIFT_MILLIS), now, now.saturating_add(CLOCK_DRIFT_MILLIS)];
-    if !current.iter().any(|at| TimeMillis(*at).epoch().quarter() == request.quarter) {
-        return broken("quarter_not_current", "only the current quarter's key is given out");
+    let current = [
+        now.saturating_sub(CLOCK_DRIFT_MILLIS),
+        now,
+        now.saturating_add(CLOCK_DRIFT_MILLIS),
+    ];
+    if !current
+        .iter()
+        .any(|at| TimeMillis(*at).epoch().quarter() == request.quarter)
+    {
+        return broken(
+            "quarter_not_current",
+            "only the current quarter's key is given out",
+        );
     }
-    pair.ok_or_else(|| ("card_not_registered", "the card's patient has not registered yet".to_owned()))
+    pair.ok_or_else(|| {
+        (
+            "card_not_registered",
+            "the card's patient has not registered yet".to_owned(),
+        )
+    })
 }
 
 fn entry(

@@ -65,7 +65,11 @@ impl Pairs {
         Ok(Self {
             db: Arc::new(db),
             store: SecretKey::derive(domain::STORE_KEY, &ikm[..], &[b"pairs"]),
-            names: Arc::new(caduceus_crypto::kdf::<32>(domain::STORE_KEY, &ikm[..], &[b"pair names"])),
+            names: Arc::new(caduceus_crypto::kdf::<32>(
+                domain::STORE_KEY,
+                &ikm[..],
+                &[b"pair names"],
+            )),
         })
     }
 
@@ -74,30 +78,45 @@ impl Pairs {
     }
 
     /// Keeps a pair secret, in place of an earlier one.
-    pub(super) fn put(&self, card: &[u8; 16], meta: MetaAddress, secret: &[u8; 32]) -> Result<(), PairsError> {
+    pub(super) fn put(
+        &self,
+        card: &[u8; 16],
+        meta: MetaAddress,
+        secret: &[u8; 32],
+    ) -> Result<(), PairsError> {
         let name = self.name(card);
         let row = Row {
             meta,
             secret: *secret,
         };
         let plain = Zeroizing::new(encode(&row));
-        let sealed = seal_to(&mut OsRng, &self.store.public(), domain::STORE_KEY, &name, &plain);
+        let sealed = seal_to(
+            &mut OsRng,
+            &self.store.public(),
+            domain::STORE_KEY,
+            &name,
+            &plain,
+        );
         let txn = self.db.begin_write()?;
-        txn.open_table(PAIRS)?.insert(&name[..], sealed.as_slice())?;
+        txn.open_table(PAIRS)?
+            .insert(&name[..], sealed.as_slice())?;
         txn.commit()?;
         Ok(())
     }
 
     /// The holder and the pair secret of a card; none if its patient has not registered.
-    pub(super) fn get(&self, card: &[u8; 16]) -> Result<Option<(MetaAddress, Zeroizing<[u8; 32]>)>, PairsError> {
+    pub(super) fn get(
+        &self,
+        card: &[u8; 16],
+    ) -> Result<Option<(MetaAddress, Zeroizing<[u8; 32]>)>, PairsError> {
         let name = self.name(card);
         let txn = self.db.begin_read()?;
         let table = txn.open_table(PAIRS)?;
         let Some(sealed) = table.get(&name[..])?.map(|value| value.value().to_vec()) else {
             return Ok(None);
         };
-        let plain =
-            open_from(&self.store, domain::STORE_KEY, &name, &sealed).map_err(|_| PairsError::Sealed)?;
+        let plain = open_from(&self.store, domain::STORE_KEY, &name, &sealed)
+            .map_err(|_| PairsError::Sealed)?;
         let row: Row = decode(&plain, "pair secret")?;
         Ok(Some((row.meta, Zeroizing::new(row.secret))))
     }
@@ -113,7 +132,10 @@ mod tests {
     fn a_pair_secret_survives_and_is_not_in_clear() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("pairs.redb");
-        let (key, other) = (SecretKey::generate(&mut OsRng), SecretKey::generate(&mut OsRng));
+        let (key, other) = (
+            SecretKey::generate(&mut OsRng),
+            SecretKey::generate(&mut OsRng),
+        );
         let meta = MetaAddress {
             view: key.public(),
             spend: other.public(),
@@ -123,13 +145,23 @@ mod tests {
             assert!(pairs.get(&[0xc1; 16]).unwrap().is_none());
             pairs.put(&[0xc1; 16], meta, &[0xa7; 32]).unwrap();
         }
-        let (found, secret) = Pairs::open(&path, &key).unwrap().get(&[0xc1; 16]).unwrap().unwrap();
+        let (found, secret) = Pairs::open(&path, &key)
+            .unwrap()
+            .get(&[0xc1; 16])
+            .unwrap()
+            .unwrap();
         assert_eq!((found, *secret), (meta, [0xa7; 32]));
         let bytes = std::fs::read(&path).unwrap();
         for hidden in [&[0xa7u8; 32][..], &[0xc1; 16][..]] {
             assert!(!bytes.windows(hidden.len()).any(|window| window == hidden));
         }
         // Another key names its rows otherwise.
-        assert!(Pairs::open(&path, &other).unwrap().get(&[0xc1; 16]).unwrap().is_none());
+        assert!(
+            Pairs::open(&path, &other)
+                .unwrap()
+                .get(&[0xc1; 16])
+                .unwrap()
+                .is_none()
+        );
     }
 }

@@ -114,7 +114,10 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// The log and the task that writes it.
-    pub(crate) fn start(self, stop: watch::Receiver<bool>) -> (AuditLog, tokio::task::JoinHandle<()>) {
+    pub(crate) fn start(
+        self,
+        stop: watch::Receiver<bool>,
+    ) -> (AuditLog, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
         (AuditLog { queue }, tokio::spawn(self.run(waiting, stop)))
     }
@@ -196,27 +199,39 @@ impl Writer {
             month,
         };
         let key = self.buckets.key(&bucket).map_err(LogError::unavailable)?;
-        let draft = DraftEntry::seal(&mut OsRng, &key, deed.class, &deed.entry).map_err(|error| LogError::Entry {
-            detail: error.to_string(),
-        })?;
+        let draft =
+            DraftEntry::seal(&mut OsRng, &key, deed.class, &deed.entry).map_err(|error| {
+                LogError::Entry {
+                    detail: error.to_string(),
+                }
+            })?;
         Ok(draft.sign(&self.chain.chain(), &self.server))
     }
 
     async fn commit(&self, tx: Vec<u8>, entries: Vec<SealedEntry>) -> Result<Logged, LogError> {
         let id = tx_id(&tx);
         let (index, copy) = (self.index.clone(), tx.clone());
-        blocking(move || index.send_out(&id, &copy)).await.map_err(LogError::unavailable)?;
+        blocking(move || index.send_out(&id, &copy))
+            .await
+            .map_err(LogError::unavailable)?;
         self.deliver(id, &tx, entries).await
     }
 
     /// Submits what is in the outbox and enters it in the index.
-    async fn deliver(&self, id: Hash, tx: &[u8], entries: Vec<SealedEntry>) -> Result<Logged, LogError> {
+    async fn deliver(
+        &self,
+        id: Hash,
+        tx: &[u8],
+        entries: Vec<SealedEntry>,
+    ) -> Result<Logged, LogError> {
         let index = self.index.clone();
         let placed = match self.chain.submit(tx).await {
             Ok(placed) => placed,
             Err(ChainError::Rejected { rule, detail }) => {
                 tracing::error!(%rule, %detail, "the private chain refuses audit entries");
-                blocking(move || index.take_back(&id)).await.map_err(LogError::unavailable)?;
+                blocking(move || index.take_back(&id))
+                    .await
+                    .map_err(LogError::unavailable)?;
                 return Err(LogError::Entry {
                     detail: format!("{rule}: {detail}"),
                 });
@@ -240,14 +255,18 @@ impl Writer {
                 (sequence, entry)
             })
             .collect();
-        blocking(move || index.enter(&id, stored)).await.map_err(LogError::unavailable)?;
+        blocking(move || index.enter(&id, stored))
+            .await
+            .map_err(LogError::unavailable)?;
         Ok(logged)
     }
 
     /// Submits again what a crash or an absent chain left in the outbox.
     async fn drain(&self) -> Result<(), LogError> {
         let index = self.index.clone();
-        let left = blocking(move || index.outbox()).await.map_err(LogError::unavailable)?;
+        let left = blocking(move || index.outbox())
+            .await
+            .map_err(LogError::unavailable)?;
         for (id, tx) in left {
             let Ok(Tx::Audit(entries)) = Tx::decode(&tx) else {
                 return Err(LogError::unavailable("the outbox is damaged"));

@@ -46,7 +46,8 @@ impl Buckets {
     }
 
     fn path(&self, bucket: &Bucket) -> PathBuf {
-        self.dir.join(format!("{}-{}.key", bucket.class.as_str(), bucket.month))
+        self.dir
+            .join(format!("{}-{}.key", bucket.class.as_str(), bucket.month))
     }
 
     /// The key of a bucket, drawn now if there is none: for sealing.
@@ -117,7 +118,10 @@ mod tests {
         let buckets = Buckets::open(&dir).unwrap();
         assert!(buckets.living(&MAY).unwrap().is_none());
         let key = buckets.key(&MAY).unwrap();
-        let june = Bucket { month: MAY.month + 1, ..MAY };
+        let june = Bucket {
+            month: MAY.month + 1,
+            ..MAY
+        };
         let other = Bucket {
             class: ActionClass::Administration,
             ..MAY

@@ -146,7 +146,10 @@ impl Context {
     /// Logs a denied attempt by somebody who has shown a right to an answer.
     pub(crate) async fn deny(&self, deed: Deed, rule: &str, detail: impl ToString) -> Turned {
         let detail = detail.to_string();
-        match self.commit(deed.ended(Outcome::Denied, format!("{rule}: {detail}"))).await {
+        match self
+            .commit(deed.ended(Outcome::Denied, format!("{rule}: {detail}")))
+            .await
+        {
             Ok(_) => Turned::Denied {
                 rule: rule.to_owned(),
                 detail,
@@ -158,7 +161,10 @@ impl Context {
     /// Logs an attempt that failed for no fault of the caller, and asks for patience.
     pub(crate) async fn fail(&self, deed: Deed, detail: impl ToString) -> Turned {
         let detail = detail.to_string();
-        match self.commit(deed.ended(Outcome::Failed, detail.clone())).await {
+        match self
+            .commit(deed.ended(Outcome::Failed, detail.clone()))
+            .await
+        {
             Ok(_) => Turned::later(detail),
             Err(later) => later,
         }
@@ -170,7 +176,9 @@ impl Context {
         let reason = reason.to_string();
         if let Some(text) = self.count_stranger(&reason) {
             // No result is released, so there is nothing to hold back if the log is away.
-            if let Err(Turned::Later { detail, .. }) = self.commit(deed.ended(Outcome::Denied, text)).await {
+            if let Err(Turned::Later { detail, .. }) =
+                self.commit(deed.ended(Outcome::Denied, text)).await
+            {
                 tracing::warn!(%detail, %reason, "a stranger's attempt could not be logged");
             }
         }
@@ -180,7 +188,10 @@ impl Context {
     /// Counts a stranger's request. Gives the reason to enter; none if it is over what strangers may have entered
     /// in a minute: it can have no entry then, hence no result.
     pub(crate) fn count_stranger(&self, reason: &str) -> Option<String> {
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut strangers = self
+            .strangers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         strangers.count(self.now(), reason)
     }
 
@@ -203,7 +214,11 @@ impl Context {
         let Some(key) = peer.key else {
             return Err(self.turn_away(deed.clone(), "no key of this system").await);
         };
-        let standing = self.roster.standing(&key, self.now()).await.map_err(Turned::later)?;
+        let standing = self
+            .roster
+            .standing(&key, self.now())
+            .await
+            .map_err(Turned::later)?;
         let (role, rule) = match standing {
             Standing::Stranger => return Err(self.turn_away(deed.clone(), "not enrolled").await),
             Standing::Active(role) if may(role) => return Ok(Staff { key, role }),
@@ -231,7 +246,11 @@ impl Context {
     }
 
     /// Turns the end of a request into its answer, and notes what leaves.
-    pub(crate) fn reply<E, T>(&self, request_id: [u8; 16], outcome: Result<T, Turned>) -> Result<Reply<T>, Refused>
+    pub(crate) fn reply<E, T>(
+        &self,
+        request_id: [u8; 16],
+        outcome: Result<T, Turned>,
+    ) -> Result<Reply<T>, Refused>
     where
         E: Exchange<Response = Reply<T>>,
     {
@@ -244,7 +263,10 @@ impl Context {
                 self.journal.replied(request_id, E::PROTOCOL);
                 Ok(Reply::denied(rule, detail))
             }
-            Err(Turned::Later { after_millis, detail }) => Ok(Reply::later(after_millis, detail)),
+            Err(Turned::Later {
+                after_millis,
+                detail,
+            }) => Ok(Reply::later(after_millis, detail)),
             Err(Turned::Refused(refused)) => Err(refused),
         }
     }

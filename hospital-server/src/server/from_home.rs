@@ -49,7 +49,10 @@ pub(crate) fn database_error(error: &DatabaseFailure) -> CliError {
             format!("{} is in use by another process", path.display()),
             "stop the other process, or name another --home",
         ),
-        other => CliError::failure(other.to_string(), "check the disk, or restore the home from a backup"),
+        other => CliError::failure(
+            other.to_string(),
+            "check the disk, or restore the home from a backup",
+        ),
     }
 }
 
@@ -58,14 +61,22 @@ impl From<ServerError> for CliError {
         let what = error.to_string();
         match error {
             ServerError::Home(error) => error,
-            ServerError::Map(_) => CliError::usage(what, "get the network file again from whoever runs the network"),
+            ServerError::Map(_) => CliError::usage(
+                what,
+                "get the network file again from whoever runs the network",
+            ),
             ServerError::OtherChain { .. } | ServerError::OtherKey { .. } => {
-                CliError::verification_failed(what, "use the home, the network file and the genesis of one hospital")
+                CliError::verification_failed(
+                    what,
+                    "use the home, the network file and the genesis of one hospital",
+                )
             }
             ServerError::Register(RegisterError::Database(error)) | ServerError::Audit(error) => {
                 database_error(&error)
             }
-            ServerError::Service(_) => CliError::failure(what, "free the address, or set listen in server.toml"),
+            ServerError::Service(_) => {
+                CliError::failure(what, "free the address, or set listen in server.toml")
+            }
             _ => CliError::failure(what, "check the disk, or restore the home from a backup"),
         }
     }

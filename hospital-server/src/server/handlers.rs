@@ -13,11 +13,11 @@ mod register_patient;
 mod store_record;
 
 use super::context::Context;
-use caduceus_network::exchange::{
-    AuditQuery, FetchReceipt, FetchRecord, Health, IssueTokens, LogAction, MetaLookup, Register, RegisterPatient,
-    StoreRecord,
-};
 use crate::serving::add;
+use caduceus_network::exchange::{
+    AuditQuery, FetchReceipt, FetchRecord, Health, IssueTokens, LogAction, MetaLookup, Register,
+    RegisterPatient, StoreRecord,
+};
 use caduceus_network::{Peer, Service};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -110,7 +110,11 @@ impl Linker {
     }
 
     async fn work(&self, status: watch::Sender<LinkStatus>) {
-        let cursor = Cursor::new(self.cursor_file.clone(), self.alliance.chain(), self.private.chain());
+        let cursor = Cursor::new(
+            self.cursor_file.clone(),
+            self.alliance.chain(),
+            self.private.chain(),
+        );
         let mut announced = false;
         let mut announce_at = Instant::now();
         let mut progress: Option<Progress> = None;
@@ -181,7 +185,10 @@ impl Linker {
 
     /// Where the alliance stands, and where linking was.
     async fn resume(&self, cursor: &Cursor) -> Result<Progress, LinkerError> {
-        let (checkpointed, hash) = self.head().await?.map_or((0, None), |head| (head.height.0, Some(head.hash)));
+        let (checkpointed, hash) = self
+            .head()
+            .await?
+            .map_or((0, None), |head| (head.height.0, Some(head.hash)));
         Ok(Progress {
             checkpointed,
             hash,
@@ -194,7 +201,10 @@ impl Linker {
         let place = state::head(&self.hospital);
         match self.alliance.state(place.bytes()).await? {
             None => Ok(None),
-            Some(bytes) => place.decode(&bytes).map(Some).map_err(|error| LinkerError::State(error.to_string())),
+            Some(bytes) => place
+                .decode(&bytes)
+                .map(Some)
+                .map_err(|error| LinkerError::State(error.to_string())),
         }
     }
 
@@ -226,7 +236,12 @@ impl Linker {
     }
 
     /// Headers that follow each other, with a certificate on the last that the private chain's voters signed.
-    fn verified(&self, headers: Vec<CertifiedHeader>, from: u64, parent: Option<Hash>) -> Result<Batch, LinkerError> {
+    fn verified(
+        &self,
+        headers: Vec<CertifiedHeader>,
+        from: u64,
+        parent: Option<Hash>,
+    ) -> Result<Batch, LinkerError> {
         let batch = plan::batch(headers, from, parent)?;
         self.private
             .light()
@@ -252,9 +267,14 @@ impl Linker {
             // Somebody, or we before a crash, was first: the alliance's state proves how far.
             Err(ChainError::Rejected { rule, .. }) if rule == "checkpoint_already_checkpointed" => {
                 let head = self.head().await?;
-                let head = head.filter(|head| plan::covers(head, &last.header)).ok_or_else(|| {
-                    LinkerError::State(format!("height {} is called checkpointed and is not", last.header.height))
-                })?;
+                let head = head
+                    .filter(|head| plan::covers(head, &last.header))
+                    .ok_or_else(|| {
+                        LinkerError::State(format!(
+                            "height {} is called checkpointed and is not",
+                            last.header.height
+                        ))
+                    })?;
                 progress.checkpointed = head.height.0;
                 progress.hash = Some(head.hash);
                 Ok(())
@@ -269,7 +289,12 @@ impl Linker {
 
     /// Links every block of the batch that has anchors. All but the last are only handed in: the chain links in
     /// order, so the last one is committed only if all are.
-    async fn link(&self, batch: &Batch, progress: &mut Progress, cursor: &Cursor) -> Result<(), LinkerError> {
+    async fn link(
+        &self,
+        batch: &Batch,
+        progress: &mut Progress,
+        cursor: &Cursor,
+    ) -> Result<(), LinkerError> {
         let due = batch.with_anchors();
         for (turn, (height, count, root)) in due.iter().enumerate() {
             let leaves = self.leaves(*height, *count, root).await?;
@@ -303,7 +328,12 @@ impl Linker {
     }
 
     /// The leaves of a block's anchors, which are those that its header commits to.
-    async fn leaves(&self, height: u64, count: u32, root: &Hash) -> Result<Vec<AnchorLeaf>, LinkerError> {
+    async fn leaves(
+        &self,
+        height: u64,
+        count: u32,
+        root: &Hash,
+    ) -> Result<Vec<AnchorLeaf>, LinkerError> {
         let mut leaves = Vec::new();
         let mut encoded = Vec::new();
         for position in 0..count {

@@ -30,7 +30,9 @@ impl Strangers {
         self.entered += 1;
         match std::mem::take(&mut self.uncounted) {
             0 => Some(reason.to_owned()),
-            more => Some(format!("{reason}; {more} more attempts by strangers since the last such entry")),
+            more => Some(format!(
+                "{reason}; {more} more attempts by strangers since the last such entry"
+            )),
         }
     }
 }
@@ -76,7 +78,9 @@ mod tests {
     #[test]
     fn each_caller_has_a_limit_of_its_own_in_each_minute() {
         let mut callers = Callers::default();
-        let admitted = (0..10).filter(|n| callers.admit(TimeMillis(600_000 + n), b"loud", 3)).count();
+        let admitted = (0..10)
+            .filter(|n| callers.admit(TimeMillis(600_000 + n), b"loud", 3))
+            .count();
         assert_eq!(admitted, 3);
         assert!(callers.admit(TimeMillis(600_011), b"quiet", 3));
         assert!(callers.admit(TimeMillis(660_000), b"loud", 3));
@@ -96,6 +100,9 @@ mod tests {
         assert_eq!(entered, 60);
         let next = strangers.count(TimeMillis(660_000), "no");
         assert!(next.is_some_and(|text| text.contains("40 more")));
-        assert_eq!(strangers.count(TimeMillis(660_001), "no").as_deref(), Some("no"));
+        assert_eq!(
+            strangers.count(TimeMillis(660_001), "no").as_deref(),
+            Some("no")
+        );
     }
 }

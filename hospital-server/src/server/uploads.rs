@@ -143,13 +143,18 @@ impl Uploads {
         offset: u64,
         bytes: &[u8],
     ) -> Result<u64, UploadError> {
-        let (limit, end) = (MAX_RECORD_BYTES as u64, offset.saturating_add(bytes.len() as u64));
+        let (limit, end) = (
+            MAX_RECORD_BYTES as u64,
+            offset.saturating_add(bytes.len() as u64),
+        );
         if end > limit {
             return Err(UploadError::TooLarge { limit, found: end });
         }
         let upload = self.find_or_begin(owner, name)?;
         let mut upload = upload.lock().unwrap_or_else(PoisonError::into_inner);
-        if upload.parts.0.len() >= MAX_HOLES && upload.parts.0.last().is_none_or(|last| last.1 < offset) {
+        if upload.parts.0.len() >= MAX_HOLES
+            && upload.parts.0.last().is_none_or(|last| last.1 < offset)
+        {
             return Err(UploadError::Holes { limit: MAX_HOLES });
         }
         upload
@@ -165,7 +170,12 @@ impl Uploads {
     }
 
     /// The bytes of an upload of which every part is there. It stays until it is discarded.
-    pub(crate) fn whole(&self, owner: PublicKey, name: [u8; 16], total: u64) -> Result<Vec<u8>, UploadError> {
+    pub(crate) fn whole(
+        &self,
+        owner: PublicKey,
+        name: [u8; 16],
+        total: u64,
+    ) -> Result<Vec<u8>, UploadError> {
         let upload = self.find(owner, name).ok_or(UploadError::Unknown)?;
         let mut upload = upload.lock().unwrap_or_else(PoisonError::into_inner);
         upload.touched = Instant::now();
@@ -207,22 +217,36 @@ impl Uploads {
         owned.then_some(upload)
     }
 
-    fn find_or_begin(&self, owner: PublicKey, name: [u8; 16]) -> Result<Arc<Mutex<Upload>>, UploadError> {
+    fn find_or_begin(
+        &self,
+        owner: PublicKey,
+        name: [u8; 16],
+    ) -> Result<Arc<Mutex<Upload>>, UploadError> {
         let mut open = self.lock();
         if let Some(upload) = open.get(&name) {
             let owned = upload.lock().unwrap_or_else(PoisonError::into_inner).owner == owner;
-            return if owned { Ok(Arc::clone(upload)) } else { Err(UploadError::Unknown) };
+            return if owned {
+                Ok(Arc::clone(upload))
+            } else {
+                Err(UploadError::Unknown)
+            };
         }
         open.retain(|_, upload| {
             // One that is being written to is not idle.
-            upload.try_lock().map_or(true, |upload| upload.touched.elapsed() < IDLE)
+            upload
+                .try_lock()
+                .map_or(true, |upload| upload.touched.elapsed() < IDLE)
         });
         let own = open
             .values()
             .filter(|upload| upload.lock().unwrap_or_else(PoisonError::into_inner).owner == owner)
             .count();
         if open.len() >= MAX_OPEN || own >= MAX_OPEN_EACH {
-            let limit = if own >= MAX_OPEN_EACH { MAX_OPEN_EACH } else { MAX_OPEN };
+            let limit = if own >= MAX_OPEN_EACH {
+                MAX_OPEN_EACH
+            } else {
+                MAX_OPEN
+            };
             return Err(UploadError::Full { limit });
         }
         let path = self.dir.join(hex::encode(name));
@@ -264,7 +288,15 @@ mod tests {
     #[test]
     fn parts_merge_in_any_order_and_count_once() {
         let mut parts = Parts::default();
-        for (start, end) in [(10, 20), (0, 5), (30, 40), (15, 32), (0, 5), (5, 10), (7, 7)] {
+        for (start, end) in [
+            (10, 20),
+            (0, 5),
+            (30, 40),
+            (15, 32),
+            (0, 5),
+            (5, 10),
+            (7, 7),
+        ] {
             parts.add(start, end);
         }
         assert_eq!(parts.0, [(0, 40)]);
@@ -281,15 +313,24 @@ mod tests {
         let uploads = Uploads::open(&dir).unwrap();
         let (doctor, other) = (key(), key());
         assert_eq!(uploads.chunk(doctor, [1; 16], 3, b"def").unwrap(), 3);
-        assert!(matches!(uploads.chunk(other, [1; 16], 0, b"xyz"), Err(UploadError::Unknown)));
+        assert!(matches!(
+            uploads.chunk(other, [1; 16], 0, b"xyz"),
+            Err(UploadError::Unknown)
+        ));
         assert!(matches!(
             uploads.whole(doctor, [1; 16], 6),
-            Err(UploadError::Incomplete { expected: 6, found: 3 })
+            Err(UploadError::Incomplete {
+                expected: 6,
+                found: 3
+            })
         ));
         assert_eq!(uploads.chunk(doctor, [1; 16], 0, b"abc").unwrap(), 6);
         assert_eq!(uploads.whole(doctor, [1; 16], 6).unwrap(), b"abcdef");
         assert!(uploads.whole(doctor, [1; 16], 5).is_err());
-        assert!(matches!(uploads.whole(other, [1; 16], 6), Err(UploadError::Unknown)));
+        assert!(matches!(
+            uploads.whole(other, [1; 16], 6),
+            Err(UploadError::Unknown)
+        ));
         let beyond = uploads.chunk(doctor, [1; 16], MAX_RECORD_BYTES as u64, b"a");
         assert!(matches!(beyond, Err(UploadError::TooLarge { .. })));
         uploads.discard(doctor, [1; 16]);
@@ -311,6 +352,9 @@ mod tests {
         for n in 16..64 {
             uploads.chunk(key(), [n; 16], 0, b"a").unwrap();
         }
-        assert!(matches!(uploads.chunk(key(), [64; 16], 0, b"a"), Err(UploadError::Full { limit: 64 })));
+        assert!(matches!(
+            uploads.chunk(key(), [64; 16], 0, b"a"),
+            Err(UploadError::Full { limit: 64 })
+        ));
     }
 }

@@ -100,13 +100,22 @@ impl Vault {
     }
 
     /// A part of a record that [`Vault::get`] just checked: the hash is not checked again.
-    pub(crate) async fn range(&self, record: Hash, offset: u64, limit: usize) -> Result<Vec<u8>, VaultError> {
+    pub(crate) async fn range(
+        &self,
+        record: Hash,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Vec<u8>, VaultError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || inner.range(record, offset, limit)).await
     }
 
     async fn turn(&self) -> tokio::sync::SemaphorePermit<'_> {
-        self.inner.whole.acquire().await.expect("nobody closes the semaphore")
+        self.inner
+            .whole
+            .acquire()
+            .await
+            .expect("nobody closes the semaphore")
     }
 }
 
@@ -124,7 +133,9 @@ impl Inner {
         match self.get(record) {
             Ok(_) => {
                 // It may be the remains of a crash between rename and flush.
-                return self.flush_names().map_err(|source| VaultError::Disk { path, source });
+                return self
+                    .flush_names()
+                    .map_err(|source| VaultError::Disk { path, source });
             }
             // The caller has just shown good bytes: they mend what was altered.
             Err(VaultError::Missing { .. } | VaultError::Tampered { .. }) => {}
@@ -205,7 +216,9 @@ pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use caduceus_crypto::record::{KeyWrap, RecordHeader, SUITE, VERSION, body_len, padme, preamble};
+    use caduceus_crypto::record::{
+        KeyWrap, RecordHeader, SUITE, VERSION, body_len, padme, preamble,
+    };
     use caduceus_crypto::{Epoch, HospitalId, Pseudonym, SecretKey};
     use rand_core::OsRng;
 
@@ -244,7 +257,10 @@ pub(crate) mod tests {
         let record = record_hash(&bytes);
         assert_ne!(record, Hash::ZERO);
         let vault = Vault::open(&dir).unwrap();
-        assert!(matches!(vault.get(record).await, Err(VaultError::Missing { .. })));
+        assert!(matches!(
+            vault.get(record).await,
+            Err(VaultError::Missing { .. })
+        ));
         vault.put(record, Arc::clone(&bytes)).await.unwrap();
         vault.put(record, Arc::clone(&bytes)).await.unwrap();
         fs::write(dir.join("half-0.tmp"), b"half").unwrap();
@@ -255,7 +271,10 @@ pub(crate) mod tests {
         let end = bytes.len() as u64;
         assert_eq!(vault.range(record, end - 3, 100).await.unwrap().len(), 3);
         assert!(vault.range(record, end + 1, 100).await.unwrap().is_empty());
-        let names: Vec<_> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(&dir)
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(names, [std::ffi::OsString::from(record.to_string())]);
     }
 
@@ -275,7 +294,10 @@ pub(crate) mod tests {
         *altered.last_mut().unwrap() ^= 1;
         fs::write(&path, &altered).unwrap();
         match vault.get(record).await {
-            Err(VaultError::Tampered { record: named, found }) => {
+            Err(VaultError::Tampered {
+                record: named,
+                found,
+            }) => {
                 assert_eq!((named, found), (record, record_hash(&altered)));
             }
             other => panic!("{other:?}"),

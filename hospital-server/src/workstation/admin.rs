@@ -49,9 +49,18 @@ impl Administrator {
     ) -> Result<Self, WorkstationError> {
         let hospital = HospitalId::from_identity(&identity.public());
         let map = HospitalMap::read(network, &hospital.to_string())?;
-        let service =
-            Service::start(ServiceConfig { key: &identity, listen: Vec::new(), limits: Limits::default() }).await?;
-        Ok(Self { service, identity, map, clock })
+        let service = Service::start(ServiceConfig {
+            key: &identity,
+            listen: Vec::new(),
+            limits: Limits::default(),
+        })
+        .await?;
+        Ok(Self {
+            service,
+            identity,
+            map,
+            clock,
+        })
     }
 
     /// The hospital and its services.
@@ -82,18 +91,34 @@ impl Administrator {
             role,
             label: label.to_owned(),
             not_before: TimeMillis(now.0.saturating_sub(BACKDATE_MILLIS)),
-            not_after: TimeMillis(now.0.saturating_add(u64::from(days).saturating_mul(MILLIS_PER_DAY))),
+            not_after: TimeMillis(
+                now.0
+                    .saturating_add(u64::from(days).saturating_mul(MILLIS_PER_DAY)),
+            ),
         };
-        self.submit(&PrivateTx::Enrol(body.sign(&self.map.private_chain, &self.identity))).await
+        self.submit(&PrivateTx::Enrol(
+            body.sign(&self.map.private_chain, &self.identity),
+        ))
+        .await
     }
 
     /// Suspends a key, at once and for good.
     ///
     /// # Errors
     /// As [`Administrator::enrol`].
-    pub async fn suspend(&self, staff: PublicKey, reason: &str) -> Result<Committed, WorkstationError> {
-        let body = Suspend { staff, reason: reason.to_owned() };
-        self.submit(&PrivateTx::Suspend(body.sign(&self.map.private_chain, &self.identity))).await
+    pub async fn suspend(
+        &self,
+        staff: PublicKey,
+        reason: &str,
+    ) -> Result<Committed, WorkstationError> {
+        let body = Suspend {
+            staff,
+            reason: reason.to_owned(),
+        };
+        self.submit(&PrivateTx::Suspend(
+            body.sign(&self.map.private_chain, &self.identity),
+        ))
+        .await
     }
 
     /// Vouches for a data user on the alliance chain.
@@ -107,8 +132,17 @@ impl Administrator {
         receiving: PublicKey,
         label: &str,
     ) -> Result<Proved, ClientError> {
-        let body = Account { data_user, receiving, label: label.to_owned(), member: self.map.hospital };
-        alliance.submit(&AllianceTx::Account(body.sign(&alliance.chain(), &self.identity))).await
+        let body = Account {
+            data_user,
+            receiving,
+            label: label.to_owned(),
+            member: self.map.hospital,
+        };
+        alliance
+            .submit(&AllianceTx::Account(
+                body.sign(&alliance.chain(), &self.identity),
+            ))
+            .await
     }
 
     /// Hands a transaction to the private nodes in turn and waits for its block. The same bytes are committed
@@ -118,9 +152,14 @@ impl Administrator {
         let bytes = tx.encode();
         let mut last = WorkstationError::NoNodes;
         for node in &self.map.private_nodes {
-            let request = SubmitRequest { tx: bytes.clone(), wait: true };
+            let request = SubmitRequest {
+                tx: bytes.clone(),
+                wait: true,
+            };
             last = match self.service.call::<Submit>(node, request).await {
-                Ok(SubmitReply::Committed { height, block_hash, .. }) => {
+                Ok(SubmitReply::Committed {
+                    height, block_hash, ..
+                }) => {
                     return Ok(Committed { height, block_hash });
                 }
                 Ok(SubmitReply::Rejected { rule, detail }) => {
@@ -137,5 +176,9 @@ impl Administrator {
 }
 
 fn later(detail: String) -> WorkstationError {
-    WorkstationError::Later { who: Who::PrivateNode, after_millis: 5_000, detail }
+    WorkstationError::Later {
+        who: Who::PrivateNode,
+        after_millis: 5_000,
+        detail,
+    }
 }

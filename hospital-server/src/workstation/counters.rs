@@ -77,13 +77,27 @@ pub(super) struct Gallop<'a> {
 impl<'a> Gallop<'a> {
     /// Begins at tag 0 of each keyword that `counters` does not know.
     pub(super) fn new(request: &'a TagRequest, counters: &Counters) -> Self {
-        let found = request.keywords().iter().map(|keyword| counters.next(keyword)).collect();
-        Self { request, found, from: 0, width: FIRST_WINDOW }
+        let found = request
+            .keywords()
+            .iter()
+            .map(|keyword| counters.next(keyword))
+            .collect();
+        Self {
+            request,
+            found,
+            from: 0,
+            width: FIRST_WINDOW,
+        }
     }
 
     /// The keywords still to be found, by their place in the request.
     fn open(&self) -> Vec<usize> {
-        self.found.iter().enumerate().filter(|(_, found)| found.is_none()).map(|(at, _)| at).collect()
+        self.found
+            .iter()
+            .enumerate()
+            .filter(|(_, found)| found.is_none())
+            .map(|(at, _)| at)
+            .collect()
     }
 
     /// Tags of each keyword in the next window.
@@ -99,11 +113,18 @@ impl<'a> Gallop<'a> {
         }
         let window = u32::try_from(self.window(open.len())).expect("a window is at most 4096");
         let candidates = self.request.candidates(self.from..self.from + window);
-        Some(open.into_iter().flat_map(|at| candidates[at].iter().copied()).collect())
+        Some(
+            open.into_iter()
+                .flat_map(|at| candidates[at].iter().copied())
+                .collect(),
+        )
     }
 
     /// Takes the answer to [`Gallop::question`]: whether the tag at a place of the question is committed.
-    pub(super) fn answer(&mut self, committed: impl Fn(usize) -> Option<bool>) -> Result<(), Implausible> {
+    pub(super) fn answer(
+        &mut self,
+        committed: impl Fn(usize) -> Option<bool>,
+    ) -> Result<(), Implausible> {
         let open = self.open();
         let window = self.window(open.len());
         for (nth, at) in open.into_iter().enumerate() {
@@ -117,7 +138,11 @@ impl<'a> Gallop<'a> {
         }
         self.from += u32::try_from(window).expect("a window is at most 4096");
         self.width = self.width.saturating_mul(2);
-        if self.from > MAX_COUNTER { Err(Implausible) } else { Ok(()) }
+        if self.from > MAX_COUNTER {
+            Err(Implausible)
+        } else {
+            Ok(())
+        }
     }
 
     /// The next counter of each keyword, in the order of the request, once there is no question left.
@@ -155,7 +180,9 @@ mod tests {
         while let Some(tags) = gallop.question() {
             rounds += 1;
             largest = largest.max(tags.len());
-            gallop.answer(|at| tags.get(at).map(|tag| committed.contains(tag))).unwrap();
+            gallop
+                .answer(|at| tags.get(at).map(|tag| committed.contains(tag)))
+                .unwrap();
         }
         (gallop.counts().unwrap(), rounds, largest)
     }
@@ -193,7 +220,10 @@ mod tests {
         counters.forget();
         assert!(Gallop::new(&request, &counters).question().is_some());
         counters.learn(&words, &[1, 1]);
-        assert_eq!(counters.of_day(Epoch(day().0 + 1)).next("term:asthma"), None);
+        assert_eq!(
+            counters.of_day(Epoch(day().0 + 1)).next("term:asthma"),
+            None
+        );
     }
 
     #[test]
@@ -202,7 +232,9 @@ mod tests {
         let request = request(&words);
         let mut gallop = Gallop::new(&request, &Counters::default());
         let outcome = loop {
-            let Some(_) = gallop.question() else { break Ok(()) };
+            let Some(_) = gallop.question() else {
+                break Ok(());
+            };
             if let Err(error) = gallop.answer(|_| Some(true)) {
                 break Err(error);
             }

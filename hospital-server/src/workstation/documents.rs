@@ -41,7 +41,10 @@ impl fmt::Debug for Document {
 /// The media type by a file's extension; JSON is taken for FHIR.
 #[must_use]
 pub fn media_type_of(path: &Path) -> &'static str {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     match extension.to_ascii_lowercase().as_str() {
         "json" => FHIR_JSON,
         "pdf" => "application/pdf",
@@ -67,10 +70,17 @@ pub fn read(
 ) -> Result<Vec<Document>, CliError> {
     let media_type = media_type.unwrap_or_else(|| media_type_of(path));
     let fhir = is_fhir_json(media_type);
-    let limit = if fhir { MAX_FHIR_BYTES } else { usize::try_from(MAX_PLAINTEXT_BYTES).unwrap_or(usize::MAX) };
+    let limit = if fhir {
+        MAX_FHIR_BYTES
+    } else {
+        usize::try_from(MAX_PLAINTEXT_BYTES).unwrap_or(usize::MAX)
+    };
     check_length(path, limit)?;
     let bytes = read_limited(path, limit)?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     if !fhir {
         return Ok(vec![Document {
             name,
@@ -80,7 +90,8 @@ pub fn read(
             started: String::new(),
         }]);
     }
-    let documents = split(&name, media_type, bytes).map_err(|fault| in_file(path, WorkstationError::Fhir(fault)))?;
+    let documents = split(&name, media_type, bytes)
+        .map_err(|fault| in_file(path, WorkstationError::Fhir(fault)))?;
     match organisation {
         Some(wanted) => only_of(path, documents, wanted),
         None => Ok(documents),
@@ -137,7 +148,12 @@ fn only_of(path: &Path, documents: Vec<Document>, wanted: &str) -> Result<Vec<Do
     if !kept.is_empty() {
         return Ok(kept);
     }
-    let listed = known.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<&str>>().join(", ");
+    let listed = known
+        .iter()
+        .take(MAX_NAMED)
+        .map(String::as_str)
+        .collect::<Vec<&str>>()
+        .join(", ");
     Err(CliError::not_found(
         format!("{} holds no encounter at {wanted:?}", path.display()),
         if listed.is_empty() {
@@ -158,7 +174,10 @@ fn check_length(path: &Path, limit: usize) -> Result<(), CliError> {
     if found <= limit {
         return Ok(());
     }
-    Err(in_file(path, WorkstationError::Fhir(FhirError::TooLarge { limit, found })))
+    Err(in_file(
+        path,
+        WorkstationError::Fhir(FhirError::TooLarge { limit, found }),
+    ))
 }
 
 /// Names the file in an error about its content.
@@ -182,7 +201,11 @@ mod tests {
         {"fullUrl":"urn:e2","resource":{"resourceType":"Encounter","id":"e2","subject":{"reference":"urn:p"},
             "period":{"start":"2024-06-01"},"serviceProvider":{"reference":"urn:south","display":"South"}}}]}"#;
 
-    fn read_text(name: &str, text: &[u8], organisation: Option<&str>) -> Result<Vec<Document>, CliError> {
+    fn read_text(
+        name: &str,
+        text: &[u8],
+        organisation: Option<&str>,
+    ) -> Result<Vec<Document>, CliError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         fs::write(&path, text).unwrap();
@@ -205,14 +228,21 @@ mod tests {
     #[test]
     fn other_files_are_one_record() {
         let one = read_text("scan.pdf", b"%PDF", None).unwrap();
-        assert_eq!((one.len(), one[0].media_type.as_str()), (1, "application/pdf"));
+        assert_eq!(
+            (one.len(), one[0].media_type.as_str()),
+            (1, "application/pdf")
+        );
         let one = read_text("c.json", br#"{"resourceType":"Condition"}"#, None).unwrap();
         assert_eq!((one.len(), one[0].media_type.as_str()), (1, FHIR_JSON));
     }
 
     #[test]
     fn each_mistake_is_two_lines_and_code_2() {
-        for text in ["hello", "{}", r#"{"resourceType":"Bundle","type":"collection","entry":[]}"#] {
+        for text in [
+            "hello",
+            "{}",
+            r#"{"resourceType":"Bundle","type":"collection","entry":[]}"#,
+        ] {
             let error = read_text("x.json", text.as_bytes(), None).unwrap_err();
             assert_eq!(error.exit, ExitCode::Usage, "{error}");
             assert_eq!(error.to_string().lines().count(), 2, "{error}");
@@ -224,7 +254,10 @@ mod tests {
     fn a_file_over_64_mib_is_refused_unread() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("big.json");
-        fs::File::create(&path).unwrap().set_len(64 * 1024 * 1024 + 1).unwrap();
+        fs::File::create(&path)
+            .unwrap()
+            .set_len(64 * 1024 * 1024 + 1)
+            .unwrap();
         let error = read(&path, None, None).unwrap_err();
         assert_eq!(error.exit, ExitCode::Usage, "{error}");
         let missing = read(&dir.path().join("absent.json"), None, None).unwrap_err();

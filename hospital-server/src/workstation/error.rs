@@ -130,7 +130,10 @@ impl WorkstationError {
     pub(super) fn call(who: Who, error: CallError) -> Self {
         match error {
             CallError::Refused => WorkstationError::Refused { who },
-            CallError::Malformed => WorkstationError::BadAnswer { who, what: "malformed" },
+            CallError::Malformed => WorkstationError::BadAnswer {
+                who,
+                what: "malformed",
+            },
             source => WorkstationError::Unreachable { who, source },
         }
     }
@@ -149,48 +152,64 @@ impl From<WorkstationError> for CliError {
     fn from(error: WorkstationError) -> Self {
         let what = error.to_string();
         match error {
-            WorkstationError::Map(MapError::NoHospital { .. }) => {
-                CliError::not_found(what, "a name or an identifier that stands in the network file")
+            WorkstationError::Map(MapError::NoHospital { .. }) => CliError::not_found(
+                what,
+                "a name or an identifier that stands in the network file",
+            ),
+            WorkstationError::Map(_) | WorkstationError::NoNodes => CliError::usage(
+                what,
+                "get the network file again from whoever runs the network",
+            ),
+            WorkstationError::Start(_) => CliError::failure(
+                what,
+                "check the machine's network, then run the command again",
+            ),
+            WorkstationError::Unreachable { who, .. } => {
+                CliError::unreachable(what, start_hint(who))
             }
-            WorkstationError::Map(_) | WorkstationError::NoNodes => {
-                CliError::usage(what, "get the network file again from whoever runs the network")
-            }
-            WorkstationError::Start(_) => {
-                CliError::failure(what, "check the machine's network, then run the command again")
-            }
-            WorkstationError::Unreachable { who, .. } => CliError::unreachable(what, start_hint(who)),
             WorkstationError::Refused { .. } => CliError::denied(
                 what,
                 "have the key enrolled: hospital-server staff enrol KEY --role ROLE --label NAME",
             ),
-            WorkstationError::NotTheHospital => {
-                CliError::denied(what, "--server-home with the home of this hospital's server")
-            }
+            WorkstationError::NotTheHospital => CliError::denied(
+                what,
+                "--server-home with the home of this hospital's server",
+            ),
             WorkstationError::Denied { ref rule, .. } => denied(what, rule),
             WorkstationError::Later { after_millis, .. } => {
                 let seconds = after_millis.div_ceil(1000).max(1);
-                CliError::unreachable(what, format!("the command again in {seconds} s; nothing was done"))
+                CliError::unreachable(
+                    what,
+                    format!("the command again in {seconds} s; nothing was done"),
+                )
             }
-            WorkstationError::BadAnswer { .. } => {
-                CliError::verification_failed(what, "check that all programs have one version, and tell the operator")
-            }
+            WorkstationError::BadAnswer { .. } => CliError::verification_failed(
+                what,
+                "check that all programs have one version, and tell the operator",
+            ),
             WorkstationError::Card(card) => wrong_card(what, card),
             WorkstationError::CardSubstituted => CliError::verification_failed(
                 what,
                 "do not upload; check the card, then report the server: its register may be forged",
             ),
-            WorkstationError::NotRegistered => {
-                CliError::not_found(what, "have her run: patient-client register CARD --desk-code CODE")
-            }
+            WorkstationError::NotRegistered => CliError::not_found(
+                what,
+                "have her run: patient-client register CARD --desk-code CODE",
+            ),
             WorkstationError::Fhir(ref fault) => wrong_document(what, fault),
-            WorkstationError::Seal(_) => CliError::failure(what, "a smaller file, or a valid media type"),
-            WorkstationError::Index(_) => CliError::failure(what, "fewer terms, or the command again"),
+            WorkstationError::Seal(_) => {
+                CliError::failure(what, "a smaller file, or a valid media type")
+            }
+            WorkstationError::Index(_) => {
+                CliError::failure(what, "fewer terms, or the command again")
+            }
             WorkstationError::StillRepeated { .. } => {
                 CliError::failure(what, "the command again; nothing of this record was kept")
             }
-            WorkstationError::Receipt { .. } => {
-                CliError::verification_failed(what, "tell the operator: the server's promise can't be relied on")
-            }
+            WorkstationError::Receipt { .. } => CliError::verification_failed(
+                what,
+                "tell the operator: the server's promise can't be relied on",
+            ),
         }
     }
 }
@@ -198,14 +217,20 @@ impl From<WorkstationError> for CliError {
 fn start_hint(who: Who) -> &'static str {
     match who {
         Who::Server => "check that hospital-server serve runs and that the network file is current",
-        Who::KeyService => "check that hospital-server keys runs and that the network file is current",
-        Who::PrivateNode => "check that private-chain start runs and that the network file is current",
+        Who::KeyService => {
+            "check that hospital-server keys runs and that the network file is current"
+        }
+        Who::PrivateNode => {
+            "check that private-chain start runs and that the network file is current"
+        }
     }
 }
 
 fn denied(what: String, rule: &str) -> CliError {
     let todo = match rule {
-        rule if rule.contains("card") => "check the card number, or register the patient: patient register META",
+        rule if rule.contains("card") => {
+            "check the card number, or register the patient: patient register META"
+        }
         rule if rule.contains("role") => "ask somebody whose role allows it",
         rule if rule.contains("suspend") => "ask the administrator of the hospital",
         _ => "correct what the rule names, or ask the administrator of the hospital",
@@ -219,8 +244,13 @@ fn denied(what: String, rule: &str) -> CliError {
 
 fn wrong_card(what: String, card: CardError) -> CliError {
     match card {
-        CardError::Foreign => CliError::denied(what, "the card that this hospital gave the patient"),
-        CardError::Checksum => CliError::usage(what, "scan it, or compare it with the card letter by letter"),
+        CardError::Foreign => {
+            CliError::denied(what, "the card that this hospital gave the patient")
+        }
+        CardError::Checksum => CliError::usage(
+            what,
+            "scan it, or compare it with the card letter by letter",
+        ),
         _ => CliError::usage(what, "the text of the card's QR code: CAD1-...|64 digits"),
     }
 }
@@ -230,13 +260,19 @@ fn wrong_document(what: String, fault: &FhirError) -> CliError {
         FhirError::NotFhir { found: Some(kind) } => {
             format!("JSON, but not FHIR R4, which has no resource type {kind:?}")
         }
-        FhirError::NotFhir { found: None } => "JSON, but not FHIR R4: a resource has no resourceType".to_owned(),
+        FhirError::NotFhir { found: None } => {
+            "JSON, but not FHIR R4: a resource has no resourceType".to_owned()
+        }
         _ => what,
     };
     let todo = match fault {
         FhirError::TooLarge { .. } => "a part of it: one Bundle of at most 64 MiB a file",
-        FhirError::NotJson { .. } => "a FHIR R4 file in JSON, or --media-type for another kind of file",
-        FhirError::NotFhir { .. } => "a FHIR R4 resource or Bundle, or --media-type for another kind of file",
+        FhirError::NotJson { .. } => {
+            "a FHIR R4 file in JSON, or --media-type for another kind of file"
+        }
+        FhirError::NotFhir { .. } => {
+            "a FHIR R4 resource or Bundle, or --media-type for another kind of file"
+        }
         FhirError::EmptyBundle => "a Bundle with at least one resource in it",
         FhirError::NoPatient => "a Bundle that holds its Patient",
         FhirError::SeveralPatients { .. } => "one Bundle a patient",
@@ -254,16 +290,32 @@ mod tests {
     #[test]
     fn each_mistake_is_two_lines_with_its_code() {
         let mistakes: [(WorkstationError, ExitCode); 12] = [
-            (FhirError::NotJson { line: 1, column: 2 }.into(), ExitCode::Usage),
+            (
+                FhirError::NotJson { line: 1, column: 2 }.into(),
+                ExitCode::Usage,
+            ),
             (FhirError::NotFhir { found: None }.into(), ExitCode::Usage),
             (FhirError::EmptyBundle.into(), ExitCode::Usage),
-            (FhirError::TooLarge { limit: 64 << 20, found: 65 << 20 }.into(), ExitCode::Usage),
+            (
+                FhirError::TooLarge {
+                    limit: 64 << 20,
+                    found: 65 << 20,
+                }
+                .into(),
+                ExitCode::Usage,
+            ),
             (CardError::Malformed.into(), ExitCode::Usage),
             (CardError::Checksum.into(), ExitCode::Usage),
             (CardError::Foreign.into(), ExitCode::Denied),
             (CardError::Substituted.into(), ExitCode::VerificationFailed),
-            (WorkstationError::call(Who::Server, CallError::Timeout), ExitCode::Unreachable),
-            (WorkstationError::call(Who::Server, CallError::Refused), ExitCode::Denied),
+            (
+                WorkstationError::call(Who::Server, CallError::Timeout),
+                ExitCode::Unreachable,
+            ),
+            (
+                WorkstationError::call(Who::Server, CallError::Refused),
+                ExitCode::Denied,
+            ),
             (
                 WorkstationError::Denied {
                     who: Who::Server,
@@ -273,7 +325,10 @@ mod tests {
                 ExitCode::NotFound,
             ),
             (
-                WorkstationError::Receipt { record: Hash::default(), what: "signature" },
+                WorkstationError::Receipt {
+                    record: Hash::default(),
+                    what: "signature",
+                },
                 ExitCode::VerificationFailed,
             ),
         ];

@@ -92,7 +92,10 @@ impl StaffHome {
         params: KeystoreParams,
     ) -> Result<(Self, DataUserKeys), CliError> {
         let network = fs::canonicalize(network).map_err(|error| {
-            CliError::not_found(format!("cannot find {}: {error}", network.display()), "a path that exists")
+            CliError::not_found(
+                format!("cannot find {}: {error}", network.display()),
+                "a path that exists",
+            )
         })?;
         let seed = create_keystore(dir, passphrase, params)?;
         let keys = DataUserKeys::from_seed(&seed);
@@ -103,10 +106,19 @@ impl StaffHome {
             receiving_key: keys.receiving_public().to_string(),
         };
         let text = toml::to_string_pretty(&settings).map_err(|error| {
-            CliError::failure(format!("cannot write {SETTINGS}: {error}"), "a path of plain characters")
+            CliError::failure(
+                format!("cannot write {SETTINGS}: {error}"),
+                "a path of plain characters",
+            )
         })?;
         write_private_new(&dir.join(SETTINGS), text.as_bytes())?;
-        Ok((Self { dir: dir.to_owned(), settings }, keys))
+        Ok((
+            Self {
+                dir: dir.to_owned(),
+                settings,
+            },
+            keys,
+        ))
     }
 
     /// Opens a home; its keys stay locked.
@@ -122,10 +134,17 @@ impl StaffHome {
             ));
         }
         let bytes = read_limited(&path, MAX_SETTINGS_BYTES)?;
-        let settings: Settings = toml::from_str(&String::from_utf8_lossy(&bytes)).map_err(|error| {
-            CliError::usage(format!("{} is wrong: {error}", path.display()), "restore it from a backup")
-        })?;
-        Ok(Self { dir: dir.to_owned(), settings })
+        let settings: Settings =
+            toml::from_str(&String::from_utf8_lossy(&bytes)).map_err(|error| {
+                CliError::usage(
+                    format!("{} is wrong: {error}", path.display()),
+                    "restore it from a backup",
+                )
+            })?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            settings,
+        })
     }
 
     /// The directory.
@@ -163,7 +182,9 @@ impl StaffHome {
     /// # Errors
     /// Locked for a wrong passphrase; otherwise as [`open_keystore`].
     pub fn unlock(&self, passphrase: &str) -> Result<DataUserKeys, CliError> {
-        Ok(DataUserKeys::from_seed(&*open_keystore(&self.dir, passphrase)?))
+        Ok(DataUserKeys::from_seed(&*open_keystore(
+            &self.dir, passphrase,
+        )?))
     }
 
     /// Notes a registered patient.
@@ -201,9 +222,16 @@ impl StaffHome {
 
 /// Rewrites the whole list, which is short, so that a crash leaves the old one or the new one.
 fn append<T: Serialize>(path: &Path, line: &T) -> Result<(), CliError> {
-    let mut bytes = if path.exists() { read_limited(path, MAX_LIST_BYTES)? } else { Vec::new() };
+    let mut bytes = if path.exists() {
+        read_limited(path, MAX_LIST_BYTES)?
+    } else {
+        Vec::new()
+    };
     let text = serde_json::to_string(line).map_err(|error| {
-        CliError::failure(format!("cannot write {}: {error}", path.display()), "tell the operator: this is a bug")
+        CliError::failure(
+            format!("cannot write {}: {error}", path.display()),
+            "tell the operator: this is a bug",
+        )
     })?;
     bytes.extend_from_slice(text.as_bytes());
     bytes.push(b'\n');
@@ -216,10 +244,16 @@ fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, CliError> {
     }
     let bytes = read_limited(path, MAX_LIST_BYTES)?;
     let wrong = |error: serde_json::Error| {
-        CliError::failure(format!("{} is damaged: {error}", path.display()), "restore it from a backup")
+        CliError::failure(
+            format!("{} is damaged: {error}", path.display()),
+            "restore it from a backup",
+        )
     };
-    let text = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    text.map(|line| serde_json::from_slice::<T>(line).map_err(wrong)).collect()
+    let text = bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    text.map(|line| serde_json::from_slice::<T>(line).map_err(wrong))
+        .collect()
 }
 
 #[cfg(test)]
@@ -235,7 +269,8 @@ mod tests {
         fs::write(&network, "").unwrap();
         let at = dir.path().join("doctor");
         let params = KeystoreParams::new(KeystoreParams::MIN_MEMORY_KIB, 1, 1).unwrap();
-        let (made, keys) = StaffHome::create(&at, &network, "North", "correct horse", params).unwrap();
+        let (made, keys) =
+            StaffHome::create(&at, &network, "North", "correct horse", params).unwrap();
         let home = StaffHome::open(&at).unwrap();
         assert_eq!(home, made);
         assert_eq!(home.unlock("correct horse").unwrap().id(), keys.id());
@@ -252,6 +287,9 @@ mod tests {
         assert_eq!(home.patients().unwrap().len(), 2);
         assert_eq!(home.patients().unwrap()[1].card_hash, "1");
         assert!(home.records().unwrap().is_empty());
-        assert_eq!(StaffHome::open(dir.path()).unwrap_err().exit, ExitCode::NotFound);
+        assert_eq!(
+            StaffHome::open(dir.path()).unwrap_err().exit,
+            ExitCode::NotFound
+        );
     }
 }

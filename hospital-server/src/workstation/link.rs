@@ -36,13 +36,24 @@ impl LinkStatus {
 ///
 /// # Errors
 /// [`ClientError::NotFound`] when the hospital is proved to be no member; otherwise as [`Alliance::get`].
-pub async fn link_status(alliance: &Alliance, map: &HospitalMap) -> Result<LinkStatus, ClientError> {
+pub async fn link_status(
+    alliance: &Alliance,
+    map: &HospitalMap,
+) -> Result<LinkStatus, ClientError> {
     let member: Option<MemberRecord> = alliance.get(&state::member(&map.hospital)).await?;
-    let member = member.ok_or_else(|| ClientError::NotFound { what: format!("member {}", map.name) })?.member;
+    let member = member
+        .ok_or_else(|| ClientError::NotFound {
+            what: format!("member {}", map.name),
+        })?
+        .member;
     let checkpoint: Option<CheckpointHead> = alliance.get(&state::head(&map.hospital)).await?;
     let light = LightClient::trusting(member.private_chain, member.private_validators);
     let private = private_head(alliance, map, &light).await;
-    Ok(LinkStatus { hospital: map.name.clone(), private, checkpoint })
+    Ok(LinkStatus {
+        hospital: map.name.clone(),
+        private,
+        checkpoint,
+    })
 }
 
 async fn private_head(
@@ -51,7 +62,10 @@ async fn private_head(
     light: &LightClient,
 ) -> Option<(u64, TimeMillis)> {
     for node in &map.private_nodes {
-        let request = HeadersRequest { from: None, limit: 1 };
+        let request = HeadersRequest {
+            from: None,
+            limit: 1,
+        };
         let reply = match alliance.service().call::<Headers>(node, request).await {
             Ok(reply) => reply,
             Err(error) => {
@@ -59,9 +73,10 @@ async fn private_head(
                 continue;
             }
         };
-        let head = reply.items.first().and_then(|item| {
-            decode_exact::<CertifiedHeader>(item, MAX_HEADER_BYTES).ok()
-        });
+        let head = reply
+            .items
+            .first()
+            .and_then(|item| decode_exact::<CertifiedHeader>(item, MAX_HEADER_BYTES).ok());
         match head {
             Some(head) if light.verify_header(&head).is_ok() => {
                 return Some((head.header.height.0, head.header.time));

@@ -31,18 +31,30 @@ impl Workstation {
     ///
     /// # Leakage
     /// The server learns the meta-address, which is the same at every hospital.
-    pub async fn register_patient(&self, meta: &MetaAddress) -> Result<Registered, WorkstationError> {
+    pub async fn register_patient(
+        &self,
+        meta: &MetaAddress,
+    ) -> Result<Registered, WorkstationError> {
         let request = RegisterPatientRequest { meta: *meta };
-        let made: NewCard = self.ask_judge::<RegisterPatient, _>(Who::Server, request).await?;
-        let wrong = |what: &'static str| WorkstationError::BadAnswer { who: Who::Server, what };
+        let made: NewCard = self
+            .ask_judge::<RegisterPatient, _>(Who::Server, request)
+            .await?;
+        let wrong = |what: &'static str| WorkstationError::BadAnswer {
+            who: Who::Server,
+            what,
+        };
         if made.hospital != self.hospital() {
             return Err(wrong("a card of another hospital"));
         }
-        let card = Card { number: made.card, hospital: made.hospital };
+        let card = Card {
+            number: made.card,
+            hospital: made.hospital,
+        };
         Ok(Registered {
             card,
             qr: CardQr::new(&card, meta),
-            desk_code: desk_code(made.desk_code).ok_or_else(|| wrong("a desk code that is none"))?,
+            desk_code: desk_code(made.desk_code)
+                .ok_or_else(|| wrong("a desk code that is none"))?,
             since: made.since,
         })
     }

@@ -53,7 +53,10 @@ impl ReceiptFile {
         create_private_dir(dir)?;
         let path = dir.join(format!("receipt-{}.json", &self.record_hash[..16]));
         let mut text = serde_json::to_string_pretty(self).map_err(|error| {
-            CliError::failure(format!("cannot write a receipt: {error}"), "tell the operator: this is a bug")
+            CliError::failure(
+                format!("cannot write a receipt: {error}"),
+                "tell the operator: this is a bug",
+            )
         })?;
         text.push('\n');
         write_private(&path, text.as_bytes())?;
@@ -79,10 +82,18 @@ mod tests {
         };
         let hospital = HospitalId::from_identity(&key.public());
         let deadline = TimeMillis(1_800_000_000_000);
-        let receipt = Receipt::sign(&key, hospital, Hash([1; 32]), Hash([2; 32]), pseudonym, deadline);
+        let receipt = Receipt::sign(
+            &key,
+            hospital,
+            Hash([1; 32]),
+            Hash([2; 32]),
+            pseudonym,
+            deadline,
+        );
         let dir = tempfile::tempdir().unwrap();
         let path = ReceiptFile::of(&receipt, 3, 1).write(dir.path()).unwrap();
-        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         assert_eq!(json["format"], FORMAT);
         let bytes = hex::decode(json["receipt"].as_str().unwrap()).unwrap();
         let read: Receipt = decode_exact(&bytes, 4096).unwrap();

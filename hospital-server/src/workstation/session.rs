@@ -53,9 +53,20 @@ impl Workstation {
     pub async fn open(config: WorkstationConfig) -> Result<Self, WorkstationError> {
         let map = HospitalMap::read(&config.network, &config.hospital)?;
         let (staff, clock) = (config.staff, config.clock);
-        let service =
-            Service::start(ServiceConfig { key: &staff, listen: Vec::new(), limits: Limits::default() }).await?;
-        Ok(Self { inner: Arc::new(Inner { service, staff, map, clock }) })
+        let service = Service::start(ServiceConfig {
+            key: &staff,
+            listen: Vec::new(),
+            limits: Limits::default(),
+        })
+        .await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                service,
+                staff,
+                map,
+                clock,
+            }),
+        })
     }
 
     /// The hospital and its services.
@@ -100,23 +111,43 @@ impl Workstation {
         to: &PeerAddr,
         request: E::Request,
     ) -> Result<E::Response, WorkstationError> {
-        self.inner.service.call::<E>(to, request).await.map_err(|error| WorkstationError::call(who, error))
+        self.inner
+            .service
+            .call::<E>(to, request)
+            .await
+            .map_err(|error| WorkstationError::call(who, error))
     }
 
     /// Asks a service that judges its callers, and waits a little when it says later.
-    pub(super) async fn ask_judge<E, T>(&self, who: Who, request: E::Request) -> Result<T, WorkstationError>
+    pub(super) async fn ask_judge<E, T>(
+        &self,
+        who: Who,
+        request: E::Request,
+    ) -> Result<T, WorkstationError>
     where
         E: Exchange<Response = Reply<T>>,
         E::Request: Clone,
     {
         let mut left = PATIENCE;
         loop {
-            match self.ask::<E>(who, self.address(who), request.clone()).await? {
+            match self
+                .ask::<E>(who, self.address(who), request.clone())
+                .await?
+            {
                 Reply::Done(value) => return Ok(value),
-                Reply::Denied { rule, detail } => return Err(WorkstationError::Denied { who, rule, detail }),
-                Reply::Later { after_millis, detail } => {
+                Reply::Denied { rule, detail } => {
+                    return Err(WorkstationError::Denied { who, rule, detail });
+                }
+                Reply::Later {
+                    after_millis,
+                    detail,
+                } => {
                     if left == 0 {
-                        return Err(WorkstationError::Later { who, after_millis, detail });
+                        return Err(WorkstationError::Later {
+                            who,
+                            after_millis,
+                            detail,
+                        });
                     }
                     left -= 1;
                     wait(after_millis).await;
@@ -126,7 +157,10 @@ impl Workstation {
     }
 
     /// Asks the nodes of the private chain in turn, until one answers.
-    pub(super) async fn ask_node<E>(&self, request: E::Request) -> Result<E::Response, WorkstationError>
+    pub(super) async fn ask_node<E>(
+        &self,
+        request: E::Request,
+    ) -> Result<E::Response, WorkstationError>
     where
         E: Exchange,
         E::Request: Clone,

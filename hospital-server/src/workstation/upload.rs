@@ -14,7 +14,9 @@ use caduceus_custody::frame::Fields;
 use caduceus_custody::keyword::Keyword;
 use caduceus_custody::seal::{SealRequest, Sealed, seal_with_fields};
 use caduceus_custody::tags::TagRequest;
-use caduceus_network::exchange::{CHUNK_BYTES, Finish, StoreRecord, StoreRecordReply, StoreRecordRequest};
+use caduceus_network::exchange::{
+    CHUNK_BYTES, Finish, StoreRecord, StoreRecordReply, StoreRecordRequest,
+};
 use rand_core::{OsRng, RngCore};
 
 use super::error::{Who, WorkstationError};
@@ -139,7 +141,12 @@ impl Visit {
         for attempt in 1..=MAX_ATTEMPTS {
             match self.attempt(&input, &keywords).await? {
                 Attempt::Stored(uploaded) => {
-                    return Ok(Uploaded { dropped, attempts: attempt, took: begun.elapsed(), ..*uploaded });
+                    return Ok(Uploaded {
+                        dropped,
+                        attempts: attempt,
+                        took: begun.elapsed(),
+                        ..*uploaded
+                    });
                 }
                 Attempt::Repeated { rule } => {
                     tracing::info!(%rule, attempt, "somebody else was first; making the record anew");
@@ -148,7 +155,10 @@ impl Visit {
                 }
             }
         }
-        Err(WorkstationError::StillRepeated { attempts: MAX_ATTEMPTS, rule: last })
+        Err(WorkstationError::StillRepeated {
+            attempts: MAX_ATTEMPTS,
+            rule: last,
+        })
     }
 
     async fn attempt(
@@ -171,16 +181,27 @@ impl Visit {
             entries,
             capsule: sealed.capsule.clone(),
             delegating: sealed.header.delegating,
-            visit: self.attested.as_ref().map_or(Hash::default(), |opening| opening.commitment()),
+            visit: self
+                .attested
+                .as_ref()
+                .map_or(Hash::default(), |opening| opening.commitment()),
             epoch,
             authored_at: now,
         };
         let upload = self.send_chunks(&sealed.bytes).await?;
         let reply = self.finish(upload, &sealed.bytes, &body).await?;
         match reply {
-            StoreRecordReply::Stored { height, position, block_hash, record_hash, receipt } => {
+            StoreRecordReply::Stored {
+                height,
+                position,
+                block_hash,
+                record_hash,
+                receipt,
+            } => {
                 let receipt = self.check_receipt(&body, &record_hash, &receipt)?;
-                self.counters.of_day(epoch).committed(request.keywords(), &counts);
+                self.counters
+                    .of_day(epoch)
+                    .committed(request.keywords(), &counts);
                 Ok(Attempt::Stored(Box::new(Uploaded {
                     record_hash,
                     receipt,
@@ -195,19 +216,32 @@ impl Visit {
                     took: Duration::ZERO,
                 })))
             }
-            StoreRecordReply::Denied { rule, .. } if is_repetition(&rule) => Ok(Attempt::Repeated { rule }),
-            StoreRecordReply::Denied { rule, detail } => {
-                Err(WorkstationError::Denied { who: Who::Server, rule, detail })
+            StoreRecordReply::Denied { rule, .. } if is_repetition(&rule) => {
+                Ok(Attempt::Repeated { rule })
             }
-            StoreRecordReply::Retry { after_millis, detail } => {
-                Err(WorkstationError::Later { who: Who::Server, after_millis, detail })
-            }
+            StoreRecordReply::Denied { rule, detail } => Err(WorkstationError::Denied {
+                who: Who::Server,
+                rule,
+                detail,
+            }),
+            StoreRecordReply::Retry {
+                after_millis,
+                detail,
+            } => Err(WorkstationError::Later {
+                who: Who::Server,
+                after_millis,
+                detail,
+            }),
             StoreRecordReply::ChunkOk { .. } => Err(out_of_turn()),
         }
     }
 
     /// Seals off the runtime's own threads: compressing and encrypting a large file takes a while.
-    async fn seal(&self, input: &Arc<UploadInput>, epoch: Epoch) -> Result<Sealed, WorkstationError> {
+    async fn seal(
+        &self,
+        input: &Arc<UploadInput>,
+        epoch: Epoch,
+    ) -> Result<Sealed, WorkstationError> {
         let (hospital, meta) = (self.station.hospital(), *self.meta());
         let (input, visit) = (Arc::clone(input), self.attested.clone());
         let task = tokio::task::spawn_blocking(move || {
@@ -221,7 +255,9 @@ impl Visit {
             };
             seal_with_fields(&mut OsRng, request, own_fields(&input.own_terms))
         });
-        Ok(task.await.expect("sealing neither panics nor is cancelled")?)
+        Ok(task
+            .await
+            .expect("sealing neither panics nor is cancelled")?)
     }
 
     /// Sends the sealed bytes in order and returns the upload's name.
@@ -229,14 +265,29 @@ impl Visit {
         let upload = random_name();
         let mut offset = 0u64;
         for chunk in sealed.chunks(CHUNK_BYTES) {
-            let request = StoreRecordRequest::Chunk { upload, offset, bytes: chunk.to_vec() };
+            let request = StoreRecordRequest::Chunk {
+                upload,
+                offset,
+                bytes: chunk.to_vec(),
+            };
             match self.send(request).await? {
                 StoreRecordReply::ChunkOk { .. } => offset += length(chunk),
                 StoreRecordReply::Denied { rule, detail } => {
-                    return Err(WorkstationError::Denied { who: Who::Server, rule, detail });
+                    return Err(WorkstationError::Denied {
+                        who: Who::Server,
+                        rule,
+                        detail,
+                    });
                 }
-                StoreRecordReply::Retry { after_millis, detail } => {
-                    return Err(WorkstationError::Later { who: Who::Server, after_millis, detail });
+                StoreRecordReply::Retry {
+                    after_millis,
+                    detail,
+                } => {
+                    return Err(WorkstationError::Later {
+                        who: Who::Server,
+                        after_millis,
+                        detail,
+                    });
                 }
                 StoreRecordReply::Stored { .. } => return Err(out_of_turn()),
             }
@@ -266,11 +317,17 @@ impl Visit {
 
     /// Sends one message; again when it found no answer or the server asks to wait. Repeating a chunk is
     /// harmless, and a repeated finish has the same request identifier and gets the same answer.
-    async fn send(&self, request: StoreRecordRequest) -> Result<StoreRecordReply, WorkstationError> {
+    async fn send(
+        &self,
+        request: StoreRecordRequest,
+    ) -> Result<StoreRecordReply, WorkstationError> {
         let who = Who::Server;
         let mut left = MAX_REPEATS;
         loop {
-            let answer = self.station.ask::<StoreRecord>(who, self.station.address(who), request.clone()).await;
+            let answer = self
+                .station
+                .ask::<StoreRecord>(who, self.station.address(who), request.clone())
+                .await;
             let after_millis = match &answer {
                 Ok(StoreRecordReply::Retry { after_millis, .. }) => *after_millis,
                 Err(WorkstationError::Unreachable { .. }) => LOST_MILLIS,
@@ -292,15 +349,21 @@ impl Visit {
         record: &Hash,
         bytes: &[u8],
     ) -> Result<Receipt, WorkstationError> {
-        let wrong = |what: &'static str| WorkstationError::Receipt { record: body.record_hash, what };
-        let receipt: Receipt = decode_exact(bytes, MAX_RECEIPT_BYTES).map_err(|_| wrong("it does not decode"))?;
+        let wrong = |what: &'static str| WorkstationError::Receipt {
+            record: body.record_hash,
+            what,
+        };
+        let receipt: Receipt =
+            decode_exact(bytes, MAX_RECEIPT_BYTES).map_err(|_| wrong("it does not decode"))?;
         if receipt.hospital != body.hospital {
             return Err(wrong("it is another hospital's"));
         }
         if receipt.record_hash != body.record_hash || *record != body.record_hash {
             return Err(wrong("it is for another record"));
         }
-        if receipt.entries_hash != IndexEntries::hash(&body.entries) || receipt.pseudonym != body.pseudonym {
+        if receipt.entries_hash != IndexEntries::hash(&body.entries)
+            || receipt.pseudonym != body.pseudonym
+        {
             return Err(wrong("it names other index entries or another pseudonym"));
         }
         if receipt.link_deadline <= body.authored_at {
@@ -316,7 +379,10 @@ impl Visit {
 fn own_fields(terms: &[String]) -> Fields {
     let mut fields = Fields::new();
     if !terms.is_empty() {
-        let lines: Vec<String> = terms.iter().map(|term| term.replace(['\n', '\r'], " ")).collect();
+        let lines: Vec<String> = terms
+            .iter()
+            .map(|term| term.replace(['\n', '\r'], " "))
+            .collect();
         fields.insert(TERMS_FIELD.to_owned(), lines.join("\n").into_bytes());
     }
     fields
@@ -328,7 +394,10 @@ fn is_repetition(rule: &str) -> bool {
 }
 
 fn out_of_turn() -> WorkstationError {
-    WorkstationError::BadAnswer { who: Who::Server, what: "an answer to another message" }
+    WorkstationError::BadAnswer {
+        who: Who::Server,
+        what: "an answer to another message",
+    }
 }
 
 fn random_name() -> [u8; 16] {
@@ -356,7 +425,12 @@ mod tests {
 
     #[test]
     fn other_files_are_found_by_the_doctors_words_alone() {
-        let (words, dropped) = keywords_of(&input("application/pdf", b"%PDF", &["Chest X-ray", "chest"])).unwrap();
+        let (words, dropped) = keywords_of(&input(
+            "application/pdf",
+            b"%PDF",
+            &["Chest X-ray", "chest"],
+        ))
+        .unwrap();
         let words: Vec<&str> = words.iter().map(Keyword::as_str).collect();
         assert_eq!(words, ["term:chest", "term:ray"]);
         assert_eq!(dropped, 0);
@@ -368,7 +442,12 @@ mod tests {
     #[test]
     fn fhir_is_found_by_what_it_says_and_must_be_fhir() {
         let condition = br#"{"resourceType":"Condition","code":{"text":"Gout"}}"#;
-        let (words, _) = keywords_of(&input("application/fhir+json; charset=utf-8", condition, &["toe"])).unwrap();
+        let (words, _) = keywords_of(&input(
+            "application/fhir+json; charset=utf-8",
+            condition,
+            &["toe"],
+        ))
+        .unwrap();
         let words: Vec<&str> = words.iter().map(Keyword::as_str).collect();
         assert_eq!(words, ["term:gout", "term:toe", "type:Condition"]);
         assert!(keywords_of(&input(FHIR_JSON, b"not json", &[])).is_err());

@@ -10,8 +10,8 @@ use caduceus_custody::index_key::QuarterKey;
 use caduceus_custody::secret_box::open_from;
 use caduceus_custody::tags::TagRequest;
 use caduceus_network::exchange::{
-    CardHolder, IndexKey, IndexKeyRequest, MetaLookup, MetaLookupRequest, SealedIndexKey, TagCounters,
-    TagCountersRequest,
+    CardHolder, IndexKey, IndexKeyRequest, MetaLookup, MetaLookupRequest, SealedIndexKey,
+    TagCounters, TagCountersRequest,
 };
 use zeroize::Zeroizing;
 
@@ -40,12 +40,19 @@ impl Workstation {
     /// server names other keys than the card is bound to, or the server's refusal.
     pub async fn visit(&self, qr: &CardQr) -> Result<Visit, WorkstationError> {
         qr.card.check_hospital(&self.hospital())?;
-        let request = MetaLookupRequest { card: qr.card.number };
-        let holder: CardHolder = self.ask_judge::<MetaLookup, _>(Who::Server, request).await?;
+        let request = MetaLookupRequest {
+            card: qr.card.number,
+        };
+        let holder: CardHolder = self
+            .ask_judge::<MetaLookup, _>(Who::Server, request)
+            .await?;
         // The hospital is the network file's: the server's word for it counts for nothing.
         qr.check(&holder.meta, &self.hospital())?;
         if holder.hospital != self.hospital() || holder.index_key != self.map().index_key {
-            return Err(WorkstationError::BadAnswer { who: Who::Server, what: "another hospital's keys" });
+            return Err(WorkstationError::BadAnswer {
+                who: Who::Server,
+                what: "another hospital's keys",
+            });
         }
         Ok(Visit {
             station: self.clone(),
@@ -79,14 +86,20 @@ impl Visit {
     /// # Errors
     /// [`WorkstationError::BadAnswer`] when the token is not the patient's for this hospital.
     pub fn attest(&mut self, opening: VisitOpening) -> Result<(), WorkstationError> {
-        let wrong = |what: &'static str| WorkstationError::BadAnswer { who: Who::Server, what };
+        let wrong = |what: &'static str| WorkstationError::BadAnswer {
+            who: Who::Server,
+            what,
+        };
         let Some(key) = self.holder.audit_key else {
             return Err(WorkstationError::NotRegistered);
         };
         if opening.token.hospital != self.station.hospital() {
             return Err(wrong("a visit token for another hospital"));
         }
-        opening.token.verify(&key).map_err(|_| wrong("a visit token that the patient did not sign"))?;
+        opening
+            .token
+            .verify(&key)
+            .map_err(|_| wrong("a visit token that the patient did not sign"))?;
         self.attested = Some(opening);
         Ok(())
     }
@@ -98,9 +111,15 @@ impl Visit {
             return Ok(key.clone());
         }
         let who = Who::KeyService;
-        let request = IndexKeyRequest { card: self.card.number, quarter };
+        let request = IndexKeyRequest {
+            card: self.card.number,
+            quarter,
+        };
         let associated = index_key_associated_data(&request);
-        let answer = self.station.ask_judge::<IndexKey, SealedIndexKey>(who, request).await;
+        let answer = self
+            .station
+            .ask_judge::<IndexKey, SealedIndexKey>(who, request)
+            .await;
         let sealed = match answer {
             Err(WorkstationError::Denied { rule, .. }) if rule == UNREGISTERED => {
                 return Err(WorkstationError::NotRegistered);
@@ -108,15 +127,29 @@ impl Visit {
             other => other?,
         };
         if sealed.view != self.holder.meta.view {
-            return Err(WorkstationError::BadAnswer { who, what: "an index key of another patient" });
+            return Err(WorkstationError::BadAnswer {
+                who,
+                what: "an index key of another patient",
+            });
         }
-        let opened: Zeroizing<Vec<u8>> =
-            open_from(self.station.staff_key(), domain::INDEX_KEY_REQUEST, &associated, &sealed.sealed)
-                .map_err(|_| WorkstationError::BadAnswer { who, what: "an index key that does not open" })?;
-        let bytes: &[u8; 32] = opened
-            .as_slice()
-            .try_into()
-            .map_err(|_| WorkstationError::BadAnswer { who, what: "an index key of a wrong length" })?;
+        let opened: Zeroizing<Vec<u8>> = open_from(
+            self.station.staff_key(),
+            domain::INDEX_KEY_REQUEST,
+            &associated,
+            &sealed.sealed,
+        )
+        .map_err(|_| WorkstationError::BadAnswer {
+            who,
+            what: "an index key that does not open",
+        })?;
+        let bytes: &[u8; 32] =
+            opened
+                .as_slice()
+                .try_into()
+                .map_err(|_| WorkstationError::BadAnswer {
+                    who,
+                    what: "an index key of a wrong length",
+                })?;
         let key = QuarterKey::from_bytes(quarter, bytes);
         self.key = Some(key.clone());
         Ok(key)
@@ -133,14 +166,21 @@ impl Visit {
         let counters = self.counters.of_day(day);
         let mut gallop = Gallop::new(request, counters);
         while let Some(tags) = gallop.question() {
-            let answer = self.station.ask_node::<TagCounters>(TagCountersRequest { tags }).await?;
-            gallop
-                .answer(|at| answer.is_committed(at))
-                .map_err(|_| WorkstationError::BadAnswer { who, what: "impossible tag counters" })?;
+            let answer = self
+                .station
+                .ask_node::<TagCounters>(TagCountersRequest { tags })
+                .await?;
+            gallop.answer(|at| answer.is_committed(at)).map_err(|_| {
+                WorkstationError::BadAnswer {
+                    who,
+                    what: "impossible tag counters",
+                }
+            })?;
         }
-        let counts = gallop
-            .counts()
-            .ok_or(WorkstationError::BadAnswer { who, what: "incomplete tag counters" })?;
+        let counts = gallop.counts().ok_or(WorkstationError::BadAnswer {
+            who,
+            what: "incomplete tag counters",
+        })?;
         counters.learn(request.keywords(), &counts);
         Ok(counts)
     }

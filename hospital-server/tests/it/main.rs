@@ -36,13 +36,33 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
          try: hospital-server upload --card <QRTEXT> --home <DIR> <FILE>..., or --help\n",
     ),
     (
-        &["staff", "enrol", "nonsense", "--role", "nurse", "--label", "x", "--server-home", "nowhere"],
+        &[
+            "staff",
+            "enrol",
+            "nonsense",
+            "--role",
+            "nurse",
+            "--label",
+            "x",
+            "--server-home",
+            "nowhere",
+        ],
         2,
         "error: invalid value 'nonsense' for '<KEY>': expected 66 hexadecimal digits, found 8 characters\n\
          try: --help\n",
     ),
     (
-        &["staff", "enrol", "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", "--role", "wizard", "--label", "x", "--server-home", "nowhere"],
+        &[
+            "staff",
+            "enrol",
+            "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+            "--role",
+            "wizard",
+            "--label",
+            "x",
+            "--server-home",
+            "nowhere",
+        ],
         2,
         "error: invalid value 'wizard' for '--role <ROLE>': unknown role: physician, nurse, registrar, auditor or administrator expected\n\
          try: --help\n",
@@ -67,6 +87,10 @@ fn each_mistake_has_its_two_lines_and_its_code() {
         assert!(done.stdout.is_empty(), "{arguments:?}");
         assert_eq!(said.lines().count(), 2, "{arguments:?}");
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a mistake makes no file");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "a mistake makes no file"
+    );
     println!("{} mistakes", MISTAKES.len());
 }

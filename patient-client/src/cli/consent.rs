@@ -100,9 +100,15 @@ pub(super) async fn grant(context: &Context, args: GrantArgs) -> Result<(), CliE
             "66 hexadecimal digits, as data-user-client id shows them",
         )
     })?;
-    let purpose: Purpose = args.purpose.parse().map_err(|error: alliance_chain::tx::UnknownPurpose| {
-        CliError::usage(format!("{:?}: {error}", args.purpose), "--purpose with one of these codes")
-    })?;
+    let purpose: Purpose =
+        args.purpose
+            .parse()
+            .map_err(|error: alliance_chain::tx::UnknownPurpose| {
+                CliError::usage(
+                    format!("{:?}: {error}", args.purpose),
+                    "--purpose with one of these codes",
+                )
+            })?;
     let mut patient = context.patient().await?;
     let mut records: Vec<FoundRecord> = Vec::new();
     if args.all_of_last_search {
@@ -114,7 +120,13 @@ pub(super) async fn grant(context: &Context, args: GrantArgs) -> Result<(), CliE
             records.push(found);
         }
     }
-    let spec = GrantSpec { records, data_user, days: args.days, purpose, threshold: args.threshold };
+    let spec = GrantSpec {
+        records,
+        data_user,
+        days: args.days,
+        purpose,
+        threshold: args.threshold,
+    };
     let progress = context.output.progress("granting");
     let made = patient.grant(&spec).await;
     drop(progress);
@@ -164,7 +176,10 @@ pub(super) async fn grants(context: &Context) -> Result<(), CliError> {
             to: view.label,
             hospital: patient.name_of(&grant.hospital),
             record: grant.record_hash.to_string(),
-            purpose: view.purpose.map(|purpose| purpose.to_string()).unwrap_or_default(),
+            purpose: view
+                .purpose
+                .map(|purpose| purpose.to_string())
+                .unwrap_or_default(),
             until: grant.expires.to_string(),
             status,
             accesses: view.accesses,
@@ -179,8 +194,14 @@ pub(super) async fn revoke(context: &Context, grant: &str) -> Result<(), CliErro
     let id = named_grant(&patient, grant).await?;
     let revoked = patient.revoke(&id).await?;
     patient.close().await;
-    context.output.object(&RevokedView { grant: id.to_string(), revoked: true, already: !revoked })?;
-    context.output.note("Proxies refuse from now on, at the latest in 45 s; what was disclosed before stays so.");
+    context.output.object(&RevokedView {
+        grant: id.to_string(),
+        revoked: true,
+        already: !revoked,
+    })?;
+    context.output.note(
+        "Proxies refuse from now on, at the latest in 45 s; what was disclosed before stays so.",
+    );
     Ok(())
 }
 
@@ -189,17 +210,29 @@ async fn named_grant(patient: &Patient, text: &str) -> Result<Hash, CliError> {
     if let Ok(id) = text.parse::<Hash>() {
         return Ok(id);
     }
-    let unknown = || CliError::from(PatientError::UnknownGrant { what: text.to_owned() });
+    let unknown = || {
+        CliError::from(PatientError::UnknownGrant {
+            what: text.to_owned(),
+        })
+    };
     let views = patient.grants().await?;
     let wanted = text.to_ascii_lowercase();
-    let is_beginning = wanted.len() >= MIN_PREFIX && wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_beginning =
+        wanted.len() >= MIN_PREFIX && wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_beginning {
-        let mut fitting = views.iter().map(|view| view.id).filter(|id| id.to_string().starts_with(&wanted));
+        let mut fitting = views
+            .iter()
+            .map(|view| view.id)
+            .filter(|id| id.to_string().starts_with(&wanted));
         // A beginning that fits two names neither.
         if let (Some(id), None) = (fitting.next(), fitting.next()) {
             return Ok(id);
         }
     }
     let number: usize = text.parse().map_err(|_| unknown())?;
-    number.checked_sub(1).and_then(|index| views.get(index)).map(|view| view.id).ok_or_else(unknown)
+    number
+        .checked_sub(1)
+        .and_then(|index| views.get(index))
+        .map(|view| view.id)
+        .ok_or_else(unknown)
 }

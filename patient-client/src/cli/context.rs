@@ -31,20 +31,31 @@ pub(super) struct Context {
 impl Context {
     pub(super) fn new(common: CommonArgs, output: Output) -> Result<Self, CliError> {
         let home = common.home_dir(PROGRAM)?;
-        Ok(Self { common, output, home })
+        Ok(Self {
+            common,
+            output,
+            home,
+        })
     }
 
     /// Opens the home. The passphrase is asked for only if there is something to open.
     pub(super) fn wallet(&self) -> Result<Wallet, CliError> {
         if !Wallet::exists(&self.home) {
-            return Err(PatientError::NoKeystore { home: self.home.clone() }.into());
+            return Err(PatientError::NoKeystore {
+                home: self.home.clone(),
+            }
+            .into());
         }
         let passphrase = passphrase("your keystore")?;
         Ok(Wallet::open(&self.home, &passphrase)?)
     }
 
     fn settings(&self) -> Result<Settings, CliError> {
-        let flag = self.common.network.as_deref().map(|path| path.display().to_string());
+        let flag = self
+            .common
+            .network
+            .as_deref()
+            .map(|path| path.display().to_string());
         load_settings(PROGRAM, &self.common, &[("network", flag)])
     }
 

@@ -50,25 +50,37 @@ pub(super) fn init(context: &Context) -> Result<(), CliError> {
     let phrase = seed.to_phrase();
     make_home(context, &seed, Some(phrase.as_str()))?;
     context.output.note("Write the 24 words down and keep them safe: they are shown once, and they are all your keys.");
-    context.output.note("Show the meta-address at your hospital's desk (patient-client card has it as a QR code).");
+    context.output.note(
+        "Show the meta-address at your hospital's desk (patient-client card has it as a QR code).",
+    );
     Ok(())
 }
 
 pub(super) fn restore(context: &Context) -> Result<(), CliError> {
     refuse_second(context)?;
     if std::io::stdin().is_terminal() {
-        context.output.note("Type your 24 words on one line, then Enter:");
+        context
+            .output
+            .note("Type your 24 words on one line, then Enter:");
     }
     let mut line = Zeroizing::new(String::new());
     let mut limited = std::io::Read::take(std::io::stdin().lock(), MAX_PHRASE_BYTES);
     limited.read_line(&mut line).map_err(|error| {
-        CliError::failure(format!("cannot read the words: {error}"), "type them, or pipe them in as one line")
+        CliError::failure(
+            format!("cannot read the words: {error}"),
+            "type them, or pipe them in as one line",
+        )
     })?;
     let seed = PatientSeed::from_phrase(&line).map_err(|error| {
-        CliError::usage(error.to_string(), "the 24 words in their order, as they were shown at init")
+        CliError::usage(
+            error.to_string(),
+            "the 24 words in their order, as they were shown at init",
+        )
     })?;
     make_home(context, &seed, None)?;
-    context.output.note("Add your cards again: patient-client card --add CARD");
+    context
+        .output
+        .note("Add your cards again: patient-client card --add CARD");
     Ok(())
 }
 
@@ -87,9 +99,15 @@ fn make_home(context: &Context, seed: &PatientSeed, phrase: Option<&str>) -> Res
     let passphrase = new_passphrase("your keystore")?;
     let wallet = Wallet::create(&context.home, seed, &passphrase, KeystoreParams::DEFAULT)?;
     if let Some(network) = &context.common.network {
-        let settings = Settings { network: Some(absolute(network).display().to_string()), timeout_seconds: None };
+        let settings = Settings {
+            network: Some(absolute(network).display().to_string()),
+            timeout_seconds: None,
+        };
         let text = toml::to_string(&settings).map_err(|error| {
-            CliError::failure(format!("the settings have no TOML form: {error}"), "a plainer path of the network file")
+            CliError::failure(
+                format!("the settings have no TOML form: {error}"),
+                "a plainer path of the network file",
+            )
         })?;
         write_private(&context.home.join("config.toml"), text.as_bytes())?;
     }
@@ -123,7 +141,13 @@ pub(super) async fn card(context: &Context, add: Option<&str>) -> Result<(), Cli
         }
         return context.output.raw(text.as_bytes());
     }
-    let tokens = |card: &CardEntry| state.tokens.iter().filter(|token| token.issuer == card.hospital).count();
+    let tokens = |card: &CardEntry| {
+        state
+            .tokens
+            .iter()
+            .filter(|token| token.issuer == card.hospital)
+            .count()
+    };
     let cards = state
         .cards
         .iter()
@@ -135,13 +159,24 @@ pub(super) async fn card(context: &Context, add: Option<&str>) -> Result<(), Cli
             since: card.since.to_string(),
         })
         .collect();
-    context.output.object(&CardsView { meta_address: meta, cards })
+    context.output.object(&CardsView {
+        meta_address: meta,
+        cards,
+    })
 }
 
-pub(super) async fn register(context: &Context, card: &str, desk_code: &str) -> Result<(), CliError> {
+pub(super) async fn register(
+    context: &Context,
+    card: &str,
+    desk_code: &str,
+) -> Result<(), CliError> {
     let (number, code) = read_card(card)?;
-    let desk_code = DeskCode::parse(desk_code)
-        .map_err(|error| CliError::usage(error.to_string(), "the code as it was printed with the card"))?;
+    let desk_code = DeskCode::parse(desk_code).map_err(|error| {
+        CliError::usage(
+            error.to_string(),
+            "the code as it was printed with the card",
+        )
+    })?;
     let mut patient = context.patient().await?;
     let registered = match &code {
         Some(code) => patient.register(code, &desk_code).await,
@@ -149,10 +184,15 @@ pub(super) async fn register(context: &Context, card: &str, desk_code: &str) -> 
     };
     let hospital = registered?;
     let entry = patient.card(&hospital)?;
-    let view = RegisteredView { hospital: entry.name.clone(), card: entry.card.to_string() };
+    let view = RegisteredView {
+        hospital: entry.name.clone(),
+        card: entry.card.to_string(),
+    };
     patient.close().await;
     context.output.object(&view)?;
-    context.output.note("Your searches reach this hospital now; show the card at your visits.");
+    context
+        .output
+        .note("Your searches reach this hospital now; show the card at your visits.");
     Ok(())
 }
 
@@ -168,9 +208,16 @@ fn read_card(text: &str) -> Result<(caduceus_crypto::CardNumber, Option<CardQr>)
 /// A QR code of half-height blocks, light on dark as terminals are.
 fn qr(text: &str) -> Result<String, CliError> {
     let code = QrCode::new(text.as_bytes()).map_err(|error| {
-        CliError::failure(format!("no QR code can be made: {error}"), "--output json shows the text itself")
+        CliError::failure(
+            format!("no QR code can be made: {error}"),
+            "--output json shows the text itself",
+        )
     })?;
-    Ok(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
+    Ok(code
+        .render::<Dense1x2>()
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
+        .build())
 }
 
 #[cfg(test)]
@@ -183,11 +230,20 @@ mod tests {
 
     #[test]
     fn a_card_is_read_in_both_forms_and_its_mistakes_are_told() {
-        let card = Card::generate(&mut OsRng, HospitalId::from_identity(&SecretKey::generate(&mut OsRng).public()));
+        let card = Card::generate(
+            &mut OsRng,
+            HospitalId::from_identity(&SecretKey::generate(&mut OsRng).public()),
+        );
         let meta = PatientKeys::from_seed(&PatientSeed::generate(&mut OsRng)).meta();
         let code = CardQr::new(&card, &meta);
-        assert_eq!(read_card(&card.to_string()).unwrap(), (card.card_number(), None));
-        assert_eq!(read_card(&code.to_string()).unwrap(), (card.card_number(), Some(code)));
+        assert_eq!(
+            read_card(&card.to_string()).unwrap(),
+            (card.card_number(), None)
+        );
+        assert_eq!(
+            read_card(&code.to_string()).unwrap(),
+            (card.card_number(), Some(code))
+        );
         for bad in ["CAD1", "nonsense", "CAD1-X|00", "|"] {
             let error = read_card(bad).unwrap_err();
             assert_eq!(error.exit, ExitCode::Usage, "{bad}");

@@ -45,10 +45,16 @@ pub(super) async fn access_log(context: &Context) -> Result<(), CliError> {
             let row = LogRow {
                 time: entry.time.to_string(),
                 told_by: format!("{} (as told by the hospital)", hospital.name),
-                who: entry.role.as_ref().map_or_else(|| who.clone(), |role| format!("{role} {who}")),
+                who: entry
+                    .role
+                    .as_ref()
+                    .map_or_else(|| who.clone(), |role| format!("{role} {who}")),
                 action: entry.action.clone(),
                 outcome: entry.outcome.clone(),
-                record: entry.record.map(|hash| hash.to_string()).unwrap_or_default(),
+                record: entry
+                    .record
+                    .map(|hash| hash.to_string())
+                    .unwrap_or_default(),
                 grant: entry.grant.map(|hash| hash.to_string()).unwrap_or_default(),
                 purpose: entry.purpose.clone(),
             };

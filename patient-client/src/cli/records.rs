@@ -86,12 +86,20 @@ pub(super) async fn search(context: &Context, args: SearchArgs) -> Result<(), Cl
     let mut hospitals: Vec<HospitalId> = Vec::new();
     for name in &args.hospital {
         let entry = network.hospital(name)?;
-        let id: HospitalId =
-            entry.id.parse().map_err(|_| PatientError::UnknownHospital { name: name.clone() })?;
+        let id: HospitalId = entry
+            .id
+            .parse()
+            .map_err(|_| PatientError::UnknownHospital { name: name.clone() })?;
         hospitals.push(id);
     }
-    let spec =
-        SearchSpec { text: args.query, from: args.from, to: args.to, anchored_since, anchored_until, hospitals };
+    let spec = SearchSpec {
+        text: args.query,
+        from: args.from,
+        to: args.to,
+        anchored_since,
+        anchored_until,
+        hospitals,
+    };
     let progress = context.output.progress("searching");
     let outcome = patient.search(&spec).await;
     drop(progress);
@@ -105,7 +113,10 @@ pub(super) async fn search(context: &Context, args: SearchArgs) -> Result<(), Cl
     patient.close().await;
     if context.output.format() == OutputFormat::Json {
         let hospitals = outcome.hospitals.iter().map(hospital_row).collect();
-        context.output.object(&SearchView { hospitals, hits: rows })?;
+        context.output.object(&SearchView {
+            hospitals,
+            hits: rows,
+        })?;
     } else {
         context.output.rows(&rows)?;
     }
@@ -138,7 +149,9 @@ fn tell(context: &Context, outcome: &SearchOutcome) {
         tracing::warn!(record = %found.record_hash, %reason, "its clinical day is not known, so it is shown");
     }
     if !outcome.records.is_empty() {
-        context.output.note("open one with: patient-client open NUMBER");
+        context
+            .output
+            .note("open one with: patient-client open NUMBER");
     }
 }
 
@@ -175,7 +188,11 @@ fn day(text: Option<&str>) -> Result<Option<Epoch>, CliError> {
         .map_err(|error| CliError::usage(format!("{text:?}: {error}"), "a day such as 2026-11-20"))
 }
 
-pub(super) async fn open(context: &Context, record: &str, out: Option<&Path>) -> Result<(), CliError> {
+pub(super) async fn open(
+    context: &Context,
+    record: &str,
+    out: Option<&Path>,
+) -> Result<(), CliError> {
     let patient = context.patient().await?;
     let found = named_record(&patient, record)?;
     let progress = context.output.progress("fetching");
@@ -204,12 +221,17 @@ fn read_receipt(path: &Path) -> Result<Receipt, CliError> {
         )
     };
     let text = read_limited(path, MAX_RECEIPT_BYTES)?;
-    let file: ReceiptFile = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    let file: ReceiptFile =
+        serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     if file.format != RECEIPT_FORMAT {
-        return Err(wrong(format!("its format is {:?}, not {RECEIPT_FORMAT:?}", file.format)));
+        return Err(wrong(format!(
+            "its format is {:?}, not {RECEIPT_FORMAT:?}",
+            file.format
+        )));
     }
     let bytes = hex::decode(&file.receipt).map_err(|error| wrong(error.to_string()))?;
-    codec::decode_exact::<Receipt>(&bytes, MAX_RECEIPT_BYTES).map_err(|error| wrong(error.to_string()))
+    codec::decode_exact::<Receipt>(&bytes, MAX_RECEIPT_BYTES)
+        .map_err(|error| wrong(error.to_string()))
 }
 
 pub(super) async fn list(context: &Context, receipts: &[PathBuf]) -> Result<(), CliError> {
@@ -227,12 +249,17 @@ pub(super) async fn list(context: &Context, receipts: &[PathBuf]) -> Result<(), 
         rows.push(RecordRow {
             hospital: view.name,
             record: view.record_hash.to_string(),
-            place: view.place.map(|place| place.to_string()).unwrap_or_default(),
+            place: view
+                .place
+                .map(|place| place.to_string())
+                .unwrap_or_default(),
             receipt,
         });
     }
     patient.close().await;
     context.output.rows(&rows)?;
-    context.output.note("records stored since your last search show after the next one");
+    context
+        .output
+        .note("records stored since your last search show after the next one");
     Ok(())
 }

@@ -27,7 +27,8 @@ impl World {
     }
 
     fn key(&self, quarter: Quarter) -> QuarterKey {
-        self.patient.quarter_key(&self.hospital, &self.index, &quarter)
+        self.patient
+            .quarter_key(&self.hospital, &self.index, &quarter)
     }
 
     /// An index of records, each with its day and keywords; a record is its number.
@@ -37,7 +38,10 @@ impl World {
         for (number, (day, keywords)) in records.iter().enumerate() {
             for keyword in keywords.iter().copied() {
                 let i = counts.entry((*day, keyword)).or_default();
-                index.insert(tag_at(&self.key(day.quarter()), keyword, *day, *i), number as u32);
+                index.insert(
+                    tag_at(&self.key(day.quarter()), keyword, *day, *i),
+                    number as u32,
+                );
                 *i += 1;
             }
         }
@@ -49,7 +53,13 @@ fn day(year: u16, month: u8, day: u8) -> Epoch {
     Epoch::from_ymd(year, month, day).unwrap()
 }
 
-fn search(world: &World, index: &BTreeMap<Tag, u32>, text: &str, from: Epoch, to: Epoch) -> Vec<u32> {
+fn search(
+    world: &World,
+    index: &BTreeMap<Tag, u32>,
+    text: &str,
+    from: Epoch,
+    to: Epoch,
+) -> Vec<u32> {
     let clauses = parse(text).unwrap().compile().unwrap();
     let query = compile_slots(&clauses, |quarter| world.key(quarter), from, to);
     let checked = query.verify(from, to).unwrap();
@@ -64,7 +74,10 @@ fn queries_find_what_they_mean() {
         (day(2026, 2, 3), &["term:asthma", "term:cough"]),
         (day(2026, 2, 3), &["term:asthma"]),
         (day(2026, 5, 30), &["term:cough", "type:Condition"]),
-        (day(2026, 11, 20), &["term:asthma", "term:cough", "type:Condition"]),
+        (
+            day(2026, 11, 20),
+            &["term:asthma", "term:cough", "type:Condition"],
+        ),
     ];
     let index = world.index(&records);
     let (from, to) = (day(2026, 1, 15), day(2026, 11, 20));
@@ -76,14 +89,25 @@ fn queries_find_what_they_mean() {
     assert!(found("gout").is_empty());
     // Other days than those asked for are not found.
     assert_eq!(search(&world, &index, "asthma", day(2026, 2, 4), to), [3]);
-    assert_eq!(search(&world, &index, "asthma", from, day(2026, 11, 19)), [0, 1]);
+    assert_eq!(
+        search(&world, &index, "asthma", from, day(2026, 11, 19)),
+        [0, 1]
+    );
 }
 
 #[test]
 fn a_keyword_in_two_clauses_takes_one_slot() {
     let world = World::new();
-    let clauses = parse("(asthma OR cough) AND (asthma OR gout)").unwrap().compile().unwrap();
-    let query = compile_slots(&clauses, |quarter| world.key(quarter), day(2026, 1, 1), day(2026, 3, 31));
+    let clauses = parse("(asthma OR cough) AND (asthma OR gout)")
+        .unwrap()
+        .compile()
+        .unwrap();
+    let query = compile_slots(
+        &clauses,
+        |quarter| world.key(quarter),
+        day(2026, 1, 1),
+        day(2026, 3, 31),
+    );
     assert_eq!(query.slots.len(), 3);
     assert_eq!(query.clauses.len(), 2);
     query.verify(day(2026, 1, 1), day(2026, 3, 31)).unwrap();

@@ -12,15 +12,29 @@ fn found(rng: &mut ChaCha20Rng, height: u64) -> FoundRecord {
         ephemeral: SecretKey::generate(rng).public(),
         view_tag: 7,
     };
-    let record = RecordRef { height, position: 1 };
-    FoundRecord { hospital: HospitalId([3; 32]), record, record_hash: Hash([height as u8; 32]), pseudonym }
+    let record = RecordRef {
+        height,
+        position: 1,
+    };
+    FoundRecord {
+        hospital: HospitalId([3; 32]),
+        record,
+        record_hash: Hash([height as u8; 32]),
+        pseudonym,
+    }
 }
 
 fn state(rng: &mut ChaCha20Rng) -> PatientState {
     let key = SecretKey::generate(rng);
     let hospital = HospitalId([3; 32]);
-    let token = Token { key: key.public(), signature: vec![9; 256] };
-    let card = CardNumber { number: [4; 16], hospital_prefix: [3; 4] };
+    let token = Token {
+        key: key.public(),
+        signature: vec![9; 256],
+    };
+    let card = CardNumber {
+        number: [4; 16],
+        hospital_prefix: [3; 4],
+    };
     let mut state = PatientState::default();
     state.put_card(CardEntry {
         hospital,
@@ -31,7 +45,9 @@ fn state(rng: &mut ChaCha20Rng) -> PatientState {
         issuer: vec![1, 2, 3],
         since: TimeMillis(17),
     });
-    state.tokens.push(StoredToken::new(hospital, &SpendableToken { key, token }));
+    state
+        .tokens
+        .push(StoredToken::new(hospital, &SpendableToken { key, token }));
     let record = found(rng, 8);
     state.remember(record);
     state.last_search.push(record);
@@ -58,18 +74,33 @@ fn each_damage_has_its_error() {
     let seed = PatientSeed::generate(&mut rng);
     let plain = state(&mut rng);
     let bytes = seal_state(&mut rng, &seed, &plain);
-    assert_eq!(open_state(&seed, &bytes[..20]).unwrap_err(), StateFileError::NotAState);
-    assert_eq!(open_state(&seed, b"something else that is long enough for a head").unwrap_err(), StateFileError::NotAState);
+    assert_eq!(
+        open_state(&seed, &bytes[..20]).unwrap_err(),
+        StateFileError::NotAState
+    );
+    assert_eq!(
+        open_state(&seed, b"something else that is long enough for a head").unwrap_err(),
+        StateFileError::NotAState
+    );
     let mut later = bytes.clone();
     later[8] = 2;
-    assert_eq!(open_state(&seed, &later).unwrap_err(), StateFileError::UnsupportedVersion);
+    assert_eq!(
+        open_state(&seed, &later).unwrap_err(),
+        StateFileError::UnsupportedVersion
+    );
     for at in [9, 41, bytes.len() - 1] {
         let mut altered = bytes.clone();
         altered[at] ^= 1;
-        assert_eq!(open_state(&seed, &altered).unwrap_err(), StateFileError::Altered);
+        assert_eq!(
+            open_state(&seed, &altered).unwrap_err(),
+            StateFileError::Altered
+        );
     }
     let other = PatientSeed::generate(&mut rng);
-    assert_eq!(open_state(&other, &bytes).unwrap_err(), StateFileError::Altered);
+    assert_eq!(
+        open_state(&other, &bytes).unwrap_err(),
+        StateFileError::Altered
+    );
 }
 
 #[test]
@@ -92,7 +123,10 @@ fn a_hospital_has_one_card() {
     again.name = "St Anne, new".to_owned();
     state.put_card(again);
     assert_eq!(state.cards.len(), 1);
-    assert_eq!(state.card(&HospitalId([3; 32])).unwrap().name, "St Anne, new");
+    assert_eq!(
+        state.card(&HospitalId([3; 32])).unwrap().name,
+        "St Anne, new"
+    );
 }
 
 #[test]

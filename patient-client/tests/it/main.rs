@@ -60,7 +60,14 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
          try: 66 hexadecimal digits, as data-user-client id shows them\n",
     ),
     (
-        &["grant", "1", "--to", "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", "--purpose", "FUN"],
+        &[
+            "grant",
+            "1",
+            "--to",
+            "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+            "--purpose",
+            "FUN",
+        ],
         2,
         "error: \"FUN\": unknown purpose: TREAT, ETREAT, HPAYMT, HOPERAT, HRESCH, PUBHLTH, PATRQT or HLEGAL expected\n\
          try: --purpose with one of these codes\n",
@@ -97,6 +104,10 @@ fn each_mistake_has_its_two_lines_and_its_code() {
         assert!(done.stdout.is_empty(), "{arguments:?}");
         assert_eq!(said.lines().count(), 2, "{arguments:?}");
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a mistake makes no file");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "a mistake makes no file"
+    );
     println!("{} mistakes", MISTAKES.len());
 }

@@ -5,7 +5,8 @@ use crate::{PrivateMachine, query};
 use caduceus_crypto::{PublicKey, codec};
 use caduceus_ledger::Height;
 use caduceus_network::exchange::{
-    FetchAnchor, FetchAnchorReply, FetchAnchorRequest, TagCounters, TagCountersReply, TagCountersRequest,
+    FetchAnchor, FetchAnchorReply, FetchAnchorRequest, TagCounters, TagCountersReply,
+    TagCountersRequest,
 };
 use caduceus_network::{Refused, Service};
 use caduceus_node::Node;
@@ -23,7 +24,12 @@ pub fn serve(
 ) {
     let (querier, chain) = (queriers.clone(), node.clone());
     service.serve::<FetchAnchor, _, _>(
-        move |peer| peer.key.as_ref().is_some_and(|key| anchor_readers.contains(key)) || querier(peer),
+        move |peer| {
+            peer.key
+                .as_ref()
+                .is_some_and(|key| anchor_readers.contains(key))
+                || querier(peer)
+        },
         move |_, request| {
             let node = chain.clone();
             async move { block_in_place(|| anchor(&node, request)) }
@@ -37,7 +43,8 @@ pub fn serve(
             async move {
                 block_in_place(|| {
                     let snapshot = node.chain().snapshot().map_err(failed)?;
-                    let committed = query::committed_tags(&snapshot, &request.tags).map_err(failed)?;
+                    let committed =
+                        query::committed_tags(&snapshot, &request.tags).map_err(failed)?;
                     Ok(TagCountersReply::new(&committed))
                 })
             }
@@ -50,9 +57,15 @@ fn failed(error: impl std::fmt::Display) -> Refused {
     Refused::because("the store failed")
 }
 
-fn anchor(node: &Node<PrivateMachine>, request: FetchAnchorRequest) -> Result<FetchAnchorReply, Refused> {
+fn anchor(
+    node: &Node<PrivateMachine>,
+    request: FetchAnchorRequest,
+) -> Result<FetchAnchorReply, Refused> {
     let snapshot = node.chain().snapshot().map_err(failed)?;
-    let at = AnchorRef { height: Height(request.height), position: request.position };
+    let at = AnchorRef {
+        height: Height(request.height),
+        position: request.position,
+    };
     let proved = query::anchor_proof(&snapshot, &at).map_err(failed)?;
     let certified = snapshot.certified(at.height).map_err(failed)?;
     let (Some(proved), Some(certified)) = (proved, certified) else {

@@ -9,10 +9,18 @@ use std::collections::BTreeSet;
 
 const PAGE: usize = 1000;
 
-pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) -> anyhow::Result<()> {
+pub async fn run(
+    world: &mut World,
+    narrator: &Narrator,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     let mut logged: BTreeSet<[u8; 16]> = BTreeSet::new();
     for h in 0..world.layout.hospitals.len() {
-        let node = world.chains.private_here(h).next().context("a private node runs here")?;
+        let node = world
+            .chains
+            .private_here(h)
+            .next()
+            .context("a private node runs here")?;
         let snapshot = node.node.chain().snapshot()?;
         let count = query::audit_count(&snapshot)?;
         summary.audit.entries += count;
@@ -21,17 +29,26 @@ pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) 
             let page = query::audit_entries(&snapshot, first, PAGE)?;
             first += page.len() as u64;
             for (_, sealed) in page {
-                let key = world.servers.bucket_key(&world.layout, h, &sealed.bucket())?;
+                let key = world
+                    .servers
+                    .bucket_key(&world.layout, h, &sealed.bucket())?;
                 logged.insert(sealed.open(&key)?.request_id);
             }
         }
     }
     let actions = world.journal.actions();
     summary.audit.actions = actions.len();
-    summary.audit.unlogged_actions = actions.iter().filter(|(id, _)| !logged.contains(id)).count();
+    summary.audit.unlogged_actions = actions
+        .iter()
+        .filter(|(id, _)| !logged.contains(id))
+        .count();
     let log = world.people[0].patient.access_log().await?;
-    summary.audit.patient_access_log_entries =
-        log.disclosures.len() + log.hospitals.iter().map(|hospital| hospital.entries.len()).sum::<usize>();
+    summary.audit.patient_access_log_entries = log.disclosures.len()
+        + log
+            .hospitals
+            .iter()
+            .map(|hospital| hospital.entries.len())
+            .sum::<usize>();
     narrator.tell(format!(
         "{} audit entries; {} of {} actions unlogged; {} sees {} entries about herself",
         summary.audit.entries,

@@ -22,35 +22,69 @@ fn random_seed() -> [u8; 32] {
 }
 
 async fn data_user(world: &World, keys: DataUserKeys) -> anyhow::Result<DataUser> {
-    let options = ConnectOptions { key: Some(keys.signing().clone()), ..ConnectOptions::default() };
-    Ok(DataUser::connect(&world.layout.network, world.layout.genesis.clone(), keys, options).await?)
+    let options = ConnectOptions {
+        key: Some(keys.signing().clone()),
+        ..ConnectOptions::default()
+    };
+    Ok(DataUser::connect(
+        &world.layout.network,
+        world.layout.genesis.clone(),
+        keys,
+        options,
+    )
+    .await?)
 }
 
-async fn admit(world: &World, hospital: usize, keys: &DataUserKeys, label: &str) -> anyhow::Result<()> {
+async fn admit(
+    world: &World,
+    hospital: usize,
+    keys: &DataUserKeys,
+    label: &str,
+) -> anyhow::Result<()> {
     let admin = &world.desks[hospital].admin;
-    admin.admit_data_user(&world.alliance, keys.id(), keys.receiving_public(), label).await?;
+    admin
+        .admit_data_user(&world.alliance, keys.id(), keys.receiving_public(), label)
+        .await?;
     Ok(())
 }
 
 /// Records of one patient, as she found them.
 fn records_of(world: &World, patient: usize) -> Vec<FoundRecord> {
     let own = world.records.iter().filter(|r| r.oracle.patient == patient);
-    own.filter_map(|r| world.found.get(&r.record_hash).cloned()).collect()
+    own.filter_map(|r| world.found.get(&r.record_hash).cloned())
+        .collect()
 }
 
 fn source<'w>(world: &'w World, hash: &Hash) -> Option<&'w [u8]> {
-    world.records.iter().find(|r| r.record_hash == *hash).map(|r| r.oracle.json.as_slice())
+    world
+        .records
+        .iter()
+        .find(|r| r.record_hash == *hash)
+        .map(|r| r.oracle.json.as_slice())
 }
 
-pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) -> anyhow::Result<()> {
+pub async fn run(
+    world: &mut World,
+    narrator: &Narrator,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     let institute_keys = DataUserKeys::from_seed(&random_seed());
     admit(world, 0, &institute_keys, "Institute of Epidemiology").await?;
     let institute = data_user(world, institute_keys).await?;
-    institute.request(Purpose::Research, "conditions and observations of adults", 30).await?;
+    institute
+        .request(
+            Purpose::Research,
+            "conditions and observations of adults",
+            30,
+        )
+        .await?;
     let owner = world.records.first().context("no records")?.oracle.patient;
     let seen = world.people[owner].patient.requests().await?;
     anyhow::ensure!(!seen.is_empty(), "the patient sees no request");
-    narrator.tell(format!("{} sees the institute's request", world.people[owner].name));
+    narrator.tell(format!(
+        "{} sees the institute's request",
+        world.people[owner].name
+    ));
 
     let own = records_of(world, owner);
     let spec = GrantSpec {
@@ -65,19 +99,37 @@ pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) 
     summary.grant.threshold = first.threshold;
     summary.grant.proxies = first.proxies;
     summary.grant.records = granted.len();
-    anyhow::ensure!(granted.iter().all(patient_client::Granted::is_usable), "too few proxies keep a fragment");
-    narrator.tell(format!("she grants {} records, {} of {} proxies needed", granted.len(), first.threshold, first.proxies));
+    anyhow::ensure!(
+        granted.iter().all(patient_client::Granted::is_usable),
+        "too few proxies keep a fragment"
+    );
+    narrator.tell(format!(
+        "she grants {} records, {} of {} proxies needed",
+        granted.len(),
+        first.threshold,
+        first.proxies
+    ));
 
-    refusals(world, &institute, &granted.iter().map(|g| g.id).collect::<Vec<_>>(), summary).await?;
+    refusals(
+        world,
+        &institute,
+        &granted.iter().map(|g| g.id).collect::<Vec<_>>(),
+        summary,
+    )
+    .await?;
 
     let mut same = true;
     for grant in &granted {
         let fetched = institute.fetch(&grant.id).await?;
-        same &= source(world, &grant.record.record_hash).is_some_and(|json| json == fetched.opened.plaintext);
+        same &= source(world, &grant.record.record_hash)
+            .is_some_and(|json| json == fetched.opened.plaintext);
         summary.grant.opened_by_data_user += 1;
     }
     summary.grant.match_source = same;
-    narrator.tell(format!("the institute opened {} granted records", summary.grant.opened_by_data_user));
+    narrator.tell(format!(
+        "the institute opened {} granted records",
+        summary.grant.opened_by_data_user
+    ));
 
     doctor_elsewhere(world, narrator, owner, &own, summary).await?;
     stale_head(world, narrator, summary).await?;
@@ -85,7 +137,11 @@ pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) 
     // Revocation: no new ticket, and the old one gets no more fragments.
     let old = institute.access(&first.id).await?;
     let capsule = capsule_of(&institute.ciphertext(&old).await?)?;
-    let before = institute.fragments(&old, &capsule, &old.grant.proxies).await.good.len();
+    let before = institute
+        .fragments(&old, &capsule, &old.grant.proxies)
+        .await
+        .good
+        .len();
     world.people[owner].patient.revoke(&first.id).await?;
     let no_ticket = institute.access(&first.id).await.is_err();
     let begun = Instant::now();
@@ -99,7 +155,10 @@ pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) 
         }
     };
     summary.refused.after_revoke = before >= first.threshold && no_ticket && no_fragments;
-    narrator.tell(format!("after her revocation nothing is answered: {}", summary.refused.after_revoke));
+    narrator.tell(format!(
+        "after her revocation nothing is answered: {}",
+        summary.refused.after_revoke
+    ));
     institute.close().await;
     Ok(())
 }
@@ -109,13 +168,29 @@ fn capsule_of(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Asks all proxies at once; returns how many gave a fragment.
-async fn ask_each(user: &DataUser, ticket: &Ticket, capsule: &[u8], proxies: &[PublicKey]) -> usize {
-    let asked = proxies.iter().map(|proxy| user.fragments(ticket, capsule, std::slice::from_ref(proxy)));
-    futures::future::join_all(asked).await.iter().map(|answer| answer.good.len()).sum()
+async fn ask_each(
+    user: &DataUser,
+    ticket: &Ticket,
+    capsule: &[u8],
+    proxies: &[PublicKey],
+) -> usize {
+    let asked = proxies
+        .iter()
+        .map(|proxy| user.fragments(ticket, capsule, std::slice::from_ref(proxy)));
+    futures::future::join_all(asked)
+        .await
+        .iter()
+        .map(|answer| answer.good.len())
+        .sum()
 }
 
 /// Every way round the grant fails, beside a control that succeeds.
-async fn refusals(world: &World, institute: &DataUser, grants: &[Hash], summary: &mut Summary) -> anyhow::Result<()> {
+async fn refusals(
+    world: &World,
+    institute: &DataUser,
+    grants: &[Hash],
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     let id = grants.first().context("nothing was granted")?;
     let record = institute.grant(id).await?;
     let proxies: Vec<PublicKey> = record.grant.proxies.clone();
@@ -132,7 +207,8 @@ async fn refusals(world: &World, institute: &DataUser, grants: &[Hash], summary:
     let capsule = capsule_of(&bytes)?;
     let without = ask_each(institute, &invented, &capsule, &proxies).await;
     let with = institute.fragments(&ticket, &capsule, &proxies).await;
-    let works = with.good.len() >= threshold && institute.open(&ticket, &bytes, &with.bytes()).is_ok();
+    let works =
+        with.good.len() >= threshold && institute.open(&ticket, &bytes, &with.bytes()).is_ok();
     summary.refused.before_access = works && without == 0;
 
     let all = with.bytes();
@@ -155,13 +231,15 @@ async fn refusals(world: &World, institute: &DataUser, grants: &[Hash], summary:
         let ticket_b = institute.access(other).await?;
         let bytes_b = institute.ciphertext(&ticket_b).await?;
         let crossed = institute.open(&ticket_b, &bytes_b, &all).is_err();
-        summary.refused.other_record = works && crossed && institute.open(&ticket, &bytes_b, &all).is_err();
+        summary.refused.other_record =
+            works && crossed && institute.open(&ticket, &bytes_b, &all).is_err();
     }
 
     let stranger = data_user(world, DataUserKeys::from_seed(&random_seed())).await?;
     let theirs = ask_each(&stranger, &ticket, &capsule, &proxies).await;
     let fetched = stranger.ciphertext(&ticket).await;
-    summary.refused.stranger = works && theirs == 0 && fetched.is_err() && stranger.access(id).await.is_err();
+    summary.refused.stranger =
+        works && theirs == 0 && fetched.is_err() && stranger.access(id).await.is_err();
     stranger.close().await;
     Ok(())
 }
@@ -175,7 +253,12 @@ async fn doctor_elsewhere(
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
     let shared = *own.last().context("no records")?;
-    let home = world.layout.hospitals.iter().position(|h| h.id == shared.hospital).context("a known hospital")?;
+    let home = world
+        .layout
+        .hospitals
+        .iter()
+        .position(|h| h.id == shared.hospital)
+        .context("a known hospital")?;
     let elsewhere = (home + 1) % world.layout.hospitals.len();
     let signing = world.desks[elsewhere].doctor_key.clone();
     let receiving = SecretKey::derive(domain::RECEIVING_KEY, &signing.to_bytes()[..], &[]);
@@ -203,13 +286,25 @@ async fn doctor_elsewhere(
 }
 
 /// A node whose chain stands still is refused once its head is older than three heartbeats.
-async fn stale_head(world: &World, narrator: &Narrator, summary: &mut Summary) -> anyhow::Result<()> {
+async fn stale_head(
+    world: &World,
+    narrator: &Narrator,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     // The second node; with one sequencer, the only one.
     let n = 1.min(world.layout.alliance.len() - 1);
-    let paused = world.chains.alliance(n).context("the second alliance node runs here")?;
+    let paused = world
+        .chains
+        .alliance(n)
+        .context("the second alliance node runs here")?;
     paused.node.stop().await;
     let nodes = vec![world.alliance.nodes()[n].clone()];
-    let fresh = Alliance::open(nodes.clone(), &world.layout.genesis, ConnectOptions::default()).await?;
+    let fresh = Alliance::open(
+        nodes.clone(),
+        &world.layout.genesis,
+        ConnectOptions::default(),
+    )
+    .await?;
     let control = fresh.head().await.is_ok();
     let real = world.alliance.clock().clone();
     let options = ConnectOptions {
@@ -222,6 +317,9 @@ async fn stale_head(world: &World, narrator: &Narrator, summary: &mut Summary) -
     fresh.close().await;
     later.close().await;
     paused.node.start_engine();
-    narrator.tell(format!("a paused node's head is refused 91 s later: {}", summary.refused.stale_head));
+    narrator.tell(format!(
+        "a paused node's head is refused 91 s later: {}",
+        summary.refused.stale_head
+    ));
     Ok(())
 }

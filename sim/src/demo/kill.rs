@@ -50,12 +50,18 @@ pub async fn rejoin(
         loop {
             match world.prober.height(&chain[n]).await {
                 Some(height) if height >= target => break,
-                found => anyhow::ensure!(begun.elapsed() < PATIENCE, "{name:?} is at {found:?}, not at {target}"),
+                found => anyhow::ensure!(
+                    begun.elapsed() < PATIENCE,
+                    "{name:?} is at {found:?}, not at {target}"
+                ),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         summary.killed_and_rejoined += 1;
-        narrator.tell(format!("{name:?} is back at height {target} after {:.1} s", begun.elapsed().as_secs_f64()));
+        narrator.tell(format!(
+            "{name:?} is back at height {target} after {:.1} s",
+            begun.elapsed().as_secs_f64()
+        ));
     }
     Ok(())
 }

@@ -15,10 +15,17 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Every patient gets a card at each hospital of her history, and registers with it.
 pub async fn register(world: &mut World, narrator: &Narrator) -> anyhow::Result<()> {
     for person in &mut world.people {
-        let hospitals: BTreeSet<usize> = person.encounters.iter().map(|(hospital, _)| *hospital).collect();
+        let hospitals: BTreeSet<usize> = person
+            .encounters
+            .iter()
+            .map(|(hospital, _)| *hospital)
+            .collect();
         for hospital in hospitals {
             let meta = person.patient.wallet().meta();
-            let made = world.desks[hospital].registrar.register_patient(&meta).await?;
+            let made = world.desks[hospital]
+                .registrar
+                .register_patient(&meta)
+                .await?;
             person.patient.register(&made.qr, &made.desk_code).await?;
             person.cards.insert(hospital, made.qr);
         }
@@ -50,7 +57,10 @@ pub async fn upload(
             let mut visit = match visits.remove(&hospital) {
                 Some(visit) => visit,
                 None => {
-                    let card = person.cards.get(&hospital).context("she has a card there")?;
+                    let card = person
+                        .cards
+                        .get(&hospital)
+                        .context("she has a card there")?;
                     let mut visit = world.desks[hospital].doctor.visit(card).await?;
                     let id = world.layout.hospitals[hospital].id;
                     let today = TimeMillis(person.patient.alliance().now().0).epoch();
@@ -59,7 +69,11 @@ pub async fn upload(
                 }
             };
             // One record gets a word of the doctor's own, with a letter outside ASCII.
-            let own_terms = if world.records.len() == 1 { vec![OWN_TERM.to_owned()] } else { Vec::new() };
+            let own_terms = if world.records.len() == 1 {
+                vec![OWN_TERM.to_owned()]
+            } else {
+                Vec::new()
+            };
             let input = UploadInput {
                 bytes: encounter.bundle_json.clone(),
                 media_type: "application/fhir+json".to_owned(),
@@ -72,12 +86,25 @@ pub async fn upload(
             person.patient.add_receipt(uploaded.receipt.clone())?;
             let id = world.records.len();
             world.records.push(UploadedRecord {
-                oracle: OracleRecord { id, hospital, patient: number, json: encounter.bundle_json, own_terms },
+                oracle: OracleRecord {
+                    id,
+                    hospital,
+                    patient: number,
+                    json: encounter.bundle_json,
+                    own_terms,
+                },
                 record_hash: uploaded.record_hash,
-                place: RecordRef { height: uploaded.height, position: uploaded.position },
+                place: RecordRef {
+                    height: uploaded.height,
+                    position: uploaded.position,
+                },
             });
         }
-        narrator.tell(format!("{}: {} of {total} records uploaded", world.people[number].name, world.records.len()));
+        narrator.tell(format!(
+            "{}: {} of {total} records uploaded",
+            world.people[number].name,
+            world.records.len()
+        ));
     }
     summary.records = world.records.len();
     summary.upload_ms = Percentiles::of(times);

@@ -25,7 +25,14 @@ struct Question {
 
 impl Question {
     fn new(patient: usize, text: impl Into<String>, want: Want) -> Self {
-        Self { patient, text: text.into(), from: None, to: None, hospital: None, want }
+        Self {
+            patient,
+            text: text.into(),
+            from: None,
+            to: None,
+            hospital: None,
+            want,
+        }
     }
 }
 
@@ -38,23 +45,37 @@ struct Finding {
 fn findings(records: &[&OracleRecord], kind: &str) -> Vec<Finding> {
     let mut found = Vec::new();
     for record in records {
-        let Ok(bundle) = serde_json::from_slice::<Value>(&record.json) else { continue };
+        let Ok(bundle) = serde_json::from_slice::<Value>(&record.json) else {
+            continue;
+        };
         let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
         for resource in entries.iter().map(|entry| &entry["resource"]) {
             if resource["resourceType"] != kind {
                 continue;
             }
-            let field = if kind == "Immunization" { "vaccineCode" } else { "code" };
+            let field = if kind == "Immunization" {
+                "vaccineCode"
+            } else {
+                "code"
+            };
             let coding = &resource[field]["coding"][0];
-            let (Some(display), Some(code)) = (coding["display"].as_str(), coding["code"].as_str()) else { continue };
+            let (Some(display), Some(code)) = (coding["display"].as_str(), coding["code"].as_str())
+            else {
+                continue;
+            };
             let words: Vec<String> = display
                 .split(|c: char| !c.is_alphanumeric())
-                .filter(|word| word.len() >= 5 && word.is_ascii() && word.chars().all(char::is_alphabetic))
+                .filter(|word| {
+                    word.len() >= 5 && word.is_ascii() && word.chars().all(char::is_alphabetic)
+                })
                 .map(str::to_lowercase)
                 .filter(|word| !["disorder", "finding", "situation"].contains(&word.as_str()))
                 .collect();
             if !words.is_empty() {
-                found.push(Finding { words, code: code.to_owned() });
+                found.push(Finding {
+                    words,
+                    code: code.to_owned(),
+                });
             }
         }
     }
@@ -65,11 +86,15 @@ fn findings(records: &[&OracleRecord], kind: &str) -> Vec<Finding> {
 fn years(records: &[&OracleRecord]) -> Vec<String> {
     let mut years = BTreeSet::new();
     for record in records {
-        let Ok(bundle) = serde_json::from_slice::<Value>(&record.json) else { continue };
+        let Ok(bundle) = serde_json::from_slice::<Value>(&record.json) else {
+            continue;
+        };
         for entry in bundle["entry"].as_array().into_iter().flatten() {
             let resource = &entry["resource"];
             if resource["resourceType"] == "Encounter"
-                && let Some(year) = resource["period"]["start"].as_str().and_then(|start| start.get(..4))
+                && let Some(year) = resource["period"]["start"]
+                    .as_str()
+                    .and_then(|start| start.get(..4))
             {
                 years.insert(year.to_owned());
             }
@@ -82,9 +107,18 @@ fn questions(world: &World) -> anyhow::Result<Vec<Question>> {
     let word = |text: &str| Want::Word(text.to_owned());
     let kind = |text: &str| Want::Type(text.to_owned());
     let of = |patient: usize| -> Vec<&OracleRecord> {
-        world.records.iter().map(|r| &r.oracle).filter(|r| r.patient == patient).collect()
+        world
+            .records
+            .iter()
+            .map(|r| &r.oracle)
+            .filter(|r| r.patient == patient)
+            .collect()
     };
-    let first = world.records.first().map(|r| r.oracle.patient).context("no records")?;
+    let first = world
+        .records
+        .first()
+        .map(|r| r.oracle.patient)
+        .context("no records")?;
     let own = of(first);
     let conditions = findings(&own, "Condition");
     // The commonest word, so that the answers have something to tell apart.
@@ -97,24 +131,48 @@ fn questions(world: &World) -> anyhow::Result<Vec<Question>> {
         .max_by_key(|(word, count)| (**count, std::cmp::Reverse(**word)))
         .map(|(word, _)| (*word).to_owned())
         .context("the first patient has no condition with a display")?;
-    let code = conditions.iter().find(|c| c.words.contains(&a)).map(|c| c.code.clone()).context("the word's code")?;
+    let code = conditions
+        .iter()
+        .find(|c| c.words.contains(&a))
+        .map(|c| c.code.clone())
+        .context("the word's code")?;
     let b = conditions
         .iter()
         .flat_map(|c| &c.words)
-        .chain(findings(&own, "Observation").iter().flat_map(|f| f.words.iter()).collect::<Vec<_>>())
+        .chain(
+            findings(&own, "Observation")
+                .iter()
+                .flat_map(|f| f.words.iter())
+                .collect::<Vec<_>>(),
+        )
         .find(|w| **w != a)
         .cloned()
         .context("only one word in all records")?;
     let span = years(&own);
-    let middle = span.get(span.len() / 2).context("no encounter has a start")?.clone();
-    let term_owner = world.records.iter().find(|r| !r.oracle.own_terms.is_empty()).map_or(first, |r| r.oracle.patient);
+    let middle = span
+        .get(span.len() / 2)
+        .context("no encounter has a start")?
+        .clone();
+    let term_owner = world
+        .records
+        .iter()
+        .find(|r| !r.oracle.own_terms.is_empty())
+        .map_or(first, |r| r.oracle.patient);
     let (from, to) = (format!("{middle}-01-01"), format!("{middle}-12-31"));
     let between = Want::Between(from.clone(), to.clone());
     let mut list = vec![
         Question::new(first, a.clone(), word(&a)),
         Question::new(first, format!("code:{code}"), Want::Code(code.clone())),
-        Question::new(first, format!("{a} AND type:Condition"), Want::And(vec![word(&a), kind("Condition")])),
-        Question::new(first, format!("{a} OR {b}"), Want::Or(vec![word(&a), word(&b)])),
+        Question::new(
+            first,
+            format!("{a} AND type:Condition"),
+            Want::And(vec![word(&a), kind("Condition")]),
+        ),
+        Question::new(
+            first,
+            format!("{a} OR {b}"),
+            Want::Or(vec![word(&a), word(&b)]),
+        ),
         Question::new(
             first,
             format!("type:Encounter NOT {a}"),
@@ -123,7 +181,11 @@ fn questions(world: &World) -> anyhow::Result<Vec<Question>> {
         Question {
             from: Some(from),
             to: Some(to),
-            ..Question::new(first, "type:Encounter", Want::And(vec![kind("Encounter"), between]))
+            ..Question::new(
+                first,
+                "type:Encounter",
+                Want::And(vec![kind("Encounter"), between]),
+            )
         },
         Question::new(first, "xylophone", word("xylophone")),
         Question {
@@ -135,37 +197,64 @@ fn questions(world: &World) -> anyhow::Result<Vec<Question>> {
         Question::new(
             first,
             format!("(code:{code} OR {b}) AND type:Encounter"),
-            Want::And(vec![Want::Or(vec![Want::Code(code), word(&b)]), kind("Encounter")]),
+            Want::And(vec![
+                Want::Or(vec![Want::Code(code), word(&b)]),
+                kind("Encounter"),
+            ]),
         ),
     ];
     // The same word, asked by another patient, finds hers alone.
-    if let Some(other) = world.records.iter().map(|r| r.oracle.patient).find(|p| *p != first) {
+    if let Some(other) = world
+        .records
+        .iter()
+        .map(|r| r.oracle.patient)
+        .find(|p| *p != first)
+    {
         list.push(Question::new(other, a.clone(), word(&a)));
-        list.push(Question::new(other, "type:Observation", kind("Observation")));
+        list.push(Question::new(
+            other,
+            "type:Observation",
+            kind("Observation"),
+        ));
     }
     Ok(list)
 }
 
 /// Asks every question.
-pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) -> anyhow::Result<()> {
+pub async fn run(
+    world: &mut World,
+    narrator: &Narrator,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     for question in questions(world)? {
         let hospitals: Vec<usize> = match question.hospital {
             Some(only) => vec![only],
-            None => world.people[question.patient].cards.keys().copied().collect(),
+            None => world.people[question.patient]
+                .cards
+                .keys()
+                .copied()
+                .collect(),
         };
         let own: Vec<OracleRecord> = world
             .records
             .iter()
-            .filter(|r| r.oracle.patient == question.patient && hospitals.contains(&r.oracle.hospital))
+            .filter(|r| {
+                r.oracle.patient == question.patient && hospitals.contains(&r.oracle.hospital)
+            })
             .map(|r| r.oracle.clone())
             .collect();
-        let expected: BTreeSet<Hash> =
-            matching(&own, &question.want).into_iter().map(|id| world.records[id].record_hash).collect();
+        let expected: BTreeSet<Hash> = matching(&own, &question.want)
+            .into_iter()
+            .map(|id| world.records[id].record_hash)
+            .collect();
         let spec = SearchSpec {
             text: question.text.clone(),
             from: question.from.clone(),
             to: question.to.clone(),
-            hospitals: hospitals.iter().map(|h| world.layout.hospitals[*h].id).collect(),
+            hospitals: hospitals
+                .iter()
+                .map(|h| world.layout.hospitals[*h].id)
+                .collect(),
             ..SearchSpec::text("")
         };
         let begun = Instant::now();
@@ -177,10 +266,14 @@ pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) 
             text = format!("{text} from {from} to {to}");
         }
         // `search` fails unless each hospital's answer is proved; it is whole if none stopped early.
-        let verified = outcome.hospitals.len() == hospitals.len() && outcome.hospitals.iter().all(|h| h.complete);
+        let verified = outcome.hospitals.len() == hospitals.len()
+            && outcome.hospitals.iter().all(|h| h.complete);
         let row = SearchRow {
             query: text,
-            hospitals: hospitals.iter().map(|h| world.layout.hospitals[*h].name.clone()).collect(),
+            hospitals: hospitals
+                .iter()
+                .map(|h| world.layout.hospitals[*h].name.clone())
+                .collect(),
             expected: expected.len(),
             found: found.len(),
             same_records: expected == found,
@@ -197,20 +290,34 @@ pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) 
 }
 
 /// Every patient opens every record of hers; each must be the uploaded one, byte for byte.
-pub async fn open_all(world: &mut World, narrator: &Narrator, summary: &mut Summary) -> anyhow::Result<()> {
-    let sources: BTreeMap<Hash, usize> = world.records.iter().map(|r| (r.record_hash, r.oracle.id)).collect();
+pub async fn open_all(
+    world: &mut World,
+    narrator: &Narrator,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    let sources: BTreeMap<Hash, usize> = world
+        .records
+        .iter()
+        .map(|r| (r.record_hash, r.oracle.id))
+        .collect();
     let mut same = true;
     for number in 0..world.people.len() {
         let spec = SearchSpec::text("type:Encounter");
         let outcome = world.people[number].patient.search(&spec).await?;
         for found in &outcome.records {
             let opened = world.people[number].patient.open(found).await?;
-            let source = sources.get(&found.record_hash).map(|id| &world.records[*id].oracle.json);
+            let source = sources
+                .get(&found.record_hash)
+                .map(|id| &world.records[*id].oracle.json);
             same &= source.is_some_and(|json| *json == opened.plaintext);
             summary.records_opened += 1;
             world.found.insert(found.record_hash, *found);
         }
-        narrator.tell(format!("{} opened {} records", world.people[number].name, outcome.records.len()));
+        narrator.tell(format!(
+            "{} opened {} records",
+            world.people[number].name,
+            outcome.records.len()
+        ));
     }
     summary.opened_match_source = same;
     Ok(())

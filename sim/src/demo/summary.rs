@@ -22,7 +22,10 @@ impl Percentiles {
             let index = (times.len() * percent).div_ceil(100).max(1) - 1;
             times.get(index).copied().unwrap_or(0)
         };
-        Self { p50: at(50), p99: at(99) }
+        Self {
+            p50: at(50),
+            p99: at(99),
+        }
     }
 }
 
@@ -167,7 +170,11 @@ impl Summary {
         Self {
             hospitals: world.layout.hospitals.len(),
             alliance_validators: world.layout.alliance.len(),
-            private_validators_per_hospital: world.layout.hospitals.first().map_or(0, |h| h.nodes.len()),
+            private_validators_per_hospital: world
+                .layout
+                .hospitals
+                .first()
+                .map_or(0, |h| h.nodes.len()),
             engine: match options.engine {
                 EngineKind::Bft => "bft",
                 EngineKind::Solo => "solo",
@@ -193,42 +200,85 @@ impl Summary {
 
     /// Marks a tampering as noticed or not.
     pub fn verdict(noticed: bool) -> String {
-        if noticed { DETECTED.to_owned() } else { "NOT DETECTED".to_owned() }
+        if noticed {
+            DETECTED.to_owned()
+        } else {
+            "NOT DETECTED".to_owned()
+        }
     }
 
     /// Every check by name, and whether it holds.
     pub fn checks(&self) -> Vec<(String, bool)> {
         let mut checks = vec![
             ("records were uploaded".to_owned(), self.records > 0),
-            ("at least ten searches".to_owned(), self.searches.len() >= 10),
+            (
+                "at least ten searches".to_owned(),
+                self.searches.len() >= 10,
+            ),
         ];
         for search in &self.searches {
             let same = search.expected == search.found && search.same_records && search.verified;
-            checks.push((format!("search {:?} equals the plaintext", search.query), same));
+            checks.push((
+                format!("search {:?} equals the plaintext", search.query),
+                same,
+            ));
         }
         let grant = &self.grant;
         let refused = &self.refused;
         let detected = |text: &str| text == DETECTED;
         checks.extend(
             [
-                ("every record was opened", self.records_opened == self.records),
-                ("opened records are the uploaded ones", self.opened_match_source),
-                ("the data user opened what was granted", grant.records > 0 && grant.opened_by_data_user == grant.records),
-                ("what the data user opened is the uploaded one", grant.match_source),
-                ("the doctor elsewhere opened what was shared", grant.opened_by_doctor_elsewhere),
+                (
+                    "every record was opened",
+                    self.records_opened == self.records,
+                ),
+                (
+                    "opened records are the uploaded ones",
+                    self.opened_match_source,
+                ),
+                (
+                    "the data user opened what was granted",
+                    grant.records > 0 && grant.opened_by_data_user == grant.records,
+                ),
+                (
+                    "what the data user opened is the uploaded one",
+                    grant.match_source,
+                ),
+                (
+                    "the doctor elsewhere opened what was shared",
+                    grant.opened_by_doctor_elsewhere,
+                ),
                 ("refused before access", refused.before_access),
                 ("refused below the threshold", refused.below_threshold),
                 ("refused for another record", refused.other_record),
                 ("refused: stale head", refused.stale_head),
                 ("refused after revocation", refused.after_revoke),
                 ("refused to a stranger", refused.stranger),
-                ("altered ciphertext detected", detected(&self.tamper.ciphertext_altered)),
-                ("rewritten private block detected", detected(&self.tamper.private_block_rewritten)),
-                ("substituted meta-address detected", detected(&self.tamper.meta_address_substituted)),
+                (
+                    "altered ciphertext detected",
+                    detected(&self.tamper.ciphertext_altered),
+                ),
+                (
+                    "rewritten private block detected",
+                    detected(&self.tamper.private_block_rewritten),
+                ),
+                (
+                    "substituted meta-address detected",
+                    detected(&self.tamper.meta_address_substituted),
+                ),
                 ("the servers acted", self.audit.actions > 0),
-                ("no action without an entry", self.audit.unlogged_actions == 0),
-                ("the patient sees her access log", self.audit.patient_access_log_entries > 0),
-                ("killed validators are back", self.killed == self.killed_and_rejoined),
+                (
+                    "no action without an entry",
+                    self.audit.unlogged_actions == 0,
+                ),
+                (
+                    "the patient sees her access log",
+                    self.audit.patient_access_log_entries > 0,
+                ),
+                (
+                    "killed validators are back",
+                    self.killed == self.killed_and_rejoined,
+                ),
                 ("validators agree", self.chains.validators_agree),
             ]
             .map(|(name, holds)| (name.to_owned(), holds)),

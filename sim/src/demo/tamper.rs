@@ -18,26 +18,44 @@ use patient_client::PatientError;
 use rand_core::OsRng;
 use std::time::{Duration, Instant};
 
-pub async fn run(world: &mut World, narrator: &Narrator, summary: &mut Summary) -> anyhow::Result<()> {
+pub async fn run(
+    world: &mut World,
+    narrator: &Narrator,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     let altered = ciphertext(world).await?;
     summary.tamper.ciphertext_altered = Summary::verdict(altered);
-    narrator.tell(format!("one byte altered in a vault: {}", summary.tamper.ciphertext_altered));
+    narrator.tell(format!(
+        "one byte altered in a vault: {}",
+        summary.tamper.ciphertext_altered
+    ));
     let rewritten = private_block(world).await?;
     summary.tamper.private_block_rewritten = Summary::verdict(rewritten);
-    narrator.tell(format!("a private block rewritten with all keys: {}", summary.tamper.private_block_rewritten));
+    narrator.tell(format!(
+        "a private block rewritten with all keys: {}",
+        summary.tamper.private_block_rewritten
+    ));
     let substituted = meta_address(world).await?;
     summary.tamper.meta_address_substituted = Summary::verdict(substituted);
-    narrator.tell(format!("a patient's keys swapped by the server: {}", summary.tamper.meta_address_substituted));
+    narrator.tell(format!(
+        "a patient's keys swapped by the server: {}",
+        summary.tamper.meta_address_substituted
+    ));
     Ok(())
 }
 
 /// The patient gets a typed error that names hospital and record, and the chain a report, within 30 s.
 async fn ciphertext(world: &mut World) -> anyhow::Result<bool> {
     let record = world.records.first().context("no records")?;
-    let (hash, hospital, owner) = (record.record_hash, record.oracle.hospital, record.oracle.patient);
+    let (hash, hospital, owner) = (
+        record.record_hash,
+        record.oracle.hospital,
+        record.oracle.patient,
+    );
     let found = *world.found.get(&hash).context("it was found before")?;
     let path = world.servers.vault_path(&world.layout, hospital, &hash);
-    let good = std::fs::read(&path).with_context(|| format!("the vault's file {}", path.display()))?;
+    let good =
+        std::fs::read(&path).with_context(|| format!("the vault's file {}", path.display()))?;
     let mut bad = good.clone();
     let middle = bad.len() / 2;
     bad[middle] ^= 1;
@@ -51,7 +69,10 @@ async fn ciphertext(world: &mut World) -> anyhow::Result<bool> {
     );
     let begun = Instant::now();
     let reported = loop {
-        let node = world.chains.alliance(0).context("the first alliance node runs here")?;
+        let node = world
+            .chains
+            .alliance(0)
+            .context("the first alliance node runs here")?;
         let reports = query::reports_about(&node.node.chain().snapshot()?, &id, 0, 10)?;
         if !reports.is_empty() {
             break true;
@@ -69,9 +90,15 @@ async fn ciphertext(world: &mut World) -> anyhow::Result<bool> {
 async fn private_block(world: &World) -> anyhow::Result<bool> {
     let record = world.records.first().context("no records")?;
     let hospital = &world.layout.hospitals[record.oracle.hospital];
-    let node = world.chains.private_here(record.oracle.hospital).next().context("a private node runs here")?;
+    let node = world
+        .chains
+        .private_here(record.oracle.hospital)
+        .next()
+        .context("a private node runs here")?;
     let snapshot = node.node.chain().snapshot()?;
-    let certified = snapshot.certified(Height(record.place.height))?.context("its block is committed")?;
+    let certified = snapshot
+        .certified(Height(record.place.height))?
+        .context("its block is committed")?;
     let mut header = certified.header;
     header.state_root = Hash([0x66; 32]);
     let block = header.hash();
@@ -85,14 +112,33 @@ async fn private_block(world: &World) -> anyhow::Result<bool> {
     let mut signatures = Vec::new();
     for home in &hospital.nodes {
         let key = NodeHome::load(home)?.key;
-        signatures.push((Address::of(&key.public()), key.sign(domain::VOTE, &vote.sign_bytes())));
+        signatures.push((
+            Address::of(&key.public()),
+            key.sign(domain::VOTE, &vote.sign_bytes()),
+        ));
     }
-    let certificate = Certificate { height: header.height, round: 0, block, signatures };
+    let certificate = Certificate {
+        height: header.height,
+        round: 0,
+        block,
+        signatures,
+    };
     // Control: by itself the forgery is perfect.
     let trusted = LightClient::trusting(header.chain, hospital.genesis.validators.clone());
-    let forged = caduceus_ledger::CertifiedHeader { header: header.clone(), certificate: certificate.clone() };
-    anyhow::ensure!(trusted.verify_header(&forged).is_ok(), "the forged block must verify by itself");
-    let tx = Tx::Checkpoint(Checkpoint { hospital: hospital.id, headers: vec![header], certificate, next_validators: None });
+    let forged = caduceus_ledger::CertifiedHeader {
+        header: header.clone(),
+        certificate: certificate.clone(),
+    };
+    anyhow::ensure!(
+        trusted.verify_header(&forged).is_ok(),
+        "the forged block must verify by itself"
+    );
+    let tx = Tx::Checkpoint(Checkpoint {
+        hospital: hospital.id,
+        headers: vec![header],
+        certificate,
+        next_validators: None,
+    });
     Ok(matches!(
         world.alliance.submit(&tx).await,
         Err(ClientError::Rejected { rule, .. }) if rule == "checkpoint_header_conflict"
@@ -118,7 +164,13 @@ async fn meta_address(world: &World) -> anyhow::Result<bool> {
     service.serve::<MetaLookup, _, _>(
         |_| true,
         move |_, _| async move {
-            Ok(Reply::Done(CardHolder { hospital: id, meta: thief, index_key, audit_key: None, since: now }))
+            Ok(Reply::Done(CardHolder {
+                hospital: id,
+                meta: thief,
+                index_key,
+                audit_key: None,
+                since: now,
+            }))
         },
     );
     let mut network = world.layout.network.clone();

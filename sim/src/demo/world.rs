@@ -85,9 +85,18 @@ pub struct World {
 
 impl World {
     /// Starts everything and lays out the people's histories.
-    pub async fn start(root: &Path, spec: &NetworkSpec, options: &DemoOptions, narrator: &Narrator) -> anyhow::Result<Self> {
+    pub async fn start(
+        root: &Path,
+        spec: &NetworkSpec,
+        options: &DemoOptions,
+        narrator: &Narrator,
+    ) -> anyhow::Result<Self> {
         let layout = Layout::create(&root.join("network"), spec)?;
-        let children = if options.kill_one { kill::victims(&layout, options.seed) } else { Vec::new() };
+        let children = if options.kill_one {
+            kill::victims(&layout, options.seed)
+        } else {
+            Vec::new()
+        };
         let chains = Chains::start(&layout, &children).await?;
         let prober = Prober::start().await?;
         let addresses = node_addresses(&layout)?;
@@ -101,7 +110,12 @@ impl World {
         ));
         let journal = Arc::new(CountingJournal::default());
         let servers = Servers::start(&layout, journal.clone()).await?;
-        let alliance = Alliance::connect(&layout.network, layout.genesis.clone(), ConnectOptions::default()).await?;
+        let alliance = Alliance::connect(
+            &layout.network,
+            layout.genesis.clone(),
+            ConnectOptions::default(),
+        )
+        .await?;
         let mut desks = Vec::new();
         for h in 0..layout.hospitals.len() {
             desks.push(desk(&layout, h).await?);
@@ -109,7 +123,10 @@ impl World {
         narrator.tell("hospital servers and key services are up; a registrar and a physician are enrolled at each");
         let people = people(&root.join("people"), &layout, options).await?;
         let encounters: usize = people.iter().map(|p| p.encounters.len()).sum();
-        narrator.tell(format!("{} patients with {encounters} encounters between them", people.len()));
+        narrator.tell(format!(
+            "{} patients with {encounters} encounters between them",
+            people.len()
+        ));
         Ok(Self {
             layout,
             chains,
@@ -127,7 +144,10 @@ impl World {
     /// Waits until the alliance has linked every uploaded record.
     pub async fn wait_until_linked(&self, narrator: &Narrator) -> anyhow::Result<()> {
         let begun = Instant::now();
-        let node = self.chains.alliance(0).context("the first alliance node runs here")?;
+        let node = self
+            .chains
+            .alliance(0)
+            .context("the first alliance node runs here")?;
         for record in &self.records {
             let hospital = self.layout.hospitals[record.oracle.hospital].id;
             loop {
@@ -135,11 +155,18 @@ impl World {
                 if query::linked_record(&snapshot, &hospital, &record.place)?.is_some() {
                     break;
                 }
-                anyhow::ensure!(begun.elapsed() < PATIENCE, "record {} is not linked", record.record_hash);
+                anyhow::ensure!(
+                    begun.elapsed() < PATIENCE,
+                    "record {} is not linked",
+                    record.record_hash
+                );
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
-        narrator.tell(format!("all {} records are linked on the alliance chain", self.records.len()));
+        narrator.tell(format!(
+            "all {} records are linked on the alliance chain",
+            self.records.len()
+        ));
         Ok(())
     }
 
@@ -149,12 +176,24 @@ impl World {
     }
 
     /// Compares the chains of all validators, block by block at their lowest common height.
-    pub async fn compare_chains(&self, narrator: &Narrator, summary: &mut Summary) -> anyhow::Result<()> {
-        let mut chains = ChainsSummary { validators_agree: true, ..ChainsSummary::default() };
+    pub async fn compare_chains(
+        &self,
+        narrator: &Narrator,
+        summary: &mut Summary,
+    ) -> anyhow::Result<()> {
+        let mut chains = ChainsSummary {
+            validators_agree: true,
+            ..ChainsSummary::default()
+        };
         for (n, addresses) in self.addresses()?.iter().enumerate() {
             let mut heights = Vec::new();
             for address in addresses {
-                heights.push(self.prober.height(address).await.context("a node does not answer")?);
+                heights.push(
+                    self.prober
+                        .height(address)
+                        .await
+                        .context("a node does not answer")?,
+                );
             }
             let common = heights.iter().copied().min().unwrap_or(0);
             let mut hashes = Vec::new();
@@ -162,7 +201,8 @@ impl World {
                 hashes.push(self.block_hash(address, common).await?);
             }
             // A header commits to its parent, so equal hashes mean equal chains below.
-            chains.validators_agree &= common > 0 && hashes.windows(2).all(|pair| pair[0] == pair[1]);
+            chains.validators_agree &=
+                common > 0 && hashes.windows(2).all(|pair| pair[0] == pair[1]);
             let height = heights.into_iter().max().unwrap_or(0);
             if n == 0 {
                 chains.alliance_height = height;
@@ -179,10 +219,18 @@ impl World {
     }
 
     async fn block_hash(&self, address: &PeerAddr, height: u64) -> anyhow::Result<Hash> {
-        let ask = HeadersRequest { from: Some(height), limit: 1 };
+        let ask = HeadersRequest {
+            from: Some(height),
+            limit: 1,
+        };
         let reply = self.prober.service().call::<Headers>(address, ask).await?;
-        let bytes = reply.items.first().context("a node has no header at its own height")?;
-        Ok(decode_exact::<CertifiedHeader>(bytes, 64 * 1024)?.header.hash())
+        let bytes = reply
+            .items
+            .first()
+            .context("a node has no header at its own height")?;
+        Ok(decode_exact::<CertifiedHeader>(bytes, 64 * 1024)?
+            .header
+            .hash())
     }
 
     /// Stops everything.
@@ -206,11 +254,16 @@ fn node_addresses(layout: &Layout) -> anyhow::Result<Vec<Vec<PeerAddr>>> {
 async fn desk(layout: &Layout, h: usize) -> anyhow::Result<Desk> {
     let hospital = &layout.hospitals[h];
     let clock = hospital_server::system_clock();
-    let admin = Administrator::open(&layout.network, hospital.identity.clone(), clock.clone()).await?;
+    let admin =
+        Administrator::open(&layout.network, hospital.identity.clone(), clock.clone()).await?;
     let registrar_key = SecretKey::generate(&mut OsRng);
     let doctor_key = SecretKey::generate(&mut OsRng);
-    admin.enrol(registrar_key.public(), Role::Registrar, "Registrar", 30).await?;
-    admin.enrol(doctor_key.public(), Role::Physician, "Physician", 30).await?;
+    admin
+        .enrol(registrar_key.public(), Role::Registrar, "Registrar", 30)
+        .await?;
+    admin
+        .enrol(doctor_key.public(), Role::Physician, "Physician", 30)
+        .await?;
     let open = |staff: SecretKey| {
         Workstation::open(WorkstationConfig {
             network: layout.network.clone(),
@@ -221,15 +274,26 @@ async fn desk(layout: &Layout, h: usize) -> anyhow::Result<Desk> {
     };
     let registrar = open(registrar_key).await?;
     let doctor = open(doctor_key.clone()).await?;
-    Ok(Desk { admin, registrar, doctor, doctor_key })
+    Ok(Desk {
+        admin,
+        registrar,
+        doctor,
+        doctor_key,
+    })
 }
 
 fn bundles(options: &DemoOptions, layout: &Layout) -> anyhow::Result<Vec<Vec<u8>>> {
     let Some(folder) = &options.records else {
         let names: Vec<&str> = layout.hospitals.iter().map(|h| h.name.as_str()).collect();
-        return Ok(generator::patients(options.seed, options.patients, 3..=6, &names));
+        return Ok(generator::patients(
+            options.seed,
+            options.patients,
+            3..=6,
+            &names,
+        ));
     };
-    let entries = std::fs::read_dir(folder).with_context(|| format!("the folder {}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("the folder {}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
@@ -239,22 +303,40 @@ fn bundles(options: &DemoOptions, layout: &Layout) -> anyhow::Result<Vec<Vec<u8>
     let mut all = Vec::new();
     for path in paths {
         let size = std::fs::metadata(&path)?.len();
-        anyhow::ensure!(size <= MAX_BUNDLE_BYTES, "{} has {size} bytes", path.display());
+        anyhow::ensure!(
+            size <= MAX_BUNDLE_BYTES,
+            "{} has {size} bytes",
+            path.display()
+        );
         let bytes = std::fs::read(&path)?;
         match fhir::split(&bytes) {
             Ok(_) => all.push(bytes),
-            Err(error) => tracing::warn!(path = %path.display(), %error, "not a patient's bundle, passed over"),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "not a patient's bundle, passed over")
+            }
         }
     }
-    anyhow::ensure!(!all.is_empty(), "{} holds no FHIR bundle of a patient", folder.display());
+    anyhow::ensure!(
+        !all.is_empty(),
+        "{} holds no FHIR bundle of a patient",
+        folder.display()
+    );
     Ok(all)
 }
 
 /// Histories with their hospitals: an encounter belongs to its organisation's hospital; organisations are
 /// spread over the hospitals in the order in which they appear, those named like a hospital to it.
-async fn people(root: &Path, layout: &Layout, options: &DemoOptions) -> anyhow::Result<Vec<Person>> {
-    let mut assigned: BTreeMap<String, usize> =
-        layout.hospitals.iter().enumerate().map(|(h, hospital)| (hospital.name.clone(), h)).collect();
+async fn people(
+    root: &Path,
+    layout: &Layout,
+    options: &DemoOptions,
+) -> anyhow::Result<Vec<Person>> {
+    let mut assigned: BTreeMap<String, usize> = layout
+        .hospitals
+        .iter()
+        .enumerate()
+        .map(|(h, hospital)| (hospital.name.clone(), h))
+        .collect();
     let mut next = 0;
     let mut people = Vec::new();
     for (number, bundle) in bundles(options, layout)?.iter().enumerate() {
@@ -262,7 +344,11 @@ async fn people(root: &Path, layout: &Layout, options: &DemoOptions) -> anyhow::
         let mut encounters = Vec::new();
         for encounter in history.encounters {
             let organisation = &encounter.organisation;
-            let name = if organisation.name.is_empty() { &organisation.reference } else { &organisation.name };
+            let name = if organisation.name.is_empty() {
+                &organisation.reference
+            } else {
+                &organisation.name
+            };
             let hospital = *assigned.entry(name.clone()).or_insert_with(|| {
                 next += 1;
                 (next - 1) % layout.hospitals.len()
@@ -272,10 +358,25 @@ async fn people(root: &Path, layout: &Layout, options: &DemoOptions) -> anyhow::
         let (memory, passes, lanes) = DEMO_KEYSTORE;
         let params = KeystoreParams::new(memory, passes, lanes)?;
         let seed = PatientSeed::generate(&mut OsRng);
-        let wallet = Wallet::create(&root.join(number.to_string()), &seed, "a passphrase for the demo", params)?;
-        let patient =
-            Patient::connect(wallet, &layout.network, layout.genesis.clone(), ConnectOptions::default()).await?;
-        people.push(Person { name: history.patient_name, patient, cards: BTreeMap::new(), encounters });
+        let wallet = Wallet::create(
+            &root.join(number.to_string()),
+            &seed,
+            "a passphrase for the demo",
+            params,
+        )?;
+        let patient = Patient::connect(
+            wallet,
+            &layout.network,
+            layout.genesis.clone(),
+            ConnectOptions::default(),
+        )
+        .await?;
+        people.push(Person {
+            name: history.patient_name,
+            patient,
+            cards: BTreeMap::new(),
+            encounters,
+        });
     }
     Ok(people)
 }

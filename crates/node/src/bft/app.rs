@@ -11,11 +11,14 @@ use crate::chain::{Chain, CommitError};
 use crate::node::{HEARTBEAT, peer_id};
 use bytes::Bytes;
 use caduceus_crypto::{Hash, codec};
-use caduceus_ledger::{Address, Block, BlockError, Certificate, Height, StateMachine, block::MAX_BLOCK_BYTES};
+use caduceus_ledger::{
+    Address, Block, BlockError, Certificate, Height, StateMachine, block::MAX_BLOCK_BYTES,
+};
 use malachitebft_app_channel::app::engine::host::{HeightParams, Next, SyncedValueOutcome};
 use malachitebft_app_channel::app::streaming::StreamMessage;
 use malachitebft_app_channel::app::types::core::{
-    CommitCertificate, Context, ExtendedCommitCertificate, ExtendedCommitSignature, LinearTimeouts, Round, Validator, Validity,
+    CommitCertificate, Context, ExtendedCommitCertificate, ExtendedCommitSignature, LinearTimeouts,
+    Round, Validator, Validity,
 };
 use malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use malachitebft_app_channel::app::types::{LocallyProposedValue, ProposedValue};
@@ -86,7 +89,12 @@ fn timeouts() -> LinearTimeouts {
 }
 
 impl<M: StateMachine> App<M> {
-    pub fn new(chain: Arc<Chain<M>>, me: Address, progress: Arc<Progress>, refused: Arc<AtomicBool>) -> Self {
+    pub fn new(
+        chain: Arc<Chain<M>>,
+        me: Address,
+        progress: Arc<Progress>,
+        refused: Arc<AtomicBool>,
+    ) -> Self {
         // Stream identifiers must not repeat after a restart while peers still hold old parts.
         let streams = chain.now().0 << 16;
         Self {
@@ -104,11 +112,19 @@ impl<M: StateMachine> App<M> {
         }
     }
 
-    pub async fn run(&mut self, mut channels: Channels<Ctx>, stop: &mut watch::Receiver<bool>, observe_until: u64) -> Ended {
+    pub async fn run(
+        &mut self,
+        mut channels: Channels<Ctx>,
+        stop: &mut watch::Receiver<bool>,
+        observe_until: u64,
+    ) -> Ended {
         let mut events = channels.events.subscribe();
         let mut check = tokio::time::interval(Duration::from_millis(200));
         loop {
-            let until = self.hold.as_ref().map_or_else(|| Instant::now() + HEARTBEAT, |h| h.until);
+            let until = self
+                .hold
+                .as_ref()
+                .map_or_else(|| Instant::now() + HEARTBEAT, |h| h.until);
             tokio::select! {
                 message = channels.consensus.recv() => match message {
                     None => return Ended::EngineGone,
@@ -146,7 +162,11 @@ impl<M: StateMachine> App<M> {
     }
 
     fn params(&self) -> HeightParams<Ctx> {
-        HeightParams::new(BftValidatorSet::from(&self.chain.next_validators()), timeouts(), None)
+        HeightParams::new(
+            BftValidatorSet::from(&self.chain.next_validators()),
+            timeouts(),
+            None,
+        )
     }
 
     fn next(&self) -> BftHeight {
@@ -175,18 +195,32 @@ impl<M: StateMachine> App<M> {
         }
     }
 
-    async fn handle(&mut self, message: AppMsg<Ctx>, channels: &Channels<Ctx>) -> Result<(), CommitError> {
+    async fn handle(
+        &mut self,
+        message: AppMsg<Ctx>,
+        channels: &Channels<Ctx>,
+    ) -> Result<(), CommitError> {
         // A reply that nobody waits for means that consensus is stopping: all sends below may fail.
         match message {
             AppMsg::ConsensusReady { reply } => {
                 let _ = reply.send((self.next(), self.params()));
             }
-            AppMsg::StartedRound { height, round, reply_value, .. } => {
+            AppMsg::StartedRound {
+                height,
+                round,
+                reply_value,
+                ..
+            } => {
                 let known = self.early_values(height, round);
                 let _ = reply_value.send(known);
                 self.progress.round(height.0, round.as_u32().unwrap_or(0));
             }
-            AppMsg::GetValue { height, round, reply, .. } => {
+            AppMsg::GetValue {
+                height,
+                round,
+                reply,
+                ..
+            } => {
                 if height == self.next() {
                     self.propose(height, round, reply, channels).await?;
                 }
@@ -194,10 +228,23 @@ impl<M: StateMachine> App<M> {
             AppMsg::ExtendVote { reply, .. } => {
                 let _ = reply.send(None);
             }
-            AppMsg::VerifyVoteExtensions { extensions, reply, .. } => {
-                let _ = reply.send(extensions.into_iter().map(|(address, _)| (address, Ok(()))).collect());
+            AppMsg::VerifyVoteExtensions {
+                extensions, reply, ..
+            } => {
+                let _ = reply.send(
+                    extensions
+                        .into_iter()
+                        .map(|(address, _)| (address, Ok(())))
+                        .collect(),
+                );
             }
-            AppMsg::RestreamProposal { height, round, valid_round, value_id, .. } => {
+            AppMsg::RestreamProposal {
+                height,
+                round,
+                valid_round,
+                value_id,
+                ..
+            } => {
                 if let Some(block) = self.chain.pending(Height(height.0), &value_id) {
                     self.publish(&block, round, valid_round, channels).await;
                 }
@@ -205,11 +252,19 @@ impl<M: StateMachine> App<M> {
             AppMsg::GetHistoryMinHeight { reply } => {
                 let _ = reply.send(BftHeight(1));
             }
-            AppMsg::ReceivedProposalPart { published_by, part, reply, .. } => {
-                let value = published_by.and_then(|publisher| self.receive(publisher.to_bytes(), part));
+            AppMsg::ReceivedProposalPart {
+                published_by,
+                part,
+                reply,
+                ..
+            } => {
+                let value =
+                    published_by.and_then(|publisher| self.receive(publisher.to_bytes(), part));
                 let _ = reply.send(value);
             }
-            AppMsg::Decided { certificate, reply, .. } => {
+            AppMsg::Decided {
+                certificate, reply, ..
+            } => {
                 let height = certificate.height.0;
                 block_in_place(|| self.chain.commit(&to_ledger(&certificate)))?;
                 self.assembler.clear(height);
@@ -218,18 +273,30 @@ impl<M: StateMachine> App<M> {
                 self.progress.committed(height);
                 let _ = reply.send(());
             }
-            AppMsg::Finalized { evidence, reply, .. } => {
+            AppMsg::Finalized {
+                evidence, reply, ..
+            } => {
                 if !evidence.is_empty() {
                     tracing::warn!(?evidence, "validators misbehaved");
                     self.progress.misbehaved();
                 }
-                self.hold = Some(Hold { reply, until: Instant::now() + HEARTBEAT });
+                self.hold = Some(Hold {
+                    reply,
+                    until: Instant::now() + HEARTBEAT,
+                });
             }
             AppMsg::GetDecidedValues { range, reply } => {
                 let _ = reply.send(block_in_place(|| self.decided(range)));
             }
-            AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
-                let outcome = block_in_place(|| self.synced_value(height, round, proposer, &value_bytes));
+            AppMsg::ProcessSyncedValue {
+                height,
+                round,
+                proposer,
+                value_bytes,
+                reply,
+            } => {
+                let outcome =
+                    block_in_place(|| self.synced_value(height, round, proposer, &value_bytes));
                 let _ = reply.send(outcome);
             }
         }
@@ -243,18 +310,35 @@ impl<M: StateMachine> App<M> {
         reply: Reply<LocallyProposedValue<Ctx>>,
         channels: &Channels<Ctx>,
     ) -> Result<(), CommitError> {
-        let Some(number) = round.as_u32() else { return Ok(()) };
+        let Some(number) = round.as_u32() else {
+            return Ok(());
+        };
         let block = block_in_place(|| self.chain.propose(number, self.me))?;
         // Dropped if consensus moved on.
-        let _ = reply.send(LocallyProposedValue::new(height, round, BftValue(block.hash())));
+        let _ = reply.send(LocallyProposedValue::new(
+            height,
+            round,
+            BftValue(block.hash()),
+        ));
         self.publish(&block, round, Round::Nil, channels).await;
         Ok(())
     }
 
-    async fn publish(&mut self, block: &Block, round: Round, valid_round: Round, channels: &Channels<Ctx>) {
+    async fn publish(
+        &mut self,
+        block: &Block,
+        round: Round,
+        valid_round: Round,
+        channels: &Channels<Ctx>,
+    ) {
         self.streams += 1;
         for part in cut(block, round, valid_round, self.streams) {
-            if channels.network.send(NetworkMsg::PublishProposalPart(part)).await.is_err() {
+            if channels
+                .network
+                .send(NetworkMsg::PublishProposalPart(part))
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -269,7 +353,11 @@ impl<M: StateMachine> App<M> {
     }
 
     /// Collects a part; a whole block of the next height is executed and judged, one of a later height kept.
-    fn receive(&mut self, publisher: Vec<u8>, part: StreamMessage<BftPart>) -> Option<ProposedValue<Ctx>> {
+    fn receive(
+        &mut self,
+        publisher: Vec<u8>,
+        part: StreamMessage<BftPart>,
+    ) -> Option<ProposedValue<Ctx>> {
         let whole = self.assembler.take(publisher, part)?;
         let next = self.next().0;
         let height = whole.block.header.height.0;
@@ -278,7 +366,10 @@ impl<M: StateMachine> App<M> {
         }
         if height > next && height <= next + EARLY_HEIGHTS {
             let kept = self.early.entry(height).or_default();
-            let same = kept.iter().filter(|other| other.publisher == whole.publisher).count();
+            let same = kept
+                .iter()
+                .filter(|other| other.publisher == whole.publisher)
+                .count();
             if same < EARLY_BLOCKS {
                 kept.push(whole);
             }
@@ -290,12 +381,18 @@ impl<M: StateMachine> App<M> {
     /// Judges a whole block of the next height. Only the round's own proposer is listened to, also for a
     /// re-proposal, and to one block a round: nobody else can take up the places that consensus has for it.
     fn judge(&mut self, whole: &Assembled) -> Option<ProposedValue<Ctx>> {
-        if self.proposer_of(whole.round).is_none_or(|proposer| proposer != whole.publisher) {
+        if self
+            .proposer_of(whole.round)
+            .is_none_or(|proposer| proposer != whole.publisher)
+        {
             tracing::warn!("a block was published by another peer than its round's proposer");
             return None;
         }
         let height = self.next().0;
-        let judged = self.judged.entry((height, whole.round.as_u32()?)).or_insert(whole.block.hash());
+        let judged = self
+            .judged
+            .entry((height, whole.round.as_u32()?))
+            .or_insert(whole.block.hash());
         if *judged != whole.block.hash() {
             tracing::warn!("a second block of one proposer for one round");
             return None;
@@ -332,21 +429,29 @@ impl<M: StateMachine> App<M> {
             return Vec::new();
         }
         let kept = self.early.remove(&height.0).unwrap_or_default();
-        let (now, later): (Vec<_>, Vec<_>) = kept.into_iter().partition(|whole| whole.round == round);
+        let (now, later): (Vec<_>, Vec<_>) =
+            kept.into_iter().partition(|whole| whole.round == round);
         if !later.is_empty() {
             self.early.insert(height.0, later);
         }
-        block_in_place(|| now.into_iter().filter_map(|whole| self.judge(&whole)).collect())
+        block_in_place(|| {
+            now.into_iter()
+                .filter_map(|whole| self.judge(&whole))
+                .collect()
+        })
     }
 
     fn decided(&self, range: RangeInclusive<BftHeight>) -> Vec<RawDecidedValue<Ctx>> {
         let mut values = Vec::new();
         let mut bytes = 0;
-        let Ok(snapshot) = self.chain.snapshot() else { return values };
+        let Ok(snapshot) = self.chain.snapshot() else {
+            return values;
+        };
         for height in range.start().0..=range.end().0 {
-            let (Ok(Some(block)), Ok(Some(certificate))) =
-                (snapshot.block(Height(height)), snapshot.certificate(Height(height)))
-            else {
+            let (Ok(Some(block)), Ok(Some(certificate))) = (
+                snapshot.block(Height(height)),
+                snapshot.certificate(Height(height)),
+            ) else {
                 break;
             };
             let encoded = codec::encode(&block);
@@ -354,7 +459,10 @@ impl<M: StateMachine> App<M> {
             if bytes > SYNC_ANSWER_BYTES && !values.is_empty() {
                 break;
             }
-            values.push(RawDecidedValue::new(encoded.into(), to_malachite(&certificate)));
+            values.push(RawDecidedValue::new(
+                encoded.into(),
+                to_malachite(&certificate),
+            ));
         }
         values
     }
@@ -403,7 +511,11 @@ fn to_ledger(certificate: &CommitCertificate<Ctx>) -> Certificate {
         height: certificate.height.into(),
         round: certificate.round.as_u32().unwrap_or(0),
         block: certificate.value_id,
-        signatures: certificate.commit_signatures.iter().map(|s| (s.address.0, s.signature)).collect(),
+        signatures: certificate
+            .commit_signatures
+            .iter()
+            .map(|s| (s.address.0, s.signature))
+            .collect(),
     }
 }
 
@@ -415,7 +527,9 @@ fn to_malachite(certificate: &Certificate) -> ExtendedCommitCertificate<Ctx> {
         commit_signatures: certificate
             .signatures
             .iter()
-            .map(|(address, signature)| ExtendedCommitSignature::new(BftAddress(*address), *signature, None))
+            .map(|(address, signature)| {
+                ExtendedCommitSignature::new(BftAddress(*address), *signature, None)
+            })
             .collect(),
     }
 }

@@ -118,12 +118,17 @@ impl Codec<Response<Ctx>> for BorshCodec {
                     commit_signatures: decided
                         .signatures
                         .into_iter()
-                        .map(|(address, signature)| ExtendedCommitSignature::new(address, signature, None))
+                        .map(|(address, signature)| {
+                            ExtendedCommitSignature::new(address, signature, None)
+                        })
                         .collect(),
                 },
             })
             .collect();
-        Ok(Response::ValueResponse(ValueResponse::new(values.start, raw)))
+        Ok(Response::ValueResponse(ValueResponse::new(
+            values.start,
+            raw,
+        )))
     }
 
     fn encode(&self, response: &Response<Ctx>) -> Result<Bytes, CodecError> {
@@ -158,8 +163,17 @@ impl HasEncodedLen<Response<Ctx>> for BorshCodec {
             .values
             .iter()
             .map(|raw| {
-                let round = if raw.certificate.round.is_defined() { 5 } else { 1 };
-                4 + raw.value_bytes.len() + 8 + round + 32 + 4 + raw.certificate.commit_signatures.len() * 84
+                let round = if raw.certificate.round.is_defined() {
+                    5
+                } else {
+                    1
+                };
+                4 + raw.value_bytes.len()
+                    + 8
+                    + round
+                    + 32
+                    + 4
+                    + raw.certificate.commit_signatures.len() * 84
             })
             .sum();
         Ok(8 + 4 + values)

@@ -3,8 +3,8 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::{Hash, PublicKey, SecretKey, Signature};
 use caduceus_ledger::{Address, ChainId, Height, ValidatorSet, VoteKind};
-use malachitebft_app_channel::app::types::core as mala;
 use mala::{LinearTimeouts, NilOrVal, Round, SignedExtension, VoteType, VotingPower};
+use malachitebft_app_channel::app::types::core as mala;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,7 +13,19 @@ use std::sync::Arc;
 pub struct Ctx;
 
 /// A height; [`Height`] as Malachite wants it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+)]
 pub struct BftHeight(pub u64);
 
 impl fmt::Display for BftHeight {
@@ -99,7 +111,11 @@ impl From<&ValidatorSet> for BftValidatorSet {
     fn from(set: &ValidatorSet) -> Self {
         let validators = set
             .iter()
-            .map(|v| BftValidator { address: BftAddress(v.address()), key: v.key, power: v.power })
+            .map(|v| BftValidator {
+                address: BftAddress(v.address()),
+                key: v.key,
+                power: v.power,
+            })
             .collect();
         Self(Arc::new(validators))
     }
@@ -268,7 +284,9 @@ impl mala::SigningScheme for Bip340 {
     type PrivateKey = SecretKey;
 
     fn decode_signature(bytes: &[u8]) -> Result<Signature, String> {
-        Ok(Signature(bytes.try_into().map_err(|_| format!("{} bytes, 64 expected", bytes.len()))?))
+        Ok(Signature(bytes.try_into().map_err(|_| {
+            format!("{} bytes, 64 expected", bytes.len())
+        })?))
     }
 
     fn encode_signature(signature: &Signature) -> Vec<u8> {
@@ -297,8 +315,15 @@ impl mala::Context for Ctx {
     type Extension = Vec<u8>;
     type SigningScheme = Bip340;
 
-    fn select_proposer<'a>(&self, set: &'a BftValidatorSet, height: BftHeight, round: Round) -> &'a BftValidator {
-        let turn = height.0.wrapping_add(u64::from(round.as_u32().unwrap_or(0)));
+    fn select_proposer<'a>(
+        &self,
+        set: &'a BftValidatorSet,
+        height: BftHeight,
+        round: Round,
+    ) -> &'a BftValidator {
+        let turn = height
+            .0
+            .wrapping_add(u64::from(round.as_u32().unwrap_or(0)));
         &set.0[(turn % set.0.len() as u64) as usize]
     }
 
@@ -310,14 +335,44 @@ impl mala::Context for Ctx {
         pol_round: Round,
         address: BftAddress,
     ) -> BftProposal {
-        BftProposal { height, round, value, pol_round, address }
+        BftProposal {
+            height,
+            round,
+            value,
+            pol_round,
+            address,
+        }
     }
 
-    fn new_prevote(&self, height: BftHeight, round: Round, value: NilOrVal<Hash>, address: BftAddress) -> BftVote {
-        BftVote { kind: VoteKind::Prevote, height, round, value, address }
+    fn new_prevote(
+        &self,
+        height: BftHeight,
+        round: Round,
+        value: NilOrVal<Hash>,
+        address: BftAddress,
+    ) -> BftVote {
+        BftVote {
+            kind: VoteKind::Prevote,
+            height,
+            round,
+            value,
+            address,
+        }
     }
 
-    fn new_precommit(&self, height: BftHeight, round: Round, value: NilOrVal<Hash>, address: BftAddress) -> BftVote {
-        BftVote { kind: VoteKind::Precommit, height, round, value, address }
+    fn new_precommit(
+        &self,
+        height: BftHeight,
+        round: Round,
+        value: NilOrVal<Hash>,
+        address: BftAddress,
+    ) -> BftVote {
+        BftVote {
+            kind: VoteKind::Precommit,
+            height,
+            round,
+            value,
+            address,
+        }
     }
 }

@@ -10,14 +10,14 @@ use crate::node::{BftSettings, NodeError};
 use caduceus_crypto::SecretKey;
 use caduceus_ledger::{Address, StateMachine};
 use malachitebft_app_channel::app::config::{
-    ConsensusConfig, DiscoveryConfig, GossipSubConfig, NodeConfig, P2pConfig, ProtocolNames, PubSubProtocol,
-    ValueSyncConfig,
+    ConsensusConfig, DiscoveryConfig, GossipSubConfig, NodeConfig, P2pConfig, ProtocolNames,
+    PubSubProtocol, ValueSyncConfig,
 };
 use malachitebft_app_channel::app::types::Keypair;
 use malachitebft_app_channel::app::types::codec::Codec;
 use malachitebft_app_channel::{
-    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkContext, NetworkIdentity, RequestContext,
-    SyncContext, WalContext,
+    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkContext, NetworkIdentity,
+    RequestContext, SyncContext, WalContext,
 };
 use malachitebft_signing::Signer;
 use std::path::PathBuf;
@@ -58,7 +58,10 @@ impl Progress {
 
     /// Height and round that consensus works on.
     pub fn working_on(&self) -> (u64, u64) {
-        (self.round_height.load(Ordering::Relaxed), self.round.load(Ordering::Relaxed))
+        (
+            self.round_height.load(Ordering::Relaxed),
+            self.round.load(Ordering::Relaxed),
+        )
     }
 
     /// Heights at which the engine saw validators misbehave.
@@ -73,7 +76,10 @@ impl Progress {
 
     /// Why consensus stopped, if it did.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().expect("no holder of this lock panics").clone()
+        self.trouble
+            .lock()
+            .expect("no holder of this lock panics")
+            .clone()
     }
 }
 
@@ -142,8 +148,13 @@ impl<M: StateMachine> Run<M> {
         let mut observe_until = 0;
         while !*stop.borrow() {
             let refused = Arc::new(AtomicBool::new(false));
-            self.progress.observing.store(observe_until > 0, Ordering::Relaxed);
-            let (channels, handle) = match self.start(&settings, observe_until > 0, refused.clone()).await {
+            self.progress
+                .observing
+                .store(observe_until > 0, Ordering::Relaxed);
+            let (channels, handle) = match self
+                .start(&settings, observe_until > 0, refused.clone())
+                .await
+            {
                 Ok(started) => started,
                 Err(error) => {
                     tracing::error!(%error, moniker = self.moniker, "the consensus engine does not start");
@@ -155,7 +166,12 @@ impl<M: StateMachine> Run<M> {
                 }
             };
             let me = Address::of(&self.key.public());
-            let mut app = App::new(self.chain.clone(), me, self.progress.clone(), refused.clone());
+            let mut app = App::new(
+                self.chain.clone(),
+                me,
+                self.progress.clone(),
+                refused.clone(),
+            );
             let mut ended = app.run(channels, &mut stop, observe_until).await;
             // A refused signature stops the engine too, and may be noticed that way first.
             if matches!(ended, Ended::EngineGone) && refused.load(Ordering::SeqCst) {
@@ -167,13 +183,30 @@ impl<M: StateMachine> Run<M> {
             match ended {
                 Ended::Stopped => return,
                 Ended::Refused => {
-                    let signed = self.guard.lock().expect("no holder of this lock panics").height();
-                    observe_until = if self.chain.tip().height.0 >= signed { 0 } else { signed };
-                    tracing::warn!(moniker = self.moniker, observe_until, "restarting the consensus engine");
+                    let signed = self
+                        .guard
+                        .lock()
+                        .expect("no holder of this lock panics")
+                        .height();
+                    observe_until = if self.chain.tip().height.0 >= signed {
+                        0
+                    } else {
+                        signed
+                    };
+                    tracing::warn!(
+                        moniker = self.moniker,
+                        observe_until,
+                        "restarting the consensus engine"
+                    );
                 }
                 Ended::EngineGone => {
-                    tracing::error!(moniker = self.moniker, "the consensus engine stopped; restarting it");
-                    self.progress.trouble_is(Some("the consensus engine stopped and was restarted".to_owned()));
+                    tracing::error!(
+                        moniker = self.moniker,
+                        "the consensus engine stopped; restarting it"
+                    );
+                    self.progress.trouble_is(Some(
+                        "the consensus engine stopped and was restarted".to_owned(),
+                    ));
                     if wait(&mut stop, Duration::from_millis(500)).await {
                         return;
                     }
@@ -203,10 +236,19 @@ impl<M: StateMachine> Run<M> {
     ) -> Result<(Channels<Ctx>, EngineHandle), NodeError> {
         let fail = |e: String| NodeError::Engine(e);
         let chain = self.chain.id();
-        let signer = GuardedSigner { chain, key: self.key.clone(), guard: self.guard.clone(), refused };
+        let signer = GuardedSigner {
+            chain,
+            key: self.key.clone(),
+            guard: self.guard.clone(),
+            refused,
+        };
         let keypair = keypair(&self.key)?;
         let public = self.key.public();
-        let address = if observe { Address([0xff; 20]) } else { Address::of(&public) };
+        let address = if observe {
+            Address([0xff; 20])
+        } else {
+            Address::of(&public)
+        };
         let identity = if observe {
             NetworkIdentity::new(self.moniker.clone(), keypair, None)
         } else {
@@ -216,7 +258,12 @@ impl<M: StateMachine> Run<M> {
                 .await
                 .map_err(|e| fail(e.to_string()))?;
             let bytes = BorshCodec.encode(&proof).map_err(|e| fail(e.to_string()))?;
-            NetworkIdentity::new_validator(self.moniker.clone(), keypair, address.to_string(), bytes)
+            NetworkIdentity::new_validator(
+                self.moniker.clone(),
+                keypair,
+                address.to_string(),
+                bytes,
+            )
         };
         let verifier = Box::new(ChainVerifier { chain });
         let consensus = if observe {
@@ -253,7 +300,9 @@ impl<M: StateMachine> Run<M> {
                 ..DiscoveryConfig::default()
             },
             // Explicit peering: a node that restarts under its peer id can publish at once (THREATS 1.6).
-            protocol: PubSubProtocol::GossipSub(GossipSubConfig::new(6, 12, 4, 2, false, true, true)),
+            protocol: PubSubProtocol::GossipSub(GossipSubConfig::new(
+                6, 12, 4, 2, false, true, true,
+            )),
             protocol_names: ProtocolNames {
                 consensus: format!("/caduceus/{chain}/consensus/1"),
                 sync: format!("/caduceus/{chain}/sync/1"),
@@ -264,7 +313,10 @@ impl<M: StateMachine> Run<M> {
         };
         Config {
             moniker: self.moniker.clone(),
-            consensus: ConsensusConfig { p2p, ..ConsensusConfig::default() },
+            consensus: ConsensusConfig {
+                p2p,
+                ..ConsensusConfig::default()
+            },
             sync: ValueSyncConfig {
                 status_update_interval: Duration::from_secs(1),
                 batch_size: 20,

@@ -19,7 +19,12 @@ const MAX_STREAMS: usize = 4;
 const MAX_STREAMS_IN_ALL: usize = 512;
 
 /// Cuts a block into the messages of one stream.
-pub fn cut(block: &Block, round: Round, valid_round: Round, stream: u64) -> Vec<StreamMessage<BftPart>> {
+pub fn cut(
+    block: &Block,
+    round: Round,
+    valid_round: Round,
+    stream: u64,
+) -> Vec<StreamMessage<BftPart>> {
     let bytes = codec::encode(block);
     let id = block.hash();
     let stream = StreamId::new(Bytes::copy_from_slice(&stream.to_be_bytes()));
@@ -70,20 +75,45 @@ struct Stream {
 impl Assembler {
     /// Takes one part; returns the block when it is whole. Parts that contradict the stream's first one, or
     /// that are out of bounds, are dropped.
-    pub fn take(&mut self, publisher: Vec<u8>, message: StreamMessage<BftPart>) -> Option<Assembled> {
+    pub fn take(
+        &mut self,
+        publisher: Vec<u8>,
+        message: StreamMessage<BftPart>,
+    ) -> Option<Assembled> {
         let key = (publisher, message.stream_id.to_bytes());
         let part = message.content.into_data()?;
-        if part.count == 0 || part.count > MAX_PARTS || part.index >= part.count || part.bytes.len() > PART_BYTES {
+        if part.count == 0
+            || part.count > MAX_PARTS
+            || part.index >= part.count
+            || part.bytes.len() > PART_BYTES
+        {
             return None;
         }
         if !self.streams.contains_key(&key) {
             // Each publisher's streams push out its own, never another's.
-            let own = self.streams.iter().filter(|((publisher, _), _)| *publisher == key.0);
-            let (count, oldest) = own.fold((0, None), |(count, oldest): (usize, Option<(u64, _)>), (k, s)| {
-                let older = oldest.as_ref().is_none_or(|(arrival, _)| s.arrival < *arrival);
-                (count + 1, if older { Some((s.arrival, k.clone())) } else { oldest })
-            });
-            if count >= MAX_STREAMS && let Some((_, oldest)) = oldest {
+            let own = self
+                .streams
+                .iter()
+                .filter(|((publisher, _), _)| *publisher == key.0);
+            let (count, oldest) = own.fold(
+                (0, None),
+                |(count, oldest): (usize, Option<(u64, _)>), (k, s)| {
+                    let older = oldest
+                        .as_ref()
+                        .is_none_or(|(arrival, _)| s.arrival < *arrival);
+                    (
+                        count + 1,
+                        if older {
+                            Some((s.arrival, k.clone()))
+                        } else {
+                            oldest
+                        },
+                    )
+                },
+            );
+            if count >= MAX_STREAMS
+                && let Some((_, oldest)) = oldest
+            {
                 self.streams.remove(&oldest);
             }
             if self.streams.len() >= MAX_STREAMS_IN_ALL {
@@ -92,19 +122,26 @@ impl Assembler {
         }
         self.arrivals += 1;
         let arrival = self.arrivals;
-        let stream = self
-            .streams
-            .entry(key.clone())
-            .or_insert_with(|| Stream { arrival, first: part.clone(), pieces: BTreeMap::new() });
-        let same = (part.height, part.round, part.valid_round, part.proposer, part.block, part.count)
-            == (
-                stream.first.height,
-                stream.first.round,
-                stream.first.valid_round,
-                stream.first.proposer,
-                stream.first.block,
-                stream.first.count,
-            );
+        let stream = self.streams.entry(key.clone()).or_insert_with(|| Stream {
+            arrival,
+            first: part.clone(),
+            pieces: BTreeMap::new(),
+        });
+        let same = (
+            part.height,
+            part.round,
+            part.valid_round,
+            part.proposer,
+            part.block,
+            part.count,
+        ) == (
+            stream.first.height,
+            stream.first.round,
+            stream.first.valid_round,
+            stream.first.proposer,
+            stream.first.block,
+            stream.first.count,
+        );
         if !same {
             return None;
         }
@@ -129,6 +166,7 @@ impl Assembler {
 
     /// Forgets unfinished streams at or below a committed height.
     pub fn clear(&mut self, committed: u64) {
-        self.streams.retain(|_, stream| stream.first.height.0 > committed);
+        self.streams
+            .retain(|_, stream| stream.first.height.0 > committed);
     }
 }

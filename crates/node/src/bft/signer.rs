@@ -1,11 +1,13 @@
 //! Signing through the last-signed guard, and verifying.
 
-use super::context::{Bip340, BftProposal, BftVote, Ctx};
+use super::context::{BftProposal, BftVote, Bip340, Ctx};
 use crate::guard::{Guard, GuardError, Step};
 use async_trait::async_trait;
 use caduceus_crypto::{Hash, PublicKey, SecretKey, Signature, domain, hash};
 use caduceus_ledger::{ChainId, VoteKind};
-use malachitebft_app_channel::app::types::core::{SignedMessage, ValidatorProof, VoteExtensionScope};
+use malachitebft_app_channel::app::types::core::{
+    SignedMessage, ValidatorProof, VoteExtensionScope,
+};
 use malachitebft_signing::{Error, Signer, VerificationResult, Verifier};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,7 +25,10 @@ impl GuardedSigner {
     fn record(&self, height: u64, round: u32, step: Step, value: Hash) -> Result<(), Error> {
         // A lock, a write and an fdatasync: about 0.3 ms.
         let outcome: Result<(), GuardError> = tokio::task::block_in_place(|| {
-            self.guard.lock().expect("no holder of this lock panics").record(height, round, step, value)
+            self.guard
+                .lock()
+                .expect("no holder of this lock panics")
+                .record(height, round, step, value)
         });
         outcome.map_err(|e| {
             tracing::error!(error = %e, "the last-signed guard refused a signature");
@@ -42,15 +47,28 @@ impl Signer<Ctx> for GuardedSigner {
             VoteKind::Precommit => Step::Precommit,
         };
         // Nil votes have a value of their own, so nil after a block is a conflict too.
-        self.record(vote.height.0, signed.round, step, signed.block.unwrap_or(Hash::ZERO))?;
+        self.record(
+            vote.height.0,
+            signed.round,
+            step,
+            signed.block.unwrap_or(Hash::ZERO),
+        )?;
         let signature = self.key.sign(domain::VOTE, &signed.sign_bytes());
         Ok(SignedMessage::new(vote, signature))
     }
 
-    async fn sign_proposal(&self, proposal: BftProposal) -> Result<SignedMessage<Ctx, BftProposal>, Error> {
+    async fn sign_proposal(
+        &self,
+        proposal: BftProposal,
+    ) -> Result<SignedMessage<Ctx, BftProposal>, Error> {
         let round = proposal.round.as_u32().ok_or_else(Error::new)?;
         let bytes = proposal.sign_bytes(self.chain);
-        self.record(proposal.height.0, round, Step::Proposal, hash(domain::PROPOSAL, &[&bytes]))?;
+        self.record(
+            proposal.height.0,
+            round,
+            Step::Proposal,
+            hash(domain::PROPOSAL, &[&bytes]),
+        )?;
         let signature = self.key.sign(domain::PROPOSAL, &bytes);
         Ok(SignedMessage::new(proposal, signature))
     }
@@ -63,7 +81,11 @@ impl Signer<Ctx> for GuardedSigner {
         Err(Error::from_source("vote extensions are disabled"))
     }
 
-    async fn sign_validator_proof(&self, public_key: Vec<u8>, peer_id: Vec<u8>) -> Result<ValidatorProof<Ctx>, Error> {
+    async fn sign_validator_proof(
+        &self,
+        public_key: Vec<u8>,
+        peer_id: Vec<u8>,
+    ) -> Result<ValidatorProof<Ctx>, Error> {
         let bytes = ValidatorProof::<Ctx>::signing_bytes(&public_key, &peer_id);
         let signature = self.key.sign(domain::VALIDATOR_PROOF, &bytes);
         Ok(ValidatorProof::new(public_key, peer_id, signature))
@@ -99,7 +121,14 @@ impl Verifier<Ctx> for ChainVerifier {
         signature: &Signature,
         key: &PublicKey,
     ) -> Result<VerificationResult, Error> {
-        judged(key.verify(domain::PROPOSAL, &proposal.sign_bytes(self.chain), signature).is_ok())
+        judged(
+            key.verify(
+                domain::PROPOSAL,
+                &proposal.sign_bytes(self.chain),
+                signature,
+            )
+            .is_ok(),
+        )
     }
 
     async fn verify_signed_vote_extension(
@@ -112,9 +141,17 @@ impl Verifier<Ctx> for ChainVerifier {
         judged(false)
     }
 
-    async fn verify_validator_proof(&self, proof: &ValidatorProof<Ctx>) -> Result<VerificationResult, Error> {
+    async fn verify_validator_proof(
+        &self,
+        proof: &ValidatorProof<Ctx>,
+    ) -> Result<VerificationResult, Error> {
         use malachitebft_app_channel::app::types::core::SigningScheme;
-        let Ok(key) = Bip340::decode_public_key(&proof.public_key) else { return judged(false) };
-        judged(key.verify(domain::VALIDATOR_PROOF, &proof.preimage(), &proof.signature).is_ok())
+        let Ok(key) = Bip340::decode_public_key(&proof.public_key) else {
+            return judged(false);
+        };
+        judged(
+            key.verify(domain::VALIDATOR_PROOF, &proof.preimage(), &proof.signature)
+                .is_ok(),
+        )
     }
 }

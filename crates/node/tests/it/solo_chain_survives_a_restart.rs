@@ -34,7 +34,10 @@ async fn solo_chain_survives_a_restart() {
     let node = start(dir.path(), &genesis).await;
     assert_eq!(node.chain().tip().height.0, 2);
     // Submitting again is harmless: the answer is the old place.
-    assert_eq!(node.submit_and_wait(b"one".to_vec(), wait).await.unwrap(), first);
+    assert_eq!(
+        node.submit_and_wait(b"one".to_vec(), wait).await.unwrap(),
+        first
+    );
     let third = node.submit_and_wait(b"three".to_vec(), wait).await.unwrap();
     assert_eq!(third.result, 3u64.to_le_bytes());
 
@@ -46,7 +49,10 @@ async fn solo_chain_survives_a_restart() {
     forged.result[0] ^= 1;
     assert!(forged.verify(&client, &id).is_err());
     let count = node.chain().prove_state(b"count").unwrap().unwrap();
-    assert_eq!(count.verify(&client, b"count").unwrap(), Some(3u64.to_le_bytes().as_slice()));
+    assert_eq!(
+        count.verify(&client, b"count").unwrap(),
+        Some(3u64.to_le_bytes().as_slice())
+    );
     let absent = node.chain().prove_state(b"nothing").unwrap().unwrap();
     assert_eq!(absent.verify(&client, b"nothing").unwrap(), None);
     node.stop().await;

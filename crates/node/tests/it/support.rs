@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 use caduceus_crypto::{SecretKey, TimeMillis, domain};
 use caduceus_ledger::{
-    BlockContext, ChainKind, Genesis, Overlay, Rejection, Space, StateError, StateMachine, StateView, TxFailure,
-    Validator, ValidatorSet,
+    BlockContext, ChainKind, Genesis, Overlay, Rejection, Space, StateError, StateMachine,
+    StateView, TxFailure, Validator, ValidatorSet,
 };
-use caduceus_node::{BftSettings, Clock, Engine, Node, NodeConfig, SystemClock, TxRelay, node::peer_id};
+use caduceus_node::{
+    BftSettings, Clock, Engine, Node, NodeConfig, SystemClock, TxRelay, node::peer_id,
+};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -20,9 +22,18 @@ impl StateMachine for Words {
         Ok(())
     }
 
-    fn execute(&self, _: &BlockContext, tx: &[u8], state: &mut Overlay<'_>) -> Result<Vec<u8>, TxFailure> {
+    fn execute(
+        &self,
+        _: &BlockContext,
+        tx: &[u8],
+        state: &mut Overlay<'_>,
+    ) -> Result<Vec<u8>, TxFailure> {
         if tx == b"bad" {
-            return Err(Rejection { rule: "bad_word", detail: "this word is refused".into() }.into());
+            return Err(Rejection {
+                rule: "bad_word",
+                detail: "this word is refused".into(),
+            }
+            .into());
         }
         let old = state.get(Space::Auth, b"count")?.unwrap_or_default();
         let count = u64::from_le_bytes(old.try_into().unwrap_or_default()) + 1;
@@ -30,7 +41,12 @@ impl StateMachine for Words {
         Ok(count.to_le_bytes().to_vec())
     }
 
-    fn finish(&self, _: &BlockContext, _: &[Vec<u8>], _: &mut Overlay<'_>) -> Result<Vec<u8>, StateError> {
+    fn finish(
+        &self,
+        _: &BlockContext,
+        _: &[Vec<u8>],
+        _: &mut Overlay<'_>,
+    ) -> Result<Vec<u8>, StateError> {
         Ok(Vec::new())
     }
 }
@@ -40,7 +56,12 @@ pub fn key(n: u8) -> SecretKey {
 }
 
 pub fn genesis(validators: u8) -> Genesis {
-    let set = (0..validators).map(|n| Validator { key: key(n).public(), power: 1 }).collect();
+    let set = (0..validators)
+        .map(|n| Validator {
+            key: key(n).public(),
+            power: 1,
+        })
+        .collect();
     Genesis {
         kind: ChainKind::Private,
         name: "words".into(),
@@ -52,8 +73,12 @@ pub fn genesis(validators: u8) -> Genesis {
 
 /// Ports that were free a moment ago.
 pub fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    held.iter().map(|l| l.local_addr().unwrap().port()).collect()
+    let held: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    held.iter()
+        .map(|l| l.local_addr().unwrap().port())
+        .collect()
 }
 
 #[derive(Default)]
@@ -86,7 +111,11 @@ pub struct Net {
 impl Net {
     pub fn new(validators: u8) -> Self {
         let peers = Arc::new(Peers(Mutex::new(vec![None; validators.into()])));
-        Self { genesis: genesis(validators), ports: free_ports(validators.into()), peers }
+        Self {
+            genesis: genesis(validators),
+            ports: free_ports(validators.into()),
+            peers,
+        }
     }
 
     pub async fn start(&self, root: &Path, n: usize) -> Arc<Node<Words>> {
@@ -94,10 +123,14 @@ impl Net {
             .filter(|m| *m != n)
             .map(|m| {
                 let id = peer_id(&key(m as u8).public());
-                format!("/ip4/127.0.0.1/tcp/{}/p2p/{id}", self.ports[m]).parse().unwrap()
+                format!("/ip4/127.0.0.1/tcp/{}/p2p/{id}", self.ports[m])
+                    .parse()
+                    .unwrap()
             })
             .collect();
-        let listen = format!("/ip4/127.0.0.1/tcp/{}", self.ports[n]).parse().unwrap();
+        let listen = format!("/ip4/127.0.0.1/tcp/{}", self.ports[n])
+            .parse()
+            .unwrap();
         let node = Node::start(
             NodeConfig {
                 home: root.join(format!("node{n}")),
@@ -111,7 +144,10 @@ impl Net {
         )
         .await
         .unwrap();
-        node.set_relay(Arc::new(Push { me: n, peers: self.peers.clone() }));
+        node.set_relay(Arc::new(Push {
+            me: n,
+            peers: self.peers.clone(),
+        }));
         self.peers.0.lock().unwrap()[n] = Some(node.clone());
         node
     }

@@ -93,7 +93,11 @@ impl AuditIndex {
     }
 
     /// Enters a committed transaction's entries and takes it out of the outbox.
-    pub(crate) fn enter(&self, id: &Hash, entries: Vec<(u64, StoredEntry)>) -> Result<(), DatabaseFailure> {
+    pub(crate) fn enter(
+        &self,
+        id: &Hash,
+        entries: Vec<(u64, StoredEntry)>,
+    ) -> Result<(), DatabaseFailure> {
         let mut txn = self.db.begin_write()?;
         // A crash brings both tables back to where the outbox still has the transaction: it is then submitted
         // again and entered again. So this one need not wait for the disk.
@@ -145,7 +149,11 @@ impl AuditIndex {
         let mut looked = 0usize;
         let mut range = range;
         loop {
-            let pair = if newest_first { range.next_back() } else { range.next() };
+            let pair = if newest_first {
+                range.next_back()
+            } else {
+                range.next()
+            };
             let Some(pair) = pair else {
                 return Ok(page);
             };
@@ -197,17 +205,27 @@ mod tests {
             let index = AuditIndex::open(&path, chain).unwrap();
             index.send_out(&Hash([2; 32]), b"one").unwrap();
             index.send_out(&Hash([3; 32]), b"two").unwrap();
-            index.enter(&Hash([2; 32]), vec![(0, entry(1)), (1, entry(2))]).unwrap();
+            index
+                .enter(&Hash([2; 32]), vec![(0, entry(1)), (1, entry(2))])
+                .unwrap();
         }
         let index = AuditIndex::open(&path, chain).unwrap();
         let left = index.outbox().unwrap();
         assert!(left.contains(&(Hash([3; 32]), b"two".to_vec())));
         // Entering twice, after a crash, is the same as once.
-        index.enter(&Hash([2; 32]), vec![(0, entry(1)), (1, entry(2))]).unwrap();
+        index
+            .enter(&Hash([2; 32]), vec![(0, entry(1)), (1, entry(2))])
+            .unwrap();
         index.take_back(&Hash([3; 32])).unwrap();
         assert!(index.outbox().unwrap().is_empty());
         let all = index.page(None, false, 10, 10, |n, _| Some(n)).unwrap();
-        assert_eq!(all, Page { found: vec![0, 1], next: None });
+        assert_eq!(
+            all,
+            Page {
+                found: vec![0, 1],
+                next: None
+            }
+        );
         drop(index);
         assert!(AuditIndex::open(&path, ChainId(Hash([9; 32]))).is_err());
     }

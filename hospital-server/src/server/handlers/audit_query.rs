@@ -12,7 +12,9 @@ use crate::server::buckets::Buckets;
 use crate::server::context::{Context, Turned, new_request_id};
 use crate::server::register::CardNo;
 use caduceus_crypto::{Hash, PublicKey, domain, encode, hash};
-use caduceus_network::exchange::{AuditFilter, AuditPage, AuditQuery, AuditQueryRequest, AuditRight, Reply};
+use caduceus_network::exchange::{
+    AuditFilter, AuditPage, AuditQuery, AuditQueryRequest, AuditRight, Reply,
+};
 use caduceus_network::{Peer, Refused};
 use private_chain::{Action, ActionClass, AuditEntry, Role, Subject};
 use std::collections::HashSet;
@@ -46,11 +48,18 @@ pub(super) async fn answer(
 /// Whose entries the caller may see; none means all.
 type Scope = Option<HashSet<Subject>>;
 
-async fn run(ctx: &Context, peer: &Peer, request: AuditQueryRequest, id: [u8; 16]) -> Result<AuditPage, Turned> {
+async fn run(
+    ctx: &Context,
+    peer: &Peer,
+    request: AuditQueryRequest,
+    id: [u8; 16],
+) -> Result<AuditPage, Turned> {
     let deed = ctx.deed(KIND, peer, id);
     let here_and_now = request.hospital == ctx.map.hospital && ctx.is_recent(request.at);
     if !here_and_now || request.check().is_err() {
-        return Err(ctx.turn_away(deed, "an audit query that is not signed for here and now").await);
+        return Err(ctx
+            .turn_away(deed, "an audit query that is not signed for here and now")
+            .await);
     }
     let cursor = match &request.cursor {
         None => None,
@@ -105,18 +114,24 @@ fn admit(ctx: &Context, key: &PublicKey) -> Result<(), Turned> {
 
 async fn knows_pseudonym(ctx: &Context, point: PublicKey) -> Result<bool, Turned> {
     let register = ctx.register.clone();
-    blocking(move || register.knows_pseudonym(&point)).await.map_err(Turned::later)
+    blocking(move || register.knows_pseudonym(&point))
+        .await
+        .map_err(Turned::later)
 }
 
 async fn card_of(ctx: &Context, key: PublicKey) -> Result<Option<CardNo>, Turned> {
     let register = ctx.register.clone();
-    blocking(move || register.card_of(&key)).await.map_err(Turned::later)
+    blocking(move || register.card_of(&key))
+        .await
+        .map_err(Turned::later)
 }
 
 /// Every name under which a card's patient stands in the log.
 async fn subjects(ctx: &Context, card: CardNo) -> Result<HashSet<Subject>, Turned> {
     let register = ctx.register.clone();
-    let points = blocking(move || register.pseudonyms(&card)).await.map_err(Turned::later)?;
+    let points = blocking(move || register.pseudonyms(&card))
+        .await
+        .map_err(Turned::later)?;
     let mut subjects: HashSet<Subject> = points.into_iter().map(Subject::Pseudonym).collect();
     subjects.insert(Subject::Card(ctx.card_hash(&card)));
     Ok(subjects)
@@ -132,16 +147,26 @@ async fn search(
     let (index, buckets) = (ctx.index.clone(), Arc::clone(&ctx.buckets));
     let limit = usize::from(limit).clamp(1, MAX_ENTRIES);
     blocking(move || {
-        index.page(cursor, filter.newest_first, limit, MAX_SCAN, |sequence, stored| {
-            let entry = open(&buckets, &stored)?;
-            let in_scope = match &scope {
-                None => true,
-                Some(subjects) => entry.patient.is_some_and(|subject| subjects.contains(&subject)),
-            };
-            // A patient's scope stands in place of the filter's patient.
-            let fits = in_scope && matches(&filter, &entry, scope.is_none());
-            fits.then(|| encode(&(sequence, stored.height, stored.block_hash, stored.tx, entry)))
-        })
+        index.page(
+            cursor,
+            filter.newest_first,
+            limit,
+            MAX_SCAN,
+            |sequence, stored| {
+                let entry = open(&buckets, &stored)?;
+                let in_scope = match &scope {
+                    None => true,
+                    Some(subjects) => entry
+                        .patient
+                        .is_some_and(|subject| subjects.contains(&subject)),
+                };
+                // A patient's scope stands in place of the filter's patient.
+                let fits = in_scope && matches(&filter, &entry, scope.is_none());
+                fits.then(|| {
+                    encode(&(sequence, stored.height, stored.block_hash, stored.tx, entry))
+                })
+            },
+        )
     })
     .await
     .map_err(Turned::later)
@@ -179,11 +204,16 @@ fn matches(filter: &AuditFilter, entry: &AuditEntry, by_patient: bool) -> bool {
     }
     let action = filter.action.as_deref().is_none_or(|wanted| {
         let (name, subtype) = wanted.split_once('/').unwrap_or((wanted, ""));
-        let by_name = name == entry.action.as_str() && (subtype.is_empty() || subtype == entry.subtype);
+        let by_name =
+            name == entry.action.as_str() && (subtype.is_empty() || subtype == entry.subtype);
         by_name || wanted == entry.subtype
     });
     let outcome = filter.outcome.as_deref().is_none_or(|wanted| {
-        let wanted = if wanted == "allowed" { "success" } else { wanted };
+        let wanted = if wanted == "allowed" {
+            "success"
+        } else {
+            wanted
+        };
         wanted == entry.outcome.as_str()
     });
     let patient = !by_patient || {

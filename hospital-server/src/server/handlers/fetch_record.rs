@@ -12,7 +12,9 @@ use crate::server::audit_log::deed::Kind;
 use crate::server::context::{Context, Turned, new_request_id};
 use crate::server::vault::VaultError;
 use caduceus_crypto::{Hash, domain, encode, hash};
-use caduceus_network::exchange::{CHUNK_BYTES, FetchRecord, FetchRecordReply, FetchRecordRequest, RecordRight};
+use caduceus_network::exchange::{
+    CHUNK_BYTES, FetchRecord, FetchRecordReply, FetchRecordRequest, RecordRight,
+};
 use caduceus_network::{Exchange, Peer, Refused};
 use private_chain::{Action, ActionClass, Outcome};
 use std::collections::{HashMap, HashSet};
@@ -102,7 +104,10 @@ impl Sessions {
     }
 
     fn end(&self, name: &Hash) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name);
     }
 }
 
@@ -112,13 +117,23 @@ pub(super) async fn answer(
     request: FetchRecordRequest,
 ) -> Result<FetchRecordReply, Refused> {
     // The same claim through two nodes is two actions.
-    let name = hash(domain::REQUEST_ID, &[&encode(&(&request.claim, &request.right)), &peer.id.to_bytes()]);
+    let name = hash(
+        domain::REQUEST_ID,
+        &[
+            &encode(&(&request.claim, &request.right)),
+            &peer.id.to_bytes(),
+        ],
+    );
     let mut turn = [0u8; 16];
     turn.copy_from_slice(&name.0[..16]);
     // Chunks that are asked for at once must not each be taken for the first.
     let guard = ctx.gate.turn(turn).await;
     if let Some(part) = ctx.sessions.take(&name, request.offset, Instant::now()) {
-        let holds = if part.check { still_right(&ctx, &request).await } else { Ok(true) };
+        let holds = if part.check {
+            still_right(&ctx, &request).await
+        } else {
+            Ok(true)
+        };
         match holds {
             Ok(true) => {
                 drop(guard);
@@ -138,7 +153,9 @@ pub(super) async fn answer(
     let id = new_request_id();
     let reply = match first_chunk(&ctx, &peer, &request, &name, id).await {
         Ok(reply) => reply,
-        Err(Turned::Later { after_millis, .. }) => return Ok(FetchRecordReply::Later { after_millis }),
+        Err(Turned::Later { after_millis, .. }) => {
+            return Ok(FetchRecordReply::Later { after_millis });
+        }
         Err(Turned::Denied { detail, .. }) => return Err(Refused::because(detail)),
         Err(Turned::Refused(refused)) => return Err(refused),
     };
@@ -149,7 +166,9 @@ pub(super) async fn answer(
 /// Whether the right still holds in the middle of a record.
 async fn still_right(ctx: &Context, request: &FetchRecordRequest) -> Result<bool, String> {
     let (register, record) = (ctx.register.clone(), request.claim.record_hash);
-    let row = blocking(move || register.record(&record)).await.map_err(|error| error.to_string())?;
+    let row = blocking(move || register.record(&record))
+        .await
+        .map_err(|error| error.to_string())?;
     let Some(row) = row else {
         return Ok(false);
     };
@@ -160,7 +179,12 @@ async fn still_right(ctx: &Context, request: &FetchRecordRequest) -> Result<bool
     }
 }
 
-async fn next_chunk(ctx: &Context, request: &FetchRecordRequest, name: &Hash, part: Part) -> FetchRecordReply {
+async fn next_chunk(
+    ctx: &Context,
+    request: &FetchRecordRequest,
+    name: &Hash,
+    part: Part,
+) -> FetchRecordReply {
     let record = request.claim.record_hash;
     ctx.journal.vault_call(part.request_id, "range");
     match ctx.vault.range(record, request.offset, CHUNK_BYTES).await {
@@ -191,7 +215,13 @@ async fn first_chunk(
         deed = deed.under_grant(*access);
     }
     if claim.hospital != hospital || !ctx.is_recent(claim.at) {
-        return Err(ctx.deny(deed, "claim_elsewhere", "a claim for another hospital or time").await);
+        return Err(ctx
+            .deny(
+                deed,
+                "claim_elsewhere",
+                "a claim for another hospital or time",
+            )
+            .await);
     }
     let register = ctx.register.clone();
     let row = match blocking(move || register.record(&record)).await {
@@ -204,21 +234,28 @@ async fn first_chunk(
     };
     let mut deed = deed.about_pseudonym(row.pseudonym.point);
     if (claim.private_height, claim.position) != (row.height, row.position) {
-        return Err(ctx.deny(deed, "claim_place", "the record is anchored elsewhere").await);
+        return Err(ctx
+            .deny(deed, "claim_place", "the record is anchored elsewhere")
+            .await);
     }
     match right::check(ctx, request, &row).await {
         Ok(None) => {}
         Ok(Some(grant)) => deed = deed.under_grant(grant),
         Err(right::Wrong::Unknown(error)) => return Err(Turned::later(error)),
-        Err(right::Wrong::Broken(detail)) => return Err(ctx.deny(deed, "claim_right", detail).await),
+        Err(right::Wrong::Broken(detail)) => {
+            return Err(ctx.deny(deed, "claim_right", detail).await);
+        }
     }
     ctx.commit(deed.clone()).await?;
     ctx.journal.vault_call(id, "get");
     match ctx.vault.get(record).await {
         Ok(bytes) => {
             let total = bytes.len() as u64;
-            ctx.sessions.begin(*name, id, total, request.offset, Instant::now());
-            let from = usize::try_from(request.offset).unwrap_or(usize::MAX).min(bytes.len());
+            ctx.sessions
+                .begin(*name, id, total, request.offset, Instant::now());
+            let from = usize::try_from(request.offset)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
             let to = from.saturating_add(CHUNK_BYTES).min(bytes.len());
             Ok(FetchRecordReply::Chunk {
                 total,
@@ -227,7 +264,8 @@ async fn first_chunk(
         }
         Err(error) => {
             tracing::error!(%error, "a stored record cannot be served");
-            ctx.commit(deed.ended(Outcome::Failed, error.to_string())).await?;
+            ctx.commit(deed.ended(Outcome::Failed, error.to_string()))
+                .await?;
             Ok(match error {
                 VaultError::Tampered { found, .. } => FetchRecordReply::Tampered {
                     hospital,
@@ -287,7 +325,10 @@ mod tests {
         // Another entry, another session.
         sessions.begin(NAME, [8; 16], 3 * CHUNK, CHUNK, start);
         assert_eq!(sessions.take(&NAME, CHUNK, start), None);
-        assert_eq!(sessions.take(&NAME, 2 * CHUNK, start).unwrap().request_id, [8; 16]);
+        assert_eq!(
+            sessions.take(&NAME, 2 * CHUNK, start).unwrap().request_id,
+            [8; 16]
+        );
         sessions.end(&NAME);
         assert_eq!(sessions.take(&NAME, 0, start), None);
     }

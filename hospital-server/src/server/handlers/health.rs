@@ -13,6 +13,11 @@ pub(super) async fn answer(ctx: Arc<Context>, _: Peer, (): ()) -> Result<HealthR
         ready: status.looked && status.trouble.is_none(),
         height: status.private_height,
         head_time: status.private_time,
-        detail: status.trouble.unwrap_or_default().chars().take(200).collect(),
+        detail: status
+            .trouble
+            .unwrap_or_default()
+            .chars()
+            .take(200)
+            .collect(),
     })
 }

@@ -36,11 +36,15 @@ async fn run(
         Err(error) => return Err(ctx.register_refusal(deed, error).await),
     };
     let Some(audit_key) = audit_key else {
-        return Err(ctx.turn_away(deed, "no such card, or its client has not registered").await);
+        return Err(ctx
+            .turn_away(deed, "no such card, or its client has not registered")
+            .await);
     };
     let signed = request.hospital == ctx.map.hospital && request.check(&audit_key).is_ok();
     if !signed || !ctx.is_recent(request.at) {
-        return Err(ctx.turn_away(deed, "tokens asked for without the audit key").await);
+        return Err(ctx
+            .turn_away(deed, "tokens asked for without the audit key")
+            .await);
     }
     let deed = deed.by(audit_key);
     if request.blinded.is_empty() {

@@ -1,8 +1,8 @@
 //! Entries of the key service and of workstations: committed before they use the result of what they log.
 
+use crate::roster::Standing;
 use crate::server::audit_log::deed::{Deed, Kind, class_of};
 use crate::server::context::{Context, MAX_AGE_MILLIS, Turned, anybody, new_request_id};
-use crate::roster::Standing;
 use caduceus_crypto::decode_exact;
 use caduceus_network::exchange::{ActionLogged, LogAction, LogActionRequest, Reply};
 use caduceus_network::{Peer, Refused};
@@ -21,7 +21,9 @@ pub(super) async fn answer(
     request: LogActionRequest,
 ) -> Result<Reply<ActionLogged>, Refused> {
     let entry = decode_exact::<AuditEntry>(&request.entry, MAX_ENTRY_BYTES);
-    let id = entry.as_ref().map_or_else(|_| new_request_id(), |entry| entry.request_id);
+    let id = entry
+        .as_ref()
+        .map_or_else(|_| new_request_id(), |entry| entry.request_id);
     let outcome = match entry {
         Ok(entry) => run(&ctx, &peer, entry).await,
         Err(error) => Err(malformed(&ctx, &peer, id, error.to_string()).await),
@@ -44,14 +46,27 @@ async fn run(ctx: &Context, peer: &Peer, mut entry: AuditEntry) -> Result<Action
     let attempt = ctx.deed(KIND, peer, entry.request_id);
     if peer.holds(&ctx.map.keys_key) {
         // The key service speaks for whoever asked it; what that person is, the chain says.
-        entry.role = match ctx.roster.standing(&entry.actor, ctx.now()).await.map_err(Turned::later)? {
-            Standing::Active(role) | Standing::Suspended(role) | Standing::NotValid(role) => Some(role),
+        entry.role = match ctx
+            .roster
+            .standing(&entry.actor, ctx.now())
+            .await
+            .map_err(Turned::later)?
+        {
+            Standing::Active(role) | Standing::Suspended(role) | Standing::NotValid(role) => {
+                Some(role)
+            }
             Standing::Stranger => None,
         };
     } else {
         let staff = ctx.staff(peer, &attempt, anybody).await?;
         if entry.actor != staff.key {
-            return Err(ctx.deny(attempt, "entry_actor", "an entry about somebody else's action").await);
+            return Err(ctx
+                .deny(
+                    attempt,
+                    "entry_actor",
+                    "an entry about somebody else's action",
+                )
+                .await);
         }
         entry.role = Some(staff.role);
     }
@@ -59,7 +74,9 @@ async fn run(ctx: &Context, peer: &Peer, mut entry: AuditEntry) -> Result<Action
         return Err(ctx.deny(attempt, "entry_too_long", error.to_string()).await);
     }
     if entry.time.0.abs_diff(ctx.now().0) > MAX_AGE_MILLIS {
-        return Err(ctx.deny(attempt, "entry_time", "the entry's time is not the present").await);
+        return Err(ctx
+            .deny(attempt, "entry_time", "the entry's time is not the present")
+            .await);
     }
     entry.organisation = ctx.map.hospital;
     let class = class_of(&entry);

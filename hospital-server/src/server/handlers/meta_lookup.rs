@@ -20,8 +20,15 @@ pub(super) async fn answer(
     ctx.reply::<MetaLookup, _>(id, outcome)
 }
 
-async fn run(ctx: &Context, peer: &Peer, request: MetaLookupRequest, id: [u8; 16]) -> Result<CardHolder, Turned> {
-    let deed = ctx.deed(KIND, peer, id).about_card(ctx.card_hash(&request.card));
+async fn run(
+    ctx: &Context,
+    peer: &Peer,
+    request: MetaLookupRequest,
+    id: [u8; 16],
+) -> Result<CardHolder, Turned> {
+    let deed = ctx
+        .deed(KIND, peer, id)
+        .about_card(ctx.card_hash(&request.card));
     let staff = ctx.staff(peer, &deed, anybody).await?;
     let deed = deed.as_role(staff.role);
     let register = ctx.register.clone();

@@ -29,7 +29,9 @@ pub(super) async fn answer(
             Ok(reply)
         }
         Err(Turned::Refused(refused)) => Err(refused),
-        Err(Turned::Denied { detail, .. } | Turned::Later { detail, .. }) => Err(Refused::because(detail)),
+        Err(Turned::Denied { detail, .. } | Turned::Later { detail, .. }) => {
+            Err(Refused::because(detail))
+        }
     }
 }
 
@@ -45,8 +47,11 @@ async fn run(
     match blocking(move || register.record(&record)).await {
         Ok(Some(row)) => {
             let deed = entitled(ctx, peer, deed).await?;
-            ctx.commit(deed.about_pseudonym(row.pseudonym.point)).await?;
-            Ok(FetchReceiptReply { receipt: row.receipt })
+            ctx.commit(deed.about_pseudonym(row.pseudonym.point))
+                .await?;
+            Ok(FetchReceiptReply {
+                receipt: row.receipt,
+            })
         }
         Ok(None) => Err(ctx.turn_away(deed, "no such record").await),
         Err(error) => Err(ctx.register_refusal(deed, error).await),
@@ -56,7 +61,11 @@ async fn run(
 /// The entry of a caller who gets the receipt.
 async fn entitled(ctx: &Context, peer: &Peer, deed: Deed) -> Result<Deed, Turned> {
     if let Some(key) = &peer.key {
-        let standing = ctx.roster.standing(key, ctx.now()).await.map_err(Turned::later)?;
+        let standing = ctx
+            .roster
+            .standing(key, ctx.now())
+            .await
+            .map_err(Turned::later)?;
         if let Standing::Active(role) = standing {
             return Ok(deed.as_role(role));
         }

@@ -26,13 +26,30 @@ pub(super) async fn answer(
     ctx.reply::<Register, _>(id, outcome)
 }
 
-async fn run(ctx: &Context, peer: &Peer, request: RegisterRequest, id: [u8; 16]) -> Result<Registered, Turned> {
-    let deed = ctx.deed(KIND, peer, id).about_card(ctx.card_hash(&request.card));
-    if request.hospital != ctx.map.hospital || request.check().is_err() || !ctx.is_recent(request.at) {
-        return Err(ctx.turn_away(deed, "a registration that is not signed for here and now").await);
+async fn run(
+    ctx: &Context,
+    peer: &Peer,
+    request: RegisterRequest,
+    id: [u8; 16],
+) -> Result<Registered, Turned> {
+    let deed = ctx
+        .deed(KIND, peer, id)
+        .about_card(ctx.card_hash(&request.card));
+    if request.hospital != ctx.map.hospital
+        || request.check().is_err()
+        || !ctx.is_recent(request.at)
+    {
+        return Err(ctx
+            .turn_away(deed, "a registration that is not signed for here and now")
+            .await);
     }
     let deed = deed.by(request.audit_key);
-    let (card, code, meta, audit_key) = (request.card, request.desk_code, request.meta, request.audit_key);
+    let (card, code, meta, audit_key) = (
+        request.card,
+        request.desk_code,
+        request.meta,
+        request.audit_key,
+    );
     let register = ctx.register.clone();
     let shown = blocking(move || register.show_code(&card, &code, &meta, &audit_key)).await;
     let shown = match shown {
@@ -64,10 +81,16 @@ async fn deposit(ctx: &Context, deed: &Deed, request: &RegisterRequest) -> Resul
         meta: request.meta,
         sealed_pair_secret: request.sealed_pair_secret.clone(),
     };
-    match ctx.service.call::<DepositPairSecret>(&ctx.map.keys, message).await {
+    match ctx
+        .service
+        .call::<DepositPairSecret>(&ctx.map.keys, message)
+        .await
+    {
         Ok(Reply::Done(())) => Ok(()),
         Ok(Reply::Denied { rule, detail }) => Err(ctx.deny(deed.clone(), &rule, detail).await),
         Ok(Reply::Later { detail, .. }) => Err(ctx.fail(deed.clone(), detail).await),
-        Err(error) => Err(ctx.fail(deed.clone(), format!("the key service: {error}")).await),
+        Err(error) => Err(ctx
+            .fail(deed.clone(), format!("the key service: {error}"))
+            .await),
     }
 }

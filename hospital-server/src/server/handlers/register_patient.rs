@@ -10,7 +10,11 @@ use private_chain::{Action, ActionClass, Role};
 use rand_core::OsRng;
 use std::sync::Arc;
 
-const KIND: Kind = Kind::new(ActionClass::ClinicalWrite, Action::Create, "register-patient");
+const KIND: Kind = Kind::new(
+    ActionClass::ClinicalWrite,
+    Action::Create,
+    "register-patient",
+);
 
 fn registers(role: Role) -> bool {
     matches!(role, Role::Registrar | Role::Administrator)
@@ -26,13 +30,20 @@ pub(super) async fn answer(
     ctx.reply::<RegisterPatient, _>(id, outcome)
 }
 
-async fn run(ctx: &Context, peer: &Peer, request: RegisterPatientRequest, id: [u8; 16]) -> Result<NewCard, Turned> {
+async fn run(
+    ctx: &Context,
+    peer: &Peer,
+    request: RegisterPatientRequest,
+    id: [u8; 16],
+) -> Result<NewCard, Turned> {
     let deed = ctx.deed(KIND, peer, id);
     let staff = ctx.staff(peer, &deed, registers).await?;
     let card = Card::generate(&mut OsRng, ctx.map.hospital);
     let code = DeskCode::generate(&mut OsRng);
     let since = ctx.now();
-    let deed = deed.as_role(staff.role).about_card(ctx.card_hash(&card.number));
+    let deed = deed
+        .as_role(staff.role)
+        .about_card(ctx.card_hash(&card.number));
     ctx.commit(deed.clone()).await?;
     let (register, number, code) = (ctx.register.clone(), card.number, *code.as_bytes());
     let added = blocking(move || register.add_card(&number, &code, request.meta, since)).await;

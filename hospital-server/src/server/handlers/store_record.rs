@@ -9,6 +9,7 @@
 
 mod evidence;
 
+use crate::chain::{ChainError, Placed};
 use crate::database::blocking;
 use crate::server::audit_log::Logged;
 use crate::server::audit_log::deed::{Deed, Kind};
@@ -16,7 +17,6 @@ use crate::server::context::{Context, Staff, Turned, new_request_id};
 use crate::server::register::{RecordRow, RequestRow};
 use crate::server::uploads::UploadError;
 use crate::server::vault::VaultError;
-use crate::chain::{ChainError, Placed};
 use caduceus_crypto::evidence::sign_vault_receipt;
 use caduceus_crypto::{Anchor, AnchorBody, Hash, Receipt, TimeMillis, encode};
 use caduceus_network::exchange::{Finish, StoreRecord, StoreRecordReply, StoreRecordRequest};
@@ -35,7 +35,11 @@ pub(super) async fn answer(
     request: StoreRecordRequest,
 ) -> Result<StoreRecordReply, Refused> {
     let (id, outcome) = match request {
-        StoreRecordRequest::Chunk { upload, offset, bytes } => {
+        StoreRecordRequest::Chunk {
+            upload,
+            offset,
+            bytes,
+        } => {
             let id = new_request_id();
             (id, chunk(&ctx, &peer, id, upload, offset, bytes).await)
         }
@@ -48,7 +52,10 @@ pub(super) async fn answer(
     let reply = match outcome {
         Ok(reply) => reply,
         Err(Turned::Denied { rule, detail }) => StoreRecordReply::denied(rule, detail),
-        Err(Turned::Later { after_millis, detail }) => return Ok(StoreRecordReply::retry(after_millis, detail)),
+        Err(Turned::Later {
+            after_millis,
+            detail,
+        }) => return Ok(StoreRecordReply::retry(after_millis, detail)),
         Err(Turned::Refused(refused)) => return Err(refused),
     };
     // Taking a part in is no action: nothing is kept, nothing is told.
@@ -90,8 +97,14 @@ async fn upload_refusal(ctx: &Context, deed: Deed, error: UploadError) -> Turned
     ctx.deny(deed, rule, error.to_string()).await
 }
 
-async fn finish_upload(ctx: &Context, peer: &Peer, finish: Finish) -> Result<StoreRecordReply, Turned> {
-    let deed = ctx.deed(KIND, peer, finish.request_id).about_card(ctx.card_hash(&finish.card));
+async fn finish_upload(
+    ctx: &Context,
+    peer: &Peer,
+    finish: Finish,
+) -> Result<StoreRecordReply, Turned> {
+    let deed = ctx
+        .deed(KIND, peer, finish.request_id)
+        .about_card(ctx.card_hash(&finish.card));
     let staff = ctx.staff(peer, &deed, Role::may_anchor).await?;
     let deed = deed.as_role(staff.role);
     let body = match evidence::statement(&finish, &staff, ctx.map.hospital) {
@@ -155,7 +168,8 @@ async fn bytes_of(
     staff: &Staff,
     record: Hash,
 ) -> Result<Arc<Vec<u8>>, Turned> {
-    let (uploads, owner, name, total) = (ctx.uploads.clone(), staff.key, finish.upload, finish.total);
+    let (uploads, owner, name, total) =
+        (ctx.uploads.clone(), staff.key, finish.upload, finish.total);
     match blocking(move || uploads.whole(owner, name, total)).await {
         Ok(bytes) => Ok(Arc::new(bytes)),
         Err(UploadError::Unknown) => {
@@ -223,14 +237,18 @@ async fn anchored_and_logged(
     request_id: [u8; 16],
 ) -> Result<(Placed, Logged), Turned> {
     if let Err(error) = anchor.check() {
-        return Err(ctx.deny(deed.clone(), "anchor_evidence", error.to_string()).await);
+        return Err(ctx
+            .deny(deed.clone(), "anchor_evidence", error.to_string())
+            .await);
     }
     let tx = Tx::anchor(anchor.clone(), request_id).encode();
     let (placed, logged) = tokio::join!(ctx.chain.submit(&tx), ctx.commit(deed.clone()));
     match placed {
         Ok(placed) => Ok((placed, logged?)),
         // The entry that said it would be done is followed by one that says it was not.
-        Err(ChainError::Rejected { rule, detail }) => Err(ctx.deny(deed.clone(), &rule, detail).await),
+        Err(ChainError::Rejected { rule, detail }) => {
+            Err(ctx.deny(deed.clone(), &rule, detail).await)
+        }
         Err(error) => Err(ctx.fail(deed.clone(), error.to_string()).await),
     }
 }

@@ -8,7 +8,9 @@ use alliance_chain::{Issuer, Tx, state};
 pub(super) async fn announce(linker: &Linker) -> Result<(), LinkerError> {
     let place = state::issuer(&linker.hospital);
     if let Some(bytes) = linker.alliance.state(place.bytes()).await? {
-        let record = place.decode(&bytes).map_err(|error| LinkerError::State(error.to_string()))?;
+        let record = place
+            .decode(&bytes)
+            .map_err(|error| LinkerError::State(error.to_string()))?;
         if record.keys.contains(&linker.token_key) {
             return Ok(());
         }

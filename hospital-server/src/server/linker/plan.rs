@@ -83,7 +83,11 @@ impl Batch {
 
     /// The headers in order.
     pub(super) fn headers(&self) -> Vec<Header> {
-        self.before.iter().chain([&self.last]).map(|head| head.header.clone()).collect()
+        self.before
+            .iter()
+            .chain([&self.last])
+            .map(|head| head.header.clone())
+            .collect()
     }
 
     /// The blocks with anchors, in order: height, count, root.
@@ -189,7 +193,10 @@ mod tests {
                     block: parent,
                     signatures: Vec::new(),
                 };
-                CertifiedHeader { header, certificate }
+                CertifiedHeader {
+                    header,
+                    certificate,
+                }
             })
             .collect()
     }
@@ -199,10 +206,17 @@ mod tests {
         let good = batch(chain(4..=9), 4, Some(Hash([9; 32]))).unwrap();
         assert_eq!(good.last().header.height, Height(9));
         assert_eq!(good.headers().len(), 6);
-        let heights: Vec<(u64, u32)> = good.with_anchors().iter().map(|(h, c, _)| (*h, *c)).collect();
+        let heights: Vec<(u64, u32)> = good
+            .with_anchors()
+            .iter()
+            .map(|(h, c, _)| (*h, *c))
+            .collect();
         assert_eq!(heights, [(4, 1), (5, 2), (7, 1), (8, 2)]);
         // A restart that knows no parent takes the same headers.
-        assert_eq!(batch(chain(4..=9), 4, None).unwrap().headers(), good.headers());
+        assert_eq!(
+            batch(chain(4..=9), 4, None).unwrap().headers(),
+            good.headers()
+        );
     }
 
     #[test]
@@ -225,12 +239,25 @@ mod tests {
 
     #[test]
     fn each_misfit_is_told() {
-        let refused = |headers: Vec<CertifiedHeader>| batch(headers, 4, Some(Hash([9; 32]))).unwrap_err();
+        let refused =
+            |headers: Vec<CertifiedHeader>| batch(headers, 4, Some(Hash([9; 32]))).unwrap_err();
         assert_eq!(refused(Vec::new()), PlanError::Missing { expected: 4 });
-        assert_eq!(refused(chain(5..=6)), PlanError::Order { expected: 4, found: 5 });
+        assert_eq!(
+            refused(chain(5..=6)),
+            PlanError::Order {
+                expected: 4,
+                found: 5
+            }
+        );
         let mut gap = chain(4..=7);
         gap.remove(1);
-        assert_eq!(refused(gap), PlanError::Order { expected: 5, found: 6 });
+        assert_eq!(
+            refused(gap),
+            PlanError::Order {
+                expected: 5,
+                found: 6
+            }
+        );
         let mut forked = chain(4..=6);
         forked[1].header.time = TimeMillis(99);
         assert_eq!(refused(forked), PlanError::Parent { height: 6 });

@@ -45,7 +45,12 @@ fn desk_hash(card: &CardNo, code: &[u8; 5]) -> Hash {
 }
 
 impl CardRow {
-    fn show(&self, meta: &MetaAddress, desk: &Hash, audit_key: &PublicKey) -> Result<Shown, RegisterError> {
+    fn show(
+        &self,
+        meta: &MetaAddress,
+        desk: &Hash,
+        audit_key: &PublicKey,
+    ) -> Result<Shown, RegisterError> {
         if self.meta != *meta {
             return Err(RegisterError::OtherHolder);
         }
@@ -87,7 +92,8 @@ impl Register {
             tokens: 0,
         };
         let txn = self.db.begin_write()?;
-        txn.open_table(CARDS)?.insert(&card[..], encode(&row).as_slice())?;
+        txn.open_table(CARDS)?
+            .insert(&card[..], encode(&row).as_slice())?;
         txn.commit()?;
         Ok(())
     }
@@ -164,7 +170,9 @@ impl Register {
             let found = cards.get(&card[..])?.map(|value| value.value().to_vec());
             let mut row: CardRow = decode(&found.ok_or(RegisterError::CardUnknown)?, "card")?;
             row.show(meta, &desk, audit_key)?;
-            let taken = keys.get(&audit_key.as_bytes()[..])?.map(|value| value.value().to_vec());
+            let taken = keys
+                .get(&audit_key.as_bytes()[..])?
+                .map(|value| value.value().to_vec());
             if taken.is_some_and(|other| other != card[..]) {
                 return Err(RegisterError::AuditKeyTaken);
             }
@@ -177,7 +185,12 @@ impl Register {
     }
 
     /// Counts tokens against today's allowance, all of them or none.
-    pub(crate) fn take_tokens(&self, card: &CardNo, asked: u32, today: Epoch) -> Result<(), RegisterError> {
+    pub(crate) fn take_tokens(
+        &self,
+        card: &CardNo,
+        asked: u32,
+        today: Epoch,
+    ) -> Result<(), RegisterError> {
         self.change_card(card, |row| {
             if row.audit_key.is_none() {
                 return Err(RegisterError::NotRegistered);
@@ -193,7 +206,12 @@ impl Register {
     }
 
     /// Gives back tokens that were taken and not issued.
-    pub(crate) fn return_tokens(&self, card: &CardNo, count: u32, today: Epoch) -> Result<(), RegisterError> {
+    pub(crate) fn return_tokens(
+        &self,
+        card: &CardNo,
+        count: u32,
+        today: Epoch,
+    ) -> Result<(), RegisterError> {
         self.change_card(card, |row| {
             if row.day == today {
                 row.tokens = row.tokens.saturating_sub(count);

@@ -62,7 +62,11 @@ impl Register {
 
     /// Notes that a record is about to be anchored. Gives the link deadline: the one of the first time if the
     /// same request comes again. It says nothing of the card: the chain has not judged the record yet.
-    pub(crate) fn intend(&self, id: &[u8; 16], wanted: RequestRow) -> Result<TimeMillis, RegisterError> {
+    pub(crate) fn intend(
+        &self,
+        id: &[u8; 16],
+        wanted: RequestRow,
+    ) -> Result<TimeMillis, RegisterError> {
         let txn = self.db.begin_write()?;
         let deadline = {
             let mut requests = txn.open_table(REQUESTS)?;
@@ -70,7 +74,9 @@ impl Register {
             let mut row = wanted;
             if let Some(bytes) = found {
                 let known: RequestRow = decode(&bytes, "request")?;
-                if known.caller != row.caller || (known.done && known.record_hash != row.record_hash) {
+                if known.caller != row.caller
+                    || (known.done && known.record_hash != row.record_hash)
+                {
                     return Err(RegisterError::RequestReused);
                 }
                 row.link_deadline = known.link_deadline;
@@ -97,11 +103,15 @@ impl Register {
         {
             let mut points = txn.open_table(POINTS)?;
             let mut records = txn.open_table(RECORDS)?;
-            let owner = points.get(&point.as_bytes()[..])?.map(|value| value.value().to_vec());
+            let owner = points
+                .get(&point.as_bytes()[..])?
+                .map(|value| value.value().to_vec());
             if owner.is_some_and(|owner| owner != record_hash.as_bytes()[..]) {
                 return Err(RegisterError::PseudonymTaken);
             }
-            let known = records.get(&record_hash.as_bytes()[..])?.map(|value| value.value().to_vec());
+            let known = records
+                .get(&record_hash.as_bytes()[..])?
+                .map(|value| value.value().to_vec());
             if let Some(bytes) = known {
                 let known: RecordRow = decode(&bytes, "record")?;
                 if (known.card, known.pseudonym) != (record.card, record.pseudonym) {
@@ -118,7 +128,8 @@ impl Register {
             records.insert(&record_hash.as_bytes()[..], encode(record).as_slice())?;
             points.insert(&point.as_bytes()[..], &record_hash.as_bytes()[..])?;
             let subject = [&card[..], &point.as_bytes()[..]].concat();
-            txn.open_table(PSEUDONYMS)?.insert(subject.as_slice(), b"".as_slice())?;
+            txn.open_table(PSEUDONYMS)?
+                .insert(subject.as_slice(), b"".as_slice())?;
         }
         txn.commit()?;
         Ok(())

@@ -31,14 +31,20 @@ fn a_desk_code_is_good_for_one_audit_key_across_restarts() {
     {
         let register = Register::open(&path).unwrap();
         register.add_card(&CARD, &CODE, meta, NOW).unwrap();
-        assert_eq!(register.show_code(&CARD, &CODE, &meta, &first).unwrap(), Shown::Fresh);
+        assert_eq!(
+            register.show_code(&CARD, &CODE, &meta, &first).unwrap(),
+            Shown::Fresh
+        );
         register.register(&CARD, &CODE, &meta, &first).unwrap();
     }
     let register = Register::open(&path).unwrap();
     assert_eq!(register.card(&CARD).unwrap().audit_key, Some(first));
     assert_eq!(register.card_of(&first).unwrap(), Some(CARD));
     assert_eq!(register.card_of(&second).unwrap(), None);
-    assert_eq!(register.show_code(&CARD, &CODE, &meta, &first).unwrap(), Shown::Again);
+    assert_eq!(
+        register.show_code(&CARD, &CODE, &meta, &first).unwrap(),
+        Shown::Again
+    );
     register.register(&CARD, &CODE, &meta, &first).unwrap();
     for outcome in [
         register.show_code(&CARD, &CODE, &meta, &second).map(|_| ()),
@@ -58,7 +64,10 @@ fn wrong_codes_are_counted_and_lock_the_card() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("register.redb");
     let (meta, audit_key) = (meta(), key());
-    Register::open(&path).unwrap().add_card(&CARD, &CODE, meta, NOW).unwrap();
+    Register::open(&path)
+        .unwrap()
+        .add_card(&CARD, &CODE, meta, NOW)
+        .unwrap();
     for left in (0..MAX_DESK_TRIES).rev() {
         let register = Register::open(&path).unwrap();
         match register.show_code(&CARD, &[0; 5], &meta, &audit_key) {
@@ -98,13 +107,20 @@ fn tokens_have_a_daily_allowance() {
     let early = register.take_tokens(&CARD, 1, TODAY);
     assert!(matches!(early, Err(RegisterError::NotRegistered)));
     register.register(&CARD, &CODE, &meta, &audit_key).unwrap();
-    register.take_tokens(&CARD, TOKENS_A_DAY - 1, TODAY).unwrap();
+    register
+        .take_tokens(&CARD, TOKENS_A_DAY - 1, TODAY)
+        .unwrap();
     let over = register.take_tokens(&CARD, 2, TODAY);
-    assert!(matches!(over, Err(RegisterError::TokensUsedUp { asked: 2, left: 1 })));
+    assert!(matches!(
+        over,
+        Err(RegisterError::TokensUsedUp { asked: 2, left: 1 })
+    ));
     register.take_tokens(&CARD, 1, TODAY).unwrap();
     register.return_tokens(&CARD, 5, TODAY).unwrap();
     register.take_tokens(&CARD, 5, TODAY).unwrap();
-    register.take_tokens(&CARD, TOKENS_A_DAY, Epoch(TODAY.0 + 1)).unwrap();
+    register
+        .take_tokens(&CARD, TOKENS_A_DAY, Epoch(TODAY.0 + 1))
+        .unwrap();
 }
 
 #[test]
@@ -138,17 +154,27 @@ fn a_repeated_request_keeps_its_first_deadline() {
     }
     let register = Register::open(&path).unwrap();
     // Refused as a repetition and made anew: the same request, another record.
-    assert_eq!(register.intend(&[4; 16], row(2, 99)).unwrap(), TimeMillis(10));
+    assert_eq!(
+        register.intend(&[4; 16], row(2, 99)).unwrap(),
+        TimeMillis(10)
+    );
     // An intent gives nobody a name in the log.
     assert!(register.pseudonyms(&CARD).unwrap().is_empty());
     assert!(!register.knows_pseudonym(&point).unwrap());
     assert!(register.record(&Hash([2; 32])).unwrap().is_none());
-    register.finish(&[4; 16], &CARD, &Hash([2; 32]), &record).unwrap();
+    register
+        .finish(&[4; 16], &CARD, &Hash([2; 32]), &record)
+        .unwrap();
     // Finishing twice, after a crash, is the same as once.
-    register.finish(&[4; 16], &CARD, &Hash([2; 32]), &record).unwrap();
+    register
+        .finish(&[4; 16], &CARD, &Hash([2; 32]), &record)
+        .unwrap();
     assert!(register.request(&[4; 16]).unwrap().unwrap().done);
     assert_eq!(register.record(&Hash([2; 32])).unwrap().unwrap(), record);
-    assert_eq!(register.intend(&[4; 16], row(2, 99)).unwrap(), TimeMillis(10));
+    assert_eq!(
+        register.intend(&[4; 16], row(2, 99)).unwrap(),
+        TimeMillis(10)
+    );
     let reused = register.intend(&[4; 16], row(3, 99));
     assert!(matches!(reused, Err(RegisterError::RequestReused)));
     let mut foreign = row(2, 99);
@@ -180,7 +206,9 @@ fn a_pseudonym_stays_with_its_record_and_card() {
         stored_bytes: 20_000,
         receipt: vec![1, 2, 3],
     };
-    register.finish(&[4; 16], &CARD, &Hash([2; 32]), &record).unwrap();
+    register
+        .finish(&[4; 16], &CARD, &Hash([2; 32]), &record)
+        .unwrap();
     let mut stolen = record.clone();
     stolen.card = card_hash(&other, &hospital);
     // The same pseudonym in another record, and the same record for another card.

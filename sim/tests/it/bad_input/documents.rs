@@ -14,19 +14,39 @@ const LIMIT: usize = 64 * 1024 * 1024;
 const FAULTY: &[(&str, &str, &str)] = &[
     ("words", "hello", "not JSON: line 1"),
     ("nothing", "", "not JSON"),
-    ("JSON that ends too soon", r#"{"resourceType":"Bundle","entry":["#, "not JSON: line 1"),
+    (
+        "JSON that ends too soon",
+        r#"{"resourceType":"Bundle","entry":["#,
+        "not JSON: line 1",
+    ),
     ("two documents", "{}\n{}", "not JSON: line 2"),
-    ("JSON that is not FHIR", r#"{"name":"x"}"#, "not FHIR R4: a resource has no resourceType"),
+    (
+        "JSON that is not FHIR",
+        r#"{"name":"x"}"#,
+        "not FHIR R4: a resource has no resourceType",
+    ),
     ("a JSON list", "[]", "not FHIR R4"),
     ("a JSON number", "7", "not FHIR R4"),
-    ("a type that FHIR has not", r#"{"resourceType":"Prescription"}"#, "no resource type \"Prescription\""),
+    (
+        "a type that FHIR has not",
+        r#"{"resourceType":"Prescription"}"#,
+        "no resource type \"Prescription\"",
+    ),
     (
         "a bundle with an entry that FHIR has not",
         r#"{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Potion"}}]}"#,
         "no resource type \"Potion\"",
     ),
-    ("an empty bundle", r#"{"resourceType":"Bundle","type":"collection","entry":[]}"#, "holds no resource"),
-    ("a bundle without entries", r#"{"resourceType":"Bundle","type":"collection"}"#, "holds no resource"),
+    (
+        "an empty bundle",
+        r#"{"resourceType":"Bundle","type":"collection","entry":[]}"#,
+        "holds no resource",
+    ),
+    (
+        "a bundle without entries",
+        r#"{"resourceType":"Bundle","type":"collection"}"#,
+        "holds no resource",
+    ),
     (
         "a bundle whose entries hold nothing",
         r#"{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:x"}]}"#,
@@ -46,8 +66,7 @@ const FAULTY: &[(&str, &str, &str)] = &[
 ];
 
 /// The shortest history that is one.
-const SHORT: &str =
-    r#"{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","id":"a"}}]}"#;
+const SHORT: &str = r#"{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","id":"a"}}]}"#;
 
 pub async fn run(world: &World, table: &mut Table) {
     let folder = world.documents();
@@ -68,21 +87,74 @@ pub async fn run(world: &World, table: &mut Table) {
     let words = write("words.json", b"hello");
     let bytes = write("bytes.json", &[0xff, 0xfe, 0x00]);
     let deep = write("deep.json", "[".repeat(1_000).as_bytes());
-    cases.push(Case::fails("bytes that are no text", upload(&bytes), Usage, "not JSON"));
-    cases.push(Case::fails("lists in lists in lists", upload(&deep), Usage, "not JSON"));
-    cases.push(Case::fails("a good file and a bad one", world.upload(card, &[&good, &words]), Usage, "words.json"));
-    cases.push(Case::fails("no such file", upload("nowhere.json"), NotFound, "nowhere.json"));
-    cases.push(Case::fails("a folder", upload(&folder.display().to_string()), Failure, "Is a directory"));
-    let elsewhere = world.workstation("doctor", &["upload", "--card", card, "--organisation", "West", &good]);
-    cases.push(Case::fails("an organisation that is not in it", elsewhere, NotFound, "no encounter at \"West\""));
+    cases.push(Case::fails(
+        "bytes that are no text",
+        upload(&bytes),
+        Usage,
+        "not JSON",
+    ));
+    cases.push(Case::fails(
+        "lists in lists in lists",
+        upload(&deep),
+        Usage,
+        "not JSON",
+    ));
+    cases.push(Case::fails(
+        "a good file and a bad one",
+        world.upload(card, &[&good, &words]),
+        Usage,
+        "words.json",
+    ));
+    cases.push(Case::fails(
+        "no such file",
+        upload("nowhere.json"),
+        NotFound,
+        "nowhere.json",
+    ));
+    cases.push(Case::fails(
+        "a folder",
+        upload(&folder.display().to_string()),
+        Failure,
+        "Is a directory",
+    ));
+    let elsewhere = world.workstation(
+        "doctor",
+        &["upload", "--card", card, "--organisation", "West", &good],
+    );
+    cases.push(Case::fails(
+        "an organisation that is not in it",
+        elsewhere,
+        NotFound,
+        "no encounter at \"West\"",
+    ));
     let no_files = world.workstation("doctor", &["upload", "--card", card]);
-    cases.push(Case::fails("no file", no_files, Usage, "required arguments were not provided"));
-    let as_text = world.workstation("doctor", &["upload", "--card", card, "--media-type", "text/plain", &words]);
+    cases.push(Case::fails(
+        "no file",
+        no_files,
+        Usage,
+        "required arguments were not provided",
+    ));
+    let as_text = world.workstation(
+        "doctor",
+        &[
+            "upload",
+            "--card",
+            card,
+            "--media-type",
+            "text/plain",
+            &words,
+        ],
+    );
     cases.push(Case::works("the same words, said to be text", as_text));
 
     let over = folder.join("over.json");
     blanks(&over, LIMIT + 1);
-    cases.push(Case::fails("FHIR over 64 MiB", upload(&over.display().to_string()), Usage, "67108864"));
+    cases.push(Case::fails(
+        "FHIR over 64 MiB",
+        upload(&over.display().to_string()),
+        Usage,
+        "67108864",
+    ));
     let mut at_the_limit = SHORT.as_bytes().to_vec();
     at_the_limit.resize(LIMIT, b' ');
     let full = write("full.json", &at_the_limit);
@@ -107,13 +179,21 @@ fn blanks(path: &Path, length: usize) {
 
 /// What the workstation writes for the patient, her program reads; and nothing else.
 async fn receipts(world: &World, table: &mut Table) {
-    let written = std::fs::read_dir(world.home("doctor").join("receipts")).unwrap().flatten().next().unwrap().path();
+    let written = std::fs::read_dir(world.home("doctor").join("receipts"))
+        .unwrap()
+        .flatten()
+        .next()
+        .unwrap()
+        .path();
     let text = std::fs::read_to_string(&written).unwrap();
     let folder = world.documents();
     let add = |name: &str, content: &str| {
         let path = folder.join(name);
         std::fs::write(&path, content).unwrap();
-        world.patient("alice", &["records", "--add-receipt", &path.display().to_string()])
+        world.patient(
+            "alice",
+            &["records", "--add-receipt", &path.display().to_string()],
+        )
     };
     let whole: serde_json::Value = serde_json::from_str(&text).unwrap();
     let signed = whole["receipt"].as_str().unwrap();
@@ -125,13 +205,36 @@ async fn receipts(world: &World, table: &mut Table) {
     cut["receipt"] = signed[..signed.len() - 2].to_owned().into();
     let mut later = whole.clone();
     later["format"] = "caduceus-receipt/9".into();
-    let others = world.patient("bob", &["records", "--add-receipt", &written.display().to_string()]);
+    let others = world.patient(
+        "bob",
+        &["records", "--add-receipt", &written.display().to_string()],
+    );
     let cases = vec![
         Case::works("of her own", add("receipt.json", &text)),
-        Case::fails("words", add("words.txt", "hello"), Usage, "is not a receipt"),
-        Case::fails("a later format", add("later.json", &later.to_string()), Usage, "caduceus-receipt/9"),
-        Case::fails("one cut off", add("cut.json", &cut.to_string()), Usage, "is not a receipt"),
-        Case::fails("one altered", add("altered.json", &altered.to_string()), VerificationFailed, "not signed"),
+        Case::fails(
+            "words",
+            add("words.txt", "hello"),
+            Usage,
+            "is not a receipt",
+        ),
+        Case::fails(
+            "a later format",
+            add("later.json", &later.to_string()),
+            Usage,
+            "caduceus-receipt/9",
+        ),
+        Case::fails(
+            "one cut off",
+            add("cut.json", &cut.to_string()),
+            Usage,
+            "is not a receipt",
+        ),
+        Case::fails(
+            "one altered",
+            add("altered.json", &altered.to_string()),
+            VerificationFailed,
+            "not signed",
+        ),
         Case::fails("another patient's", others, VerificationFailed, "not yours"),
         Case::fails(
             "none",

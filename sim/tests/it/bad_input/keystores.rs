@@ -12,16 +12,66 @@ type Damage = fn(&mut Vec<u8>);
 
 /// Name of the case, what is done to the file, and how it ends. Offsets: `caduceus_custody::keystore`.
 const DAMAGES: &[(&str, Damage, ExitCode, &str)] = &[
-    ("cut by a byte", |bytes| bytes.truncate(bytes.len() - 1), VerificationFailed, "truncated"),
-    ("cut in the middle", |bytes| bytes.truncate(60), VerificationFailed, "truncated"),
-    ("empty", |bytes| bytes.clear(), VerificationFailed, "truncated"),
-    ("with another ciphertext", |bytes| bytes[100] ^= 1, VerificationFailed, "altered"),
-    ("with another salt", |bytes| bytes[30] ^= 1, VerificationFailed, "altered"),
-    ("with another cost", |bytes| bytes[13] ^= 1, VerificationFailed, "altered"),
-    ("with another checksum", |bytes| *bytes.last_mut().unwrap() ^= 1, VerificationFailed, "altered"),
-    ("with a byte too many", |bytes| bytes.push(0), VerificationFailed, "altered"),
-    ("that is a letter", |bytes| *bytes = b"Dear reader".to_vec(), VerificationFailed, "not a keystore"),
-    ("of a later version", |bytes| bytes[8] = 9, Failure, "version"),
+    (
+        "cut by a byte",
+        |bytes| bytes.truncate(bytes.len() - 1),
+        VerificationFailed,
+        "truncated",
+    ),
+    (
+        "cut in the middle",
+        |bytes| bytes.truncate(60),
+        VerificationFailed,
+        "truncated",
+    ),
+    (
+        "empty",
+        |bytes| bytes.clear(),
+        VerificationFailed,
+        "truncated",
+    ),
+    (
+        "with another ciphertext",
+        |bytes| bytes[100] ^= 1,
+        VerificationFailed,
+        "altered",
+    ),
+    (
+        "with another salt",
+        |bytes| bytes[30] ^= 1,
+        VerificationFailed,
+        "altered",
+    ),
+    (
+        "with another cost",
+        |bytes| bytes[13] ^= 1,
+        VerificationFailed,
+        "altered",
+    ),
+    (
+        "with another checksum",
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
+        VerificationFailed,
+        "altered",
+    ),
+    (
+        "with a byte too many",
+        |bytes| bytes.push(0),
+        VerificationFailed,
+        "altered",
+    ),
+    (
+        "that is a letter",
+        |bytes| *bytes = b"Dear reader".to_vec(),
+        VerificationFailed,
+        "not a keystore",
+    ),
+    (
+        "of a later version",
+        |bytes| bytes[8] = 9,
+        Failure,
+        "version",
+    ),
 ];
 
 pub async fn run(world: &World, table: &mut Table) {
@@ -31,7 +81,9 @@ pub async fn run(world: &World, table: &mut Table) {
         ("institute", DATA_USER, vec!["grants"]),
     ] {
         let cases = of_program(world, who, program, &arguments);
-        table.run(world, &format!("the keystore of {program}"), cases).await;
+        table
+            .run(world, &format!("the keystore of {program}"), cases)
+            .await;
     }
     state(world, table).await;
     in_use(world, table).await;
@@ -44,8 +96,18 @@ fn of_program(world: &World, who: &str, program: &'static str, arguments: &[&str
     std::fs::write(&empty, "\n").unwrap();
     let mut cases = vec![
         Case::works("the right passphrase", call(&home)),
-        Case::fails("a wrong one", call(&home).with("CADUCEUS_PASSPHRASE", "open sesame"), Locked, "wrong passphrase"),
-        Case::fails("none, and no terminal", call(&home).without("CADUCEUS_PASSPHRASE"), Locked, "no terminal"),
+        Case::fails(
+            "a wrong one",
+            call(&home).with("CADUCEUS_PASSPHRASE", "open sesame"),
+            Locked,
+            "wrong passphrase",
+        ),
+        Case::fails(
+            "none, and no terminal",
+            call(&home).without("CADUCEUS_PASSPHRASE"),
+            Locked,
+            "no terminal",
+        ),
         Case::fails(
             "an empty file of it",
             call(&home).with("CADUCEUS_PASSPHRASE_FILE", empty.display().to_string()),
@@ -60,7 +122,12 @@ fn of_program(world: &World, who: &str, program: &'static str, arguments: &[&str
     }
     let gone = world.copy_of(who, &format!("{who}-gone"));
     std::fs::remove_file(gone.join("keystore")).unwrap();
-    cases.push(Case::fails("that is gone", call(&gone), NotFound, "keystore"));
+    cases.push(Case::fails(
+        "that is gone",
+        call(&gone),
+        NotFound,
+        "keystore",
+    ));
     cases
 }
 
@@ -77,9 +144,15 @@ fn damaged(world: &World, who: &str, copy: &str, file: &str, damage: Damage) -> 
 /// The patient's other file.
 async fn state(world: &World, table: &mut Table) {
     let card = |home: &Path| world.at(home, PATIENT, &["card"]);
-    let cut = damaged(world, "alice", "alice-state-cut", "state", |bytes| bytes.truncate(20));
-    let altered = damaged(world, "alice", "alice-state-altered", "state", |bytes| *bytes.last_mut().unwrap() ^= 1);
-    let later = damaged(world, "alice", "alice-state-later", "state", |bytes| bytes[8] = 9);
+    let cut = damaged(world, "alice", "alice-state-cut", "state", |bytes| {
+        bytes.truncate(20)
+    });
+    let altered = damaged(world, "alice", "alice-state-altered", "state", |bytes| {
+        *bytes.last_mut().unwrap() ^= 1
+    });
+    let later = damaged(world, "alice", "alice-state-later", "state", |bytes| {
+        bytes[8] = 9
+    });
     let foreign = world.copy_of("alice", "alice-foreign");
     std::fs::copy(world.home("bob").join("keystore"), foreign.join("keystore")).unwrap();
     // The seed is enough to go on; what is lost are cards, tokens and grants' purposes.
@@ -87,10 +160,30 @@ async fn state(world: &World, table: &mut Table) {
     std::fs::remove_file(gone.join("state")).unwrap();
     let cases = vec![
         Case::works("moved away", card(&gone)),
-        Case::fails("cut", card(&cut), VerificationFailed, "not a patient's state file"),
-        Case::fails("altered", card(&altered), VerificationFailed, "altered, or belongs to another keystore"),
-        Case::fails("of a later version", card(&later), VerificationFailed, "version"),
-        Case::fails("of another keystore", card(&foreign), VerificationFailed, "belongs to another keystore"),
+        Case::fails(
+            "cut",
+            card(&cut),
+            VerificationFailed,
+            "not a patient's state file",
+        ),
+        Case::fails(
+            "altered",
+            card(&altered),
+            VerificationFailed,
+            "altered, or belongs to another keystore",
+        ),
+        Case::fails(
+            "of a later version",
+            card(&later),
+            VerificationFailed,
+            "version",
+        ),
+        Case::fails(
+            "of another keystore",
+            card(&foreign),
+            VerificationFailed,
+            "belongs to another keystore",
+        ),
     ];
     table.run(world, "the patient's state", cases).await;
 }
@@ -99,7 +192,20 @@ async fn state(world: &World, table: &mut Table) {
 async fn in_use(world: &World, table: &mut Table) {
     let card = || world.patient("alice", &["card"]);
     let held = Wallet::open(&world.home("alice"), PASSPHRASE).unwrap();
-    table.run(world, "a home", vec![Case::fails("in use", card(), Locked, "in use by another process")]).await;
+    table
+        .run(
+            world,
+            "a home",
+            vec![Case::fails(
+                "in use",
+                card(),
+                Locked,
+                "in use by another process",
+            )],
+        )
+        .await;
     drop(held);
-    table.run(world, "a home", vec![Case::works("free again", card())]).await;
+    table
+        .run(world, "a home", vec![Case::works("free again", card())])
+        .await;
 }

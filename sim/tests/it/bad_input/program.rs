@@ -45,7 +45,10 @@ impl Call {
     pub fn new(program: &'static str, arguments: &[&str]) -> Self {
         Self {
             program,
-            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            arguments: arguments
+                .iter()
+                .map(|argument| (*argument).to_owned())
+                .collect(),
             variables: BTreeMap::new(),
         }
     }
@@ -64,7 +67,8 @@ impl Call {
 
     /// The same, with JSON on standard output.
     pub fn json(mut self) -> Self {
-        self.arguments.extend(["--output".to_owned(), "json".to_owned()]);
+        self.arguments
+            .extend(["--output".to_owned(), "json".to_owned()]);
         self
     }
 
@@ -105,10 +109,15 @@ pub fn folder() -> &'static Path {
     FOLDER.get_or_init(|| {
         let own = std::env::current_exe().expect("a test has a path");
         // target/PROFILE/deps/it-HASH
-        let folder = own.ancestors().nth(2).expect("a test is two folders deep").to_path_buf();
+        let folder = own
+            .ancestors()
+            .nth(2)
+            .expect("a test is two folders deep")
+            .to_path_buf();
         let sources = newest_source();
         let is_current = |name: &&str| {
-            let made = std::fs::metadata(folder.join(name)).and_then(|metadata| metadata.modified());
+            let made =
+                std::fs::metadata(folder.join(name)).and_then(|metadata| metadata.modified());
             made.is_ok_and(|made| made >= sources)
         };
         if !PROGRAMS.iter().all(|name| is_current(name)) {
@@ -119,21 +128,38 @@ pub fn folder() -> &'static Path {
 }
 
 fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("sim is a folder of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("sim is a folder of the workspace")
 }
 
 fn build(folder: &Path) {
-    let profile = folder.file_name().and_then(|name| name.to_str()).expect("a profile's folder has a name");
+    let profile = folder
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("a profile's folder has a name");
     // Set by cargo for the tests it runs.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(cargo);
     // The whole workspace, so that features are resolved as for everything else in this folder.
-    command.args(["build", "--workspace", "--profile", if profile == "debug" { "dev" } else { profile }]);
+    command.args([
+        "build",
+        "--workspace",
+        "--profile",
+        if profile == "debug" { "dev" } else { profile },
+    ]);
     for name in PROGRAMS {
         command.args(["--bin", name]);
     }
-    command.arg("--target-dir").arg(folder.parent().expect("a profile's folder lies in a target folder"));
-    let done = command.current_dir(workspace()).output().expect("cargo starts");
+    command.arg("--target-dir").arg(
+        folder
+            .parent()
+            .expect("a profile's folder lies in a target folder"),
+    );
+    let done = command
+        .current_dir(workspace())
+        .output()
+        .expect("cargo starts");
     assert!(
         done.status.success(),
         "the programs are not built: {}",
@@ -149,7 +175,10 @@ fn newest_source() -> SystemTime {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name());
             // Tests and the simulator are no part of the programs.
-            if [".git", "target", "tests", "sim", "docs"].iter().any(|other| name == *other) {
+            if [".git", "target", "tests", "sim", "docs"]
+                .iter()
+                .any(|other| name == *other)
+            {
                 continue;
             }
             if path.is_dir() {

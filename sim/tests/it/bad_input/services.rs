@@ -11,7 +11,9 @@ pub async fn run(world: &mut World, table: &mut Table) {
     have_tokens(world, table).await;
     world.servers.stop().await;
     without_the_server(world, table).await;
-    world.servers = Servers::start(&world.layout, Arc::new(CountingJournal::default())).await.unwrap();
+    world.servers = Servers::start(&world.layout, Arc::new(CountingJournal::default()))
+        .await
+        .unwrap();
     with_the_server_again(world, table).await;
     world.chains.stop().await;
     without_the_chains(world, table).await;
@@ -19,22 +21,45 @@ pub async fn run(world: &mut World, table: &mut Table) {
 
 /// So that Alice can search while her hospital is away.
 async fn have_tokens(world: &World, table: &mut Table) {
-    let left = || Wallet::open(&world.home("alice"), PASSPHRASE).unwrap().state().tokens.len();
+    let left = || {
+        Wallet::open(&world.home("alice"), PASSPHRASE)
+            .unwrap()
+            .state()
+            .tokens
+            .len()
+    };
     while left() < 2 {
-        table.control("a search", world.patient("alice", &["search", "type:Encounter"])).await;
+        table
+            .control(
+                "a search",
+                world.patient("alice", &["search", "type:Encounter"]),
+            )
+            .await;
     }
 }
 
 async fn without_the_server(world: &World, table: &mut Table) {
-    let (alice, carol, dora) = (&world.people["alice"].card, &world.people["carol"].card, world.home("dora"));
+    let (alice, carol, dora) = (
+        &world.people["alice"].card,
+        &world.people["carol"].card,
+        world.home("dora"),
+    );
     let good = world.good_file();
     let meta = Wallet::open(&dora, PASSPHRASE).unwrap().meta().to_string();
     let patient = |who: &str, arguments: &[&str]| world.patient(who, arguments);
     let server = "the hospital server does not answer";
     let cases = vec![
-        Case::works("the alliance still searches", patient("alice", &["search", "type:Encounter"])),
+        Case::works(
+            "the alliance still searches",
+            patient("alice", &["search", "type:Encounter"]),
+        ),
         Case::works("and lists her grants", patient("alice", &["grants"])),
-        Case::fails("an upload", world.upload(&alice.qr, &[&good]), Unreachable, server),
+        Case::fails(
+            "an upload",
+            world.upload(&alice.qr, &[&good]),
+            Unreachable,
+            server,
+        ),
         Case::fails(
             "a new patient",
             world.workstation("registrar", &["patient", "register", &meta]),
@@ -43,7 +68,10 @@ async fn without_the_server(world: &World, table: &mut Table) {
         ),
         Case::fails(
             "a registration",
-            patient("carol", &["register", &carol.qr, "--desk-code", &carol.code]),
+            patient(
+                "carol",
+                &["register", &carol.qr, "--desk-code", &carol.code],
+            ),
             Unreachable,
             "the server of North can't be reached",
         ),
@@ -53,9 +81,16 @@ async fn without_the_server(world: &World, table: &mut Table) {
             Unreachable,
             "the server of North can't be reached",
         ),
-        Case::fails("a record", patient("alice", &["open", "1"]), Unreachable, "does not deliver record"),
+        Case::fails(
+            "a record",
+            patient("alice", &["open", "1"]),
+            Unreachable,
+            "does not deliver record",
+        ),
     ];
-    table.run(world, "without the hospital's server", cases).await;
+    table
+        .run(world, "without the hospital's server", cases)
+        .await;
 }
 
 /// What failed is done with the same command, as it said.
@@ -64,11 +99,22 @@ async fn with_the_server_again(world: &World, table: &mut Table) {
     let good = world.good_file();
     let cases = vec![
         Case::works("an upload", world.upload(&alice.qr, &[&good])),
-        Case::works("a registration", world.patient("carol", &["register", &carol.qr, "--desk-code", &carol.code])),
-        Case::works("a search without a token", world.patient("bob", &["search", "type:Encounter"])),
+        Case::works(
+            "a registration",
+            world.patient(
+                "carol",
+                &["register", &carol.qr, "--desk-code", &carol.code],
+            ),
+        ),
+        Case::works(
+            "a search without a token",
+            world.patient("bob", &["search", "type:Encounter"]),
+        ),
         Case::works("a record", world.patient("alice", &["open", "1"])),
     ];
-    table.run(world, "with the hospital's server again", cases).await;
+    table
+        .run(world, "with the hospital's server again", cases)
+        .await;
 }
 
 async fn without_the_chains(world: &World, table: &mut Table) {
@@ -76,8 +122,23 @@ async fn without_the_chains(world: &World, table: &mut Table) {
     let good = world.good_file();
     let alice = |arguments: &[&str]| world.patient("alice", arguments);
     let user = |arguments: &[&str]| world.data_user("institute", arguments);
-    let admit = ["data-user", "admit", &nobody.signing, &nobody.receiving, "--label", "x"];
-    let enrol = ["staff", "enrol", &nobody.signing, "--role", "nurse", "--label", "x"];
+    let admit = [
+        "data-user",
+        "admit",
+        &nobody.signing,
+        &nobody.receiving,
+        "--label",
+        "x",
+    ];
+    let enrol = [
+        "staff",
+        "enrol",
+        &nobody.signing,
+        "--role",
+        "nurse",
+        "--label",
+        "x",
+    ];
     let request = ["request", "--purpose", "HRESCH", "--sought", "conditions"];
     let card = world.people["alice"].card.qr.as_str();
     let zero = "00".repeat(32);
@@ -85,22 +146,67 @@ async fn without_the_chains(world: &World, table: &mut Table) {
     let cases = vec![
         Case::works("her cards need nobody", alice(&["card"])),
         Case::works("nor do her keys", user(&["id"])),
-        Case::fails("a search", alice(&["search", "type:Encounter"]), Unreachable, away),
+        Case::fails(
+            "a search",
+            alice(&["search", "type:Encounter"]),
+            Unreachable,
+            away,
+        ),
         Case::fails("a record", alice(&["open", "1"]), Unreachable, away),
         Case::fails("requests", alice(&["requests"]), Unreachable, away),
-        Case::fails("a grant", alice(&["grant", "1", "--to", &institute.signing]), Unreachable, away),
+        Case::fails(
+            "a grant",
+            alice(&["grant", "1", "--to", &institute.signing]),
+            Unreachable,
+            away,
+        ),
         Case::fails("grants", alice(&["grants"]), Unreachable, away),
         Case::fails("a revocation", alice(&["revoke", &zero]), Unreachable, away),
         Case::fails("the log", alice(&["access-log"]), Unreachable, away),
         Case::fails("a request", user(&request), Unreachable, away),
-        Case::fails("a data user's requests", user(&["requests"]), Unreachable, away),
+        Case::fails(
+            "a data user's requests",
+            user(&["requests"]),
+            Unreachable,
+            away,
+        ),
         Case::fails("a data user's grants", user(&["grants"]), Unreachable, away),
-        Case::fails("a granted record", user(&["fetch", &zero]), Unreachable, away),
-        Case::fails("a data user vouched for", world.admin(&admit), Unreachable, away),
-        Case::fails("the link", world.workstation("doctor", &["link", "status"]), Unreachable, away),
-        Case::fails("shared records", world.workstation("doctor", &["shared", "list"]), Unreachable, away),
-        Case::fails("an enrolment", world.admin(&enrol), Unreachable, "private chain does not answer"),
-        Case::fails("an upload", world.upload(card, &[&good]), Unreachable, "can't do it now"),
+        Case::fails(
+            "a granted record",
+            user(&["fetch", &zero]),
+            Unreachable,
+            away,
+        ),
+        Case::fails(
+            "a data user vouched for",
+            world.admin(&admit),
+            Unreachable,
+            away,
+        ),
+        Case::fails(
+            "the link",
+            world.workstation("doctor", &["link", "status"]),
+            Unreachable,
+            away,
+        ),
+        Case::fails(
+            "shared records",
+            world.workstation("doctor", &["shared", "list"]),
+            Unreachable,
+            away,
+        ),
+        Case::fails(
+            "an enrolment",
+            world.admin(&enrol),
+            Unreachable,
+            "private chain does not answer",
+        ),
+        Case::fails(
+            "an upload",
+            world.upload(card, &[&good]),
+            Unreachable,
+            "can't do it now",
+        ),
     ];
     table.run(world, "without the chains", cases).await;
 }

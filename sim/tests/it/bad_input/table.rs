@@ -23,12 +23,20 @@ pub struct Case {
 impl Case {
     /// A control.
     pub fn works(what: impl Into<String>, call: Call) -> Self {
-        Self { what: what.into(), call, ending: Ending::Works }
+        Self {
+            what: what.into(),
+            call,
+            ending: Ending::Works,
+        }
     }
 
     /// A mistake.
     pub fn fails(what: impl Into<String>, call: Call, exit: ExitCode, says: &'static str) -> Self {
-        Self { what: what.into(), call, ending: Ending::Fails(exit, says) }
+        Self {
+            what: what.into(),
+            call,
+            ending: Ending::Fails(exit, says),
+        }
     }
 }
 
@@ -81,22 +89,38 @@ impl Table {
     }
 
     fn problem(&mut self, what: &str, outcome: &Outcome) {
-        let Outcome { code, stdout, stderr, took } = outcome;
+        let Outcome {
+            code,
+            stdout,
+            stderr,
+            took,
+        } = outcome;
         let shown: String = stdout.chars().take(2_000).collect();
-        self.problems.push(format!("{what}\n  exit {code:?} after {took:?}\n  stdout: {shown}\n  stderr: {stderr}"));
+        self.problems.push(format!(
+            "{what}\n  exit {code:?} after {took:?}\n  stdout: {shown}\n  stderr: {stderr}"
+        ));
     }
 
     /// Says how many cases ran, and fails if one ended otherwise than it must.
     pub fn finish(self, at_least: usize) {
-        println!("{} mistakes and {} controls ran", self.mistakes, self.controls);
-        assert!(self.problems.is_empty(), "{} problems\n\n{}", self.problems.len(), self.problems.join("\n\n"));
+        println!(
+            "{} mistakes and {} controls ran",
+            self.mistakes, self.controls
+        );
+        assert!(
+            self.problems.is_empty(),
+            "{} problems\n\n{}",
+            self.problems.len(),
+            self.problems.join("\n\n")
+        );
         assert!(self.mistakes >= at_least, "{} mistakes only", self.mistakes);
     }
 }
 
 /// Whether a line begins like this and goes on.
 fn told(line: &str, start: &str) -> bool {
-    line.strip_prefix(start).is_some_and(|rest| !rest.trim().is_empty())
+    line.strip_prefix(start)
+        .is_some_and(|rest| !rest.trim().is_empty())
 }
 
 /// What is wrong with how a run ended.
@@ -144,11 +168,23 @@ fn every_planted_fault_is_seen() {
     };
     let ending = Ending::Fails(ExitCode::Usage, "not JSON");
     assert_eq!(problems(&good, ending), Vec::<String>::new());
-    let with_stderr = |stderr: &str| Outcome { stderr: stderr.to_owned(), ..good.clone() };
+    let with_stderr = |stderr: &str| Outcome {
+        stderr: stderr.to_owned(),
+        ..good.clone()
+    };
     let planted = [
-        Outcome { code: Some(1), ..good.clone() },
-        Outcome { code: None, ..good.clone() },
-        Outcome { stdout: "{}".to_owned(), ..good.clone() },
+        Outcome {
+            code: Some(1),
+            ..good.clone()
+        },
+        Outcome {
+            code: None,
+            ..good.clone()
+        },
+        Outcome {
+            stdout: "{}".to_owned(),
+            ..good.clone()
+        },
         with_stderr(""),
         with_stderr("error: not JSON\n"),
         with_stderr("error: not JSON\ntry: \n"),
@@ -157,12 +193,23 @@ fn every_planted_fault_is_seen() {
         with_stderr("WARN a warning\nerror: not JSON\ntry: a FHIR file\n"),
         with_stderr("error: not JSON\ntry: a FHIR file\nand another one\n"),
         with_stderr("error: not JSON; thread 'main' panicked at x.rs\ntry: a FHIR file\n"),
-        with_stderr(&format!("error: not JSON\ntry: another one than {PASSPHRASE}\n")),
+        with_stderr(&format!(
+            "error: not JSON\ntry: another one than {PASSPHRASE}\n"
+        )),
     ];
     for outcome in &planted {
-        assert_eq!(problems(outcome, ending).len(), 1, "{outcome:?}: {:?}", problems(outcome, ending));
+        assert_eq!(
+            problems(outcome, ending).len(),
+            1,
+            "{outcome:?}: {:?}",
+            problems(outcome, ending)
+        );
     }
-    let fine = Outcome { code: Some(0), stdout: "[]\n".to_owned(), ..with_stderr("nothing to show\n") };
+    let fine = Outcome {
+        code: Some(0),
+        stdout: "[]\n".to_owned(),
+        ..with_stderr("nothing to show\n")
+    };
     assert_eq!(problems(&fine, Ending::Works), Vec::<String>::new());
     assert_eq!(problems(&good, Ending::Works).len(), 1);
     println!("{} planted faults, all seen", planted.len() + 1);

@@ -76,8 +76,12 @@ impl Traces {
     /// What is new, gone or changed since.
     pub fn since(&self, before: &Traces) -> Vec<String> {
         let paths: BTreeSet<&PathBuf> = before.files.keys().chain(self.files.keys()).collect();
-        let changed = paths.into_iter().filter(|path| before.files.get(*path) != self.files.get(*path));
-        let mut found: Vec<String> = changed.map(|path| format!("{} changed", path.display())).collect();
+        let changed = paths
+            .into_iter()
+            .filter(|path| before.files.get(*path) != self.files.get(*path));
+        let mut found: Vec<String> = changed
+            .map(|path| format!("{} changed", path.display()))
+            .collect();
         if self.alliance != before.alliance {
             found.push("a transaction is on the alliance chain".to_owned());
         }
@@ -127,8 +131,13 @@ impl World {
         private_chain_by_one_sequencer(&layout);
         let chains = Chains::start(&layout, &[]).await.unwrap();
         all_answer(&layout).await;
-        let servers = Servers::start(&layout, Arc::new(CountingJournal::default())).await.unwrap();
-        let alliance = chains.alliance_here().map(|node| node.node.clone()).collect();
+        let servers = Servers::start(&layout, Arc::new(CountingJournal::default()))
+            .await
+            .unwrap();
+        let alliance = chains
+            .alliance_here()
+            .map(|node| node.node.clone())
+            .collect();
         let private = chains.private_here(0).next().unwrap().node.clone();
         let mut world = Self {
             folder,
@@ -182,7 +191,10 @@ impl World {
     pub fn at(&self, home: &Path, program: &'static str, arguments: &[&str]) -> Call {
         Call::new(program, arguments)
             .with("CADUCEUS_HOME", home.display().to_string())
-            .with("CADUCEUS_NETWORK", self.layout.network_path().display().to_string())
+            .with(
+                "CADUCEUS_NETWORK",
+                self.layout.network_path().display().to_string(),
+            )
             .with("CADUCEUS_PASSPHRASE", PASSPHRASE)
     }
 
@@ -228,11 +240,23 @@ impl World {
     pub fn traces(&self) -> Traces {
         let mut files = files_below(&self.folder.path().join("homes"));
         let vault = self.layout.hospitals[0].server_home().join("vault");
-        let proxies = self.layout.alliance.iter().map(|home| home.join("fragments"));
+        let proxies = self
+            .layout
+            .alliance
+            .iter()
+            .map(|home| home.join("fragments"));
         for folder in proxies.chain([vault]) {
-            files.extend(files_below(&folder).into_keys().map(|path| (path, Vec::new())));
+            files.extend(
+                files_below(&folder)
+                    .into_keys()
+                    .map(|path| (path, Vec::new())),
+            );
         }
-        Traces { files, alliance: self.alliance_deeds(), private: self.private_deeds() }
+        Traces {
+            files,
+            alliance: self.alliance_deeds(),
+            private: self.private_deeds(),
+        }
     }
 
     /// Transactions of people on the alliance chain: what the linker and the nodes do by themselves goes on.
@@ -243,11 +267,18 @@ impl World {
         let by_people = |bytes: &Vec<u8>| {
             matches!(
                 Tx::decode(bytes).unwrap(),
-                Tx::Account(_) | Tx::Search(_) | Tx::Request(_) | Tx::Grant(_) | Tx::Access(_) | Tx::Revoke(_)
+                Tx::Account(_)
+                    | Tx::Search(_)
+                    | Tx::Request(_)
+                    | Tx::Grant(_)
+                    | Tx::Access(_)
+                    | Tx::Revoke(_)
             )
         };
         let blocks = (1..=tip.0).filter_map(|height| snapshot.block(Height(height)).unwrap());
-        blocks.map(|block| block.txs.iter().filter(|tx| by_people(tx)).count()).sum()
+        blocks
+            .map(|block| block.txs.iter().filter(|tx| by_people(tx)).count())
+            .sum()
     }
 
     /// All but audit entries on the private chain: that a refused attempt is logged is as it should be.
@@ -256,10 +287,15 @@ impl World {
         let tip = chain.tip().height;
         let snapshot = chain.snapshot().unwrap();
         let is_audit = |bytes: &Vec<u8>| {
-            matches!(private_chain::Tx::decode(bytes).unwrap(), private_chain::Tx::Audit(_))
+            matches!(
+                private_chain::Tx::decode(bytes).unwrap(),
+                private_chain::Tx::Audit(_)
+            )
         };
         let blocks = (1..=tip.0).filter_map(|height| snapshot.block(Height(height)).unwrap());
-        blocks.map(|block| block.txs.iter().filter(|tx| !is_audit(tx)).count()).sum()
+        blocks
+            .map(|block| block.txs.iter().filter(|tx| !is_audit(tx)).count())
+            .sum()
     }
 
     /// Waits until the alliance has linked what an upload printed.
@@ -273,7 +309,10 @@ impl World {
             };
             loop {
                 let snapshot = self.alliance[0].chain().snapshot().unwrap();
-                if query::linked_record(&snapshot, &hospital, &at).unwrap().is_some() {
+                if query::linked_record(&snapshot, &hospital, &at)
+                    .unwrap()
+                    .is_some()
+                {
                     break;
                 }
                 assert!(begun.elapsed() < PATIENCE, "record {at} is not linked");
@@ -287,7 +326,11 @@ impl World {
         let issuer = state::issuer(&self.layout.hospitals[0].id);
         let begun = Instant::now();
         for node in &self.alliance {
-            while issuer.get(&node.chain().snapshot().unwrap()).unwrap().is_none() {
+            while issuer
+                .get(&node.chain().snapshot().unwrap())
+                .unwrap()
+                .is_none()
+            {
                 assert!(begun.elapsed() < PATIENCE, "the alliance makes no block");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -295,11 +338,25 @@ impl World {
     }
 
     async fn staff(&self) {
-        for (name, role) in [("registrar", Some("registrar")), ("doctor", Some("physician")), ("stranger", None)] {
+        for (name, role) in [
+            ("registrar", Some("registrar")),
+            ("doctor", Some("physician")),
+            ("stranger", None),
+        ] {
             let network = self.layout.network_path();
-            let (home, _) = StaffHome::create(&self.home(name), &network, NORTH, PASSPHRASE, cheap()).unwrap();
+            let (home, _) =
+                StaffHome::create(&self.home(name), &network, NORTH, PASSPHRASE, cheap()).unwrap();
             if let Some(role) = role {
-                must(self.admin(&["staff", "enrol", home.signing_key(), "--role", role, "--label", name])).await;
+                must(self.admin(&[
+                    "staff",
+                    "enrol",
+                    home.signing_key(),
+                    "--role",
+                    role,
+                    "--label",
+                    name,
+                ]))
+                .await;
             }
         }
     }
@@ -307,9 +364,15 @@ impl World {
     async fn patients(&mut self) {
         for name in ["alice", "bob", "carol"] {
             let meta = self.wallet(name);
-            let made = must(self.workstation("registrar", &["patient", "register", &meta.to_string()])).await;
+            let made =
+                must(self.workstation("registrar", &["patient", "register", &meta.to_string()]))
+                    .await;
             let text = |field: &str| made[field].as_str().unwrap().to_owned();
-            let card = HandedOut { number: text("card"), qr: text("qr"), code: text("desk_code") };
+            let card = HandedOut {
+                number: text("card"),
+                qr: text("qr"),
+                code: text("desk_code"),
+            };
             self.people.insert(name, Person { meta, card });
         }
         self.wallet("dora");
@@ -319,7 +382,9 @@ impl World {
 
     fn wallet(&self, name: &str) -> MetaAddress {
         let seed = PatientSeed::generate(&mut OsRng);
-        Wallet::create(&self.home(name), &seed, PASSPHRASE, cheap()).unwrap().meta()
+        Wallet::create(&self.home(name), &seed, PASSPHRASE, cheap())
+            .unwrap()
+            .meta()
     }
 
     async fn first_record(&self) {
@@ -333,9 +398,13 @@ impl World {
         for name in ["institute", "nobody"] {
             let network = self.layout.network_path();
             let (home, _) = Home::create(&self.home(name), &network, PASSPHRASE, cheap()).unwrap();
-            let (signing, receiving) = (home.signing_key().to_owned(), home.receiving_key().to_owned());
+            let (signing, receiving) = (
+                home.signing_key().to_owned(),
+                home.receiving_key().to_owned(),
+            );
             if name == "institute" {
-                must(self.admin(&["data-user", "admit", &signing, &receiving, "--label", name])).await;
+                must(self.admin(&["data-user", "admit", &signing, &receiving, "--label", name]))
+                    .await;
             }
             self.data_users.insert(name, Keys { signing, receiving });
         }
@@ -359,7 +428,12 @@ fn private_chain_by_one_sequencer(layout: &Layout) {
 }
 
 async fn all_answer(layout: &Layout) {
-    let nodes = layout.network.alliance.nodes.iter().chain(&layout.network.hospitals[0].nodes);
+    let nodes = layout
+        .network
+        .alliance
+        .nodes
+        .iter()
+        .chain(&layout.network.hospitals[0].nodes);
     let addresses: Vec<PeerAddr> = nodes.map(|node| node.service.parse().unwrap()).collect();
     let prober = Prober::start().await.unwrap();
     prober.all_answer(&addresses, PATIENCE).await.unwrap();

@@ -39,7 +39,9 @@ pub(super) async fn check(
                 return Err(Wrong::Broken("the ticket is for another record"));
             }
             if grant.pseudonym != row.pseudonym.point {
-                return Err(Wrong::Broken("the grant was not made by the record's owner"));
+                return Err(Wrong::Broken(
+                    "the grant was not made by the record's owner",
+                ));
             }
             if !record.is_active(ctx.now()) {
                 return Err(Wrong::Broken("the grant has ended"));
@@ -50,9 +52,14 @@ pub(super) async fn check(
 }
 
 /// What the alliance chain proves under a key.
-async fn proved<T: BorshSerialize + BorshDeserialize>(ctx: &Context, key: &Key<T>) -> Result<T, Wrong> {
+async fn proved<T: BorshSerialize + BorshDeserialize>(
+    ctx: &Context,
+    key: &Key<T>,
+) -> Result<T, Wrong> {
     match ctx.alliance.state(key.bytes()).await {
-        Ok(Some(bytes)) => key.decode(&bytes).map_err(|_| Wrong::Broken("the alliance's value does not decode")),
+        Ok(Some(bytes)) => key
+            .decode(&bytes)
+            .map_err(|_| Wrong::Broken("the alliance's value does not decode")),
         Ok(None) => Err(Wrong::Broken("the alliance knows no such ticket or grant")),
         Err(error) => Err(Wrong::Unknown(error)),
     }

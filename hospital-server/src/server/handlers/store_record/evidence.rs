@@ -12,17 +12,30 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 type Broken = (&'static str, String);
 
 /// The author's statement: decodes, is for this hospital, and is signed by the caller.
-pub(super) fn statement(finish: &Finish, staff: &Staff, hospital: HospitalId) -> Result<AnchorBody, Broken> {
+pub(super) fn statement(
+    finish: &Finish,
+    staff: &Staff,
+    hospital: HospitalId,
+) -> Result<AnchorBody, Broken> {
     if finish.amends.is_some() {
-        return Err(("amend_unsupported", "records cannot be replaced yet".to_owned()));
+        return Err((
+            "amend_unsupported",
+            "records cannot be replaced yet".to_owned(),
+        ));
     }
     if !finish.entry.is_empty() {
-        return Err(("entry_unsupported", "the server draws up and signs the audit entry".to_owned()));
+        return Err((
+            "entry_unsupported",
+            "the server draws up and signs the audit entry".to_owned(),
+        ));
     }
     let body: AnchorBody = decode_exact(&finish.anchor_body, MAX_BODY_BYTES)
         .map_err(|error| ("anchor_malformed", error.to_string()))?;
     if body.hospital != hospital {
-        return Err(("anchor_other_hospital", "the anchor is for another hospital".to_owned()));
+        return Err((
+            "anchor_other_hospital",
+            "the anchor is for another hospital".to_owned(),
+        ));
     }
     staff
         .key
@@ -34,7 +47,12 @@ pub(super) fn statement(finish: &Finish, staff: &Staff, hospital: HospitalId) ->
 /// The statement is about these bytes.
 pub(super) fn matches(body: &AnchorBody, bytes: &[u8]) -> Result<(), Broken> {
     let view = SealedView::parse(bytes).map_err(|error| ("record_form", error.to_string()))?;
-    let differs = |what: &str| Err(("record_differs", format!("the anchor's {what} is not the record's")));
+    let differs = |what: &str| {
+        Err((
+            "record_differs",
+            format!("the anchor's {what} is not the record's"),
+        ))
+    };
     if view.record_hash() != body.record_hash {
         return differs("record hash");
     }
