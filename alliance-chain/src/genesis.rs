@@ -2,7 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::codec::{self, DecodeError};
-use caduceus_crypto::index::{MAX_HITS, MAX_LEAVES};
+use caduceus_crypto::index::{MAX_HITS, MAX_LEAVES, SchemeId};
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_crypto::time::Epoch;
 use caduceus_ledger::{Address, ChainId, ValidatorSet};
@@ -48,9 +48,11 @@ pub struct ProxyInfo {
 pub struct Params {
     /// First day that a search may cover.
     pub first_epoch: Epoch,
+    /// How every hospital indexes its records and every search is made; fixed for the life of the chain.
+    pub scheme: SchemeId,
     /// Most hits of one search, 1 to [`MAX_HITS`].
     pub max_hits: u32,
-    /// Most probes of one search, at least 1.
+    /// Most probes of one search, at least 1: tags looked up, or index entries tested where the scheme scans.
     pub max_probes: u64,
     /// Most leaves and probes of all searches of one block; the largest search must fit.
     pub block_budget: u64,
@@ -58,18 +60,38 @@ pub struct Params {
     pub accounts_per_day: u32,
     /// Most requests that one data user posts in a day.
     pub requests_per_day: u32,
+    /// Most searches in a day under tokens of one member's issue: a member that hands out tokens without
+    /// measure takes nothing from the others.
+    pub searches_per_day: u32,
 }
 
 impl Params {
-    /// The values of DESIGN 3.4: 4,096 hits a search, 524,288 leaves and probes a block.
+    /// The values of DESIGN 3.4 for epoch tags: 4,096 hits a search, 524,288 leaves and probes a block.
     pub fn standard(first_epoch: Epoch) -> Self {
         Self {
             first_epoch,
+            scheme: SchemeId::Tags,
             max_hits: 4096,
             max_probes: 131_072,
             block_budget: 524_288,
             accounts_per_day: 256,
             requests_per_day: 256,
+            searches_per_day: 65_536,
+        }
+    }
+
+    /// The values for a scheme. A probe of a scan is a pairing, which costs a thousand look-ups of a tag, so there
+    /// a search gets 65,536 and a block 131,072: the baselines are for small networks.
+    pub fn of_scheme(scheme: SchemeId, first_epoch: Epoch) -> Self {
+        let standard = Self::standard(first_epoch);
+        match scheme {
+            SchemeId::Tags => standard,
+            SchemeId::Peks | SchemeId::Paeks => Self {
+                scheme,
+                max_probes: 65_536,
+                block_budget: 131_072,
+                ..standard
+            },
         }
     }
 }
@@ -364,5 +386,19 @@ mod tests {
         let mut genesis = good();
         genesis.params.max_hits += 1;
         assert!(matches!(refused(&genesis), GenesisError::Params));
+    }
+
+    #[test]
+    fn every_scheme_has_parameters_of_its_own() {
+        for scheme in SchemeId::ALL {
+            let mut genesis = good();
+            genesis.params = Params::of_scheme(scheme, genesis.params.first_epoch);
+            let decoded = AllianceGenesis::decode(&genesis.encode()).unwrap();
+            assert_eq!(decoded.params.scheme, scheme);
+        }
+        assert_eq!(
+            Params::of_scheme(SchemeId::Tags, Epoch(1)),
+            Params::standard(Epoch(1))
+        );
     }
 }

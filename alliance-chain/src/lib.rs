@@ -19,15 +19,16 @@ mod testing;
 
 pub use genesis::{AllianceGenesis, GenesisError, Member, MemberError, Params, ProxyInfo};
 pub use machine::AllianceMachine;
+pub use query::LinkedBlock;
 pub use rules::{Failure, Rule, is_transient};
 pub use state::{
     AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, GrantRecord,
-    GrantStatus, IssuerRecord, Key, LinkedRecord, MemberRecord, RecordRef, ReportRecord,
-    RequestRecord,
+    GrantStatus, IssuerRecord, Key, LinkPlace, LinkedHead, LinkedRecord, MemberRecord, RecordRef,
+    ReportRecord, RequestRecord, ScanRecord,
 };
 pub use tx::{
     Access, Account, Change, Checkpoint, Governance, Grant, Hit, Issuer, Link, Purpose, Report,
-    ReportKind, Request, Revoke, Search, SearchResult, SignedAccess, SignedAccount,
+    ReportKind, ReportProof, Request, Revoke, Search, SearchResult, SignedAccess, SignedAccount,
     SignedGovernance, SignedGrant, SignedIssuer, SignedReport, SignedRequest, SignedRevoke,
     SignedSearch, Tx,
 };

@@ -16,7 +16,7 @@ impl StateMachine for AllianceMachine {
         state::generation().put(state, &0);
         state::proxies().put(state, &own.proxies);
         for member in own.members {
-            put_new_member(member, state);
+            put_new_member(member, state)?;
         }
         Ok(())
     }

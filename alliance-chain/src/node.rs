@@ -1,7 +1,8 @@
-//! A running node of the alliance chain: the chain's exchanges, records on behalf of their owners, and the
-//! proxy, which re-encrypts outside consensus.
+//! A running node of the alliance chain: the chain's exchanges, what is linked, records on behalf of their owners,
+//! and the proxy, which re-encrypts outside consensus.
 
 mod fragments;
+mod linked;
 mod proxy;
 mod records;
 
@@ -150,6 +151,7 @@ impl AllianceNode {
         };
         serve_chain(&service, &node, policy);
         records::serve(&service, &node, config.key.clone(), config.hospitals);
+        linked::serve(&service, &node);
         proxy::serve(&service, &node, config.key, fragments.clone());
         let eraser = tokio::spawn(proxy::erase_ended(node.clone(), fragments.clone()));
         Ok(Self {

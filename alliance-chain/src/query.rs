@@ -3,6 +3,8 @@
 //! A client asks for a state proof of `state::grant(id).bytes()` and the like, checks it against a certified
 //! header, and decodes the proved bytes with `state::grant(id).decode(bytes)`.
 
+mod linked;
+
 use crate::genesis::{Member, Params, ProxyInfo};
 use crate::state::{
     self, AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader,
@@ -16,6 +18,10 @@ use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_crypto::merkle::{BadProof, InclusionProof};
 use caduceus_crypto::token::{IssuerPublicKey, Token};
 use caduceus_ledger::{Header, Height, Space, StateError, StateView};
+
+pub use linked::{
+    LinkedBlock, MAX_LINKED_BYTES, linked_blocks, linked_digest, linked_document, linked_head,
+};
 
 /// Largest result of a `Search`: 4,096 hits of less than 128 bytes, rounded up.
 pub const MAX_SEARCH_RESULT_BYTES: usize = 1024 * 1024;

@@ -1,4 +1,4 @@
-//! The state of the alliance chain: typed keys over the ledger's two spaces.
+//! The state of the alliance chain: typed keys over the ledger's three spaces.
 //!
 //! | key | space | value |
 //! |---|---|---|
@@ -9,19 +9,32 @@
 //! | `issuer/` hospital | Auth | [`IssuerRecord`] |
 //! | `account/` data user | Auth | [`AccountRecord`] |
 //! | `head/` hospital | Auth | [`CheckpointHead`] |
+//! | `linked/` hospital | Auth | [`LinkedHead`]; absent until something is linked |
 //! | `spent/` token id | Auth | [`Height`] |
 //! | `request/` id, `grant/` id, `access/` id, `report/` id | Auth | [`RequestRecord`] and so on |
 //! | `NAME-count/` owner, `NAME-item/` owner index | Auth | a [`List`] |
 //! | `header/` hospital height | Bulk | [`CheckpointedHeader`] |
 //! | `validators/` hospital hash | Bulk | every validator set of the private chain so far |
 //! | `unlinked/` hospital height | Bulk | u32: anchors of a checkpointed block that is not linked yet |
-//! | `tag/` hospital tag | Bulk | [`RecordRef`] |
+//! | `ordinal/` hospital | Bulk | u32: number of the hospital, in the order of admission from 0 |
+//! | `ordinals` | Bulk | u32: the next such number |
+//! | ordinal tag | Index | [`RecordRef`] of the record with the tag |
+//! | `scan/` ordinal n | Bulk | [`ScanRecord`]: the n-th linked record, where the scheme scans |
+//! | `scan-count/` ordinal | Bulk | u64: how many there are |
+//! | `link/` hospital n | Bulk | [`LinkPlace`]: the n-th linked private block |
+//! | `link-count/` hospital | Bulk | u64: how many there are |
 //! | `pseudonym/` hospital P | Bulk | [`RecordRef`] |
 //! | `record/` hospital height position | Bulk | [`LinkedRecord`] |
 //! | `daily/` kind owner epoch | Bulk | u32: uses of a daily allowance |
 //! | `budget` | Bulk | u64: leaves and probes of the block in progress; absent between blocks |
 //!
-//! Heights, positions, epochs and indices are big-endian in keys, so that key order is chain order.
+//! Heights, positions, epochs, ordinals and indices are big-endian in keys, so that key order is chain order.
+//!
+//! A tag costs 32 bytes before the overhead of the store's tables, key and value of fixed width: 4 for the ordinal
+//! that stands for the hospital's 32-byte identifier, 16 for the tag, 12 for the record's place. A shorter tag would
+//! collide (at 2^32 tags a hospital, 16 bytes leave 2^-65), and a shorter place could not name every record; what
+//! else a search returns is looked up by that place. Tags are the only rows of which a record has dozens, so they
+//! alone are worth a space of their own.
 
 mod list;
 mod records;
@@ -33,14 +46,16 @@ use caduceus_crypto::codec;
 use caduceus_crypto::index::Tag;
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_crypto::time::Epoch;
-use caduceus_ledger::{Height, Overlay, Space, StateError, StateView, ValidatorSet};
+use caduceus_ledger::{
+    Height, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Overlay, Space, StateError, StateView, ValidatorSet,
+};
 use std::marker::PhantomData;
 
 pub use list::List;
 pub use records::{
     AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, GrantRecord,
-    GrantStatus, IssuerRecord, LinkedRecord, MAX_ISSUER_KEYS, MemberRecord, RecordRef,
-    ReportRecord, RequestRecord,
+    GrantStatus, IssuerRecord, LinkPlace, LinkedHead, LinkedRecord, MAX_ISSUER_KEYS, MemberRecord,
+    RecordRef, ReportRecord, RequestRecord, ScanRecord,
 };
 
 /// Where one typed value lives.
@@ -168,6 +183,11 @@ pub fn head(hospital: &HospitalId) -> Key<CheckpointHead> {
     Key::new(Space::Auth, "head/", &[&hospital.0])
 }
 
+/// How far a hospital's records are linked, and the digest of all that is.
+pub fn linked(hospital: &HospitalId) -> Key<LinkedHead> {
+    Key::new(Space::Auth, "linked/", &[&hospital.0])
+}
+
 /// The alliance height at which a token, by `Token::id`, was spent.
 pub fn spent(token: &Hash) -> Key<Height> {
     Key::new(Space::Auth, "spent/", &[&token.0])
@@ -265,9 +285,46 @@ pub fn first_unlinked(
     Ok(Some(Height(u64::from_be_bytes(height))))
 }
 
-/// The record that carries a tag.
-pub fn tag(hospital: &HospitalId, tag: &Tag) -> Key<RecordRef> {
-    Key::new(Space::Bulk, "tag/", &[&hospital.0, &tag.0])
+/// The number that stands for a hospital in keys of which there are many.
+pub fn ordinal(hospital: &HospitalId) -> Key<u32> {
+    Key::new(Space::Bulk, "ordinal/", &[&hospital.0])
+}
+
+/// The number of the next hospital.
+pub fn ordinals() -> Key<u32> {
+    Key::new(Space::Bulk, "ordinals", &[])
+}
+
+/// Bytes of a [`RecordRef`], encoded.
+const RECORD_REF_BYTES: usize = 8 + 4;
+
+const _: () = assert!(4 + std::mem::size_of::<Tag>() == INDEX_KEY_BYTES);
+const _: () = assert!(RECORD_REF_BYTES == INDEX_VALUE_BYTES);
+
+/// The record that carries a tag of the hospital with this ordinal.
+pub fn tag(ordinal: u32, tag: &Tag) -> Key<RecordRef> {
+    Key::new(Space::Index, "", &[&ordinal.to_be_bytes(), &tag.0])
+}
+
+/// The n-th linked record of a hospital, from 0 in the order of linking; only where the scheme scans.
+pub fn scan_record(ordinal: u32, n: u64) -> Key<ScanRecord> {
+    let (ordinal, n) = (ordinal.to_be_bytes(), n.to_be_bytes());
+    Key::new(Space::Bulk, "scan/", &[&ordinal, &n])
+}
+
+/// Number of records under [`scan_record`]; absent means 0.
+pub fn scan_count(ordinal: u32) -> Key<u64> {
+    Key::new(Space::Bulk, "scan-count/", &[&ordinal.to_be_bytes()])
+}
+
+/// The n-th linked private block of a hospital, from 0. Blocks without anchors are not linked, hence not counted.
+pub fn link(hospital: &HospitalId, n: u64) -> Key<LinkPlace> {
+    Key::new(Space::Bulk, "link/", &[&hospital.0, &n.to_be_bytes()])
+}
+
+/// Number of blocks under [`link`]; absent means 0.
+pub fn link_count(hospital: &HospitalId) -> Key<u64> {
+    Key::new(Space::Bulk, "link-count/", &[&hospital.0])
 }
 
 /// The record under a pseudonym P.
@@ -297,6 +354,8 @@ pub enum Daily {
     Requests,
     /// One report by one reporter about one thing.
     Reports,
+    /// Searches under tokens of a member's issue.
+    Searches,
 }
 
 /// Uses of a daily allowance.
@@ -305,6 +364,7 @@ pub fn daily(kind: Daily, owner: &[u8], day: Epoch) -> Key<u32> {
         Daily::Accounts => b"a/",
         Daily::Requests => b"q/",
         Daily::Reports => b"r/",
+        Daily::Searches => b"s/",
     };
     Key::new(Space::Bulk, "daily/", &[kind, owner, &day.0.to_be_bytes()])
 }

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod private;
+mod scan;
 mod search;
+mod watched;
 
 use crate::genesis::{AllianceGenesis, Member, Params, ProxyInfo};
 use crate::machine::AllianceMachine;
@@ -13,6 +15,7 @@ use crate::rules::member::put_new_member;
 use crate::state::RecordRef;
 use crate::tx::{Account, Change, Governance, Grant, Issuer, Link, Revoke, SignedGovernance, Tx};
 use caduceus_crypto::Hash;
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::keys::{HospitalId, SecretKey};
 use caduceus_crypto::time::{Epoch, MILLIS_PER_DAY, TimeMillis};
 use caduceus_ledger::block::ChainKind;
@@ -23,7 +26,8 @@ use caduceus_ledger::{
 };
 use std::collections::BTreeMap;
 
-pub use private::{PrivateBlocks, certificate, leaf, private_chain, private_set};
+pub use private::{PrivateBlocks, certificate, leaf, leaf_of, private_chain, private_set};
+pub use scan::{paeks_trapdoor, peks_trapdoor};
 pub use search::{issuer_key, keyword_cover, search_body, token, token_key};
 
 /// Block time of a fresh chain: 2024-05-06, 12:53 UTC.
@@ -194,6 +198,11 @@ impl Chain {
         Self::with_params(|_| {})
     }
 
+    /// A chain right after a genesis with another index scheme.
+    pub fn of_scheme(scheme: SchemeId) -> Self {
+        Self::with_params(|params| *params = Params::of_scheme(scheme, params.first_epoch))
+    }
+
     /// A chain right after a genesis with other bounds.
     pub fn with_params(change: impl FnOnce(&mut Params)) -> Self {
         let mut own = alliance_genesis();
@@ -290,7 +299,7 @@ impl Chain {
                     private_chain: ChainId(Hash([i; 32])),
                     ..member(0)
                 };
-                put_new_member(filled, state);
+                put_new_member(filled, state).unwrap();
             }
         });
     }
@@ -325,7 +334,12 @@ impl Chain {
 
     /// Checkpoints and links private block 1 of hospital 0, with records 0 to 2.
     pub fn link_records(&mut self) {
-        let leaves: Vec<_> = (0..3).map(leaf).collect();
+        self.link_records_of(SchemeId::Tags);
+    }
+
+    /// The same, indexed under a scheme.
+    pub fn link_records_of(&mut self, scheme: SchemeId) {
+        let leaves: Vec<_> = (0..3).map(|i| leaf_of(scheme, i)).collect();
         let mut blocks = PrivateBlocks::new(0);
         blocks.push(&leaves);
         self.accept(&Tx::Checkpoint(blocks.checkpoint(1, 1)));

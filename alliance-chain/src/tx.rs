@@ -29,7 +29,7 @@ pub use grant::{Grant, MAX_GRANT_DAYS, MAX_GRANT_MILLIS, SignedGrant};
 pub use issuer::{Issuer, SignedIssuer};
 pub use link::Link;
 pub use member::{Change, Governance, SignedGovernance};
-pub use report::{MAX_DETAIL_BYTES, Report, ReportKind, SignedReport};
+pub use report::{MAX_DETAIL_BYTES, Report, ReportKind, ReportProof, SignedReport};
 pub use request::{
     MAX_REQUEST_DAYS, MAX_SOUGHT_BYTES, Purpose, Request, SignedRequest, UnknownPurpose,
 };
@@ -61,7 +61,7 @@ pub enum Tx {
     Access(SignedAccess),
     /// A patient ends a grant.
     Revoke(SignedRevoke),
-    /// A member or proxy reports misbehaviour.
+    /// A member or proxy, or anybody with a proof, reports misbehaviour.
     Report(SignedReport),
 }
 

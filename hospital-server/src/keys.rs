@@ -34,6 +34,7 @@ use crate::network_map::{HospitalMap, MapError};
 use crate::roster::Roster;
 use crate::serving::add;
 use caduceus_cli::{CliError, NetworkFile, create_private_dir};
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{PublicKey, SecretKey, TimeMillis};
 use caduceus_custody::index_key::IndexKeyService;
 use caduceus_ledger::{ChainId, Genesis, LightClient};
@@ -42,6 +43,7 @@ use caduceus_network::{
     Limits, Multiaddr, Peer, PeerAddr, Refused, Service, ServiceConfig, StartError,
 };
 use pairs::Pairs;
+use private_chain::PrivateGenesis;
 use rand_core::OsRng;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -104,6 +106,17 @@ pub enum KeysError {
         /// Which of the two.
         which: &'static str,
     },
+    /// The private chain was made for another index scheme.
+    #[error("the private genesis has index scheme {found}, the network file says {expected}")]
+    OtherScheme {
+        /// What the network file says.
+        expected: SchemeId,
+        /// What the genesis says.
+        found: SchemeId,
+    },
+    /// The private chain's genesis is not readable.
+    #[error("the private genesis: {0}")]
+    Genesis(#[from] private_chain::GenesisError),
     /// A file or folder of the home cannot be used.
     #[error("{0}")]
     Home(CliError),
@@ -178,6 +191,11 @@ pub async fn start(config: KeysConfig) -> Result<RunningKeys, KeysError> {
     let (expected, found) = (map.private_chain, config.private_genesis.chain_id());
     if expected != found {
         return Err(KeysError::OtherChain { expected, found });
+    }
+    let genesis = PrivateGenesis::decode(&config.private_genesis.app)?;
+    let (expected, found) = (map.index_scheme, genesis.scheme);
+    if expected != found {
+        return Err(KeysError::OtherScheme { expected, found });
     }
     let (key, index) = (config.key, config.index_key);
     if key.public() != map.keys_key {

@@ -1,7 +1,8 @@
 //! What the network file says about one hospital and the alliance, checked and typed.
 
 use caduceus_cli::NetworkFile;
-use caduceus_crypto::{Hash, HospitalId, PublicKey};
+use caduceus_crypto::index::SchemeId;
+use caduceus_crypto::{Hash, HospitalId, MetaAddress, PublicKey};
 use caduceus_ledger::ChainId;
 use caduceus_network::{Peer, PeerAddr};
 use std::str::FromStr;
@@ -35,6 +36,8 @@ pub struct HospitalMap {
     pub alliance_nodes: Vec<PeerAddr>,
     /// The keys that those nodes prove.
     pub alliance_keys: Vec<PublicKey>,
+    /// Index scheme of the network.
+    pub index_scheme: SchemeId,
 }
 
 /// Why a network file does not serve here.
@@ -114,8 +117,16 @@ impl HospitalMap {
             alliance_chain: ChainId(alliance_chain),
             alliance_nodes,
             alliance_keys,
+            index_scheme: field(name, "index_scheme", &network.index_scheme)?,
         })
     }
+}
+
+/// Whether records for this meta-address can be indexed by a scheme: one that searches with a key of the patient's
+/// own needs that key in it, and `tags` has no use for one.
+#[must_use]
+pub fn fits_scheme(scheme: SchemeId, meta: &MetaAddress) -> bool {
+    meta.index.is_some() == (scheme != SchemeId::Tags)
 }
 
 fn field<T: FromStr>(hospital: &str, field: &'static str, found: &str) -> Result<T, MapError> {
@@ -134,4 +145,92 @@ fn key_of(hospital: &str, field: &'static str, address: &PeerAddr) -> Result<Pub
         field,
         found: address.to_string(),
     })
+}
+
+/// The same meta-address with an index key: the generator of G1, which serves as well as any point.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn with_index_key(meta: MetaAddress) -> MetaAddress {
+    const GENERATOR: &str = "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac58\
+        6c55e83ff97a1aeffb3af00adb22c6bb";
+    let bytes: [u8; 48] = hex::decode(GENERATOR).unwrap().try_into().unwrap();
+    let key = caduceus_crypto::index::SchemeKey::from_bytes(&bytes).unwrap();
+    MetaAddress {
+        index: Some(key),
+        ..meta
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use caduceus_crypto::SecretKey;
+    use rand_core::OsRng;
+
+    /// A network file with one hospital.
+    fn network(before: &str) -> NetworkFile {
+        let keys: Vec<PublicKey> = (0..4)
+            .map(|_| SecretKey::generate(&mut OsRng).public())
+            .collect();
+        let at = |n: usize| {
+            let id = caduceus_network::peer_id(&keys[n]);
+            format!("/ip4/127.0.0.1/tcp/{}/p2p/{id}", n + 1)
+        };
+        let text = format!(
+            r#"
+{before}
+[alliance]
+genesis = "alliance.genesis"
+chain_id = "{chain}"
+[[alliance.nodes]]
+name = "a1"
+service = "{node}"
+key = "{key}"
+[[hospitals]]
+name = "North"
+id = "{id}"
+identity_key = "{identity}"
+server = "{server}"
+keys = "{service}"
+index_key = "{identity}"
+chain_id = "{chain}"
+"#,
+            chain = "c1".repeat(32),
+            node = at(0),
+            key = keys[0],
+            id = HospitalId::from_identity(&keys[1]),
+            identity = keys[1],
+            server = at(2),
+            service = at(3),
+        );
+        NetworkFile::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_scheme_is_the_networks_and_tags_if_it_says_nothing() {
+        let scheme = |before: &str| {
+            HospitalMap::read(&network(before), "North")
+                .unwrap()
+                .index_scheme
+        };
+        assert_eq!(scheme(""), SchemeId::Tags);
+        for expected in SchemeId::ALL {
+            assert_eq!(scheme(&format!("index_scheme = \"{expected}\"")), expected);
+        }
+    }
+
+    #[test]
+    fn only_tags_go_without_an_index_key() {
+        let key = || SecretKey::generate(&mut OsRng).public();
+        let bare = MetaAddress::new(key(), key());
+        for scheme in SchemeId::ALL {
+            assert_eq!(fits_scheme(scheme, &bare), scheme == SchemeId::Tags);
+            assert_eq!(
+                fits_scheme(scheme, &with_index_key(bare)),
+                scheme != SchemeId::Tags
+            );
+        }
+    }
 }

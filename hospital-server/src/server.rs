@@ -43,10 +43,12 @@ use crate::database::blocking;
 use crate::journal::{ActionJournal, Journal};
 use crate::network_map::{HospitalMap, MapError};
 use crate::roster::Roster;
+use alliance_chain::AllianceGenesis;
 use audit_log::Writer;
 use audit_log::index::AuditIndex;
 use buckets::Buckets;
 use caduceus_cli::{CliError, NetworkFile, create_private_dir, read_limited, write_private_new};
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{SecretKey, TokenIssuer};
 use caduceus_ledger::{ChainId, Genesis, LightClient};
 use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, StartError};
@@ -119,6 +121,19 @@ pub enum ServerError {
         /// Which of the two.
         which: &'static str,
     },
+    /// A chain was made for another index scheme.
+    #[error("the {which} genesis has index scheme {found}, the network file says {expected}")]
+    OtherScheme {
+        /// Which of the two.
+        which: &'static str,
+        /// What the network file says.
+        expected: SchemeId,
+        /// What the genesis says.
+        found: SchemeId,
+    },
+    /// The alliance's genesis is not readable.
+    #[error("the alliance genesis: {0}")]
+    Alliance(#[from] alliance_chain::GenesisError),
     /// A file or folder of the home cannot be used.
     #[error("{0}")]
     Home(CliError),
@@ -253,7 +268,25 @@ fn check_keys(config: &ServerConfig, map: &HospitalMap) -> Result<(), ServerErro
     if own.server != config.server.public() || map.server_key != own.server {
         return Err(ServerError::OtherKey { which: "server" });
     }
-    Ok(())
+    let alliance = AllianceGenesis::decode(&config.alliance_genesis.app)?;
+    same_scheme("private", map.index_scheme, own.scheme)?;
+    same_scheme("alliance", map.index_scheme, alliance.params.scheme)
+}
+
+/// What the server takes in has to pass both chains: with two schemes it would be stored and never linked.
+fn same_scheme(
+    which: &'static str,
+    expected: SchemeId,
+    found: SchemeId,
+) -> Result<(), ServerError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(ServerError::OtherScheme {
+        which,
+        expected,
+        found,
+    })
 }
 
 /// What the home holds.
@@ -338,5 +371,26 @@ impl RunningServer {
         while context.strong_count() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caduceus_cli::ExitCode;
+
+    #[test]
+    fn a_chain_of_another_scheme_is_told_in_two_lines() {
+        assert!(same_scheme("private", SchemeId::Peks, SchemeId::Peks).is_ok());
+        let Err(error) = same_scheme("private", SchemeId::Tags, SchemeId::Peks) else {
+            panic!("the schemes differ");
+        };
+        let error = CliError::from(error);
+        assert_eq!(error.exit, ExitCode::VerificationFailed);
+        assert_eq!(
+            error.to_string(),
+            "error: the private genesis has index scheme peks, the network file says tags\n\
+             try: use the home, the network file and the genesis of one hospital"
+        );
     }
 }

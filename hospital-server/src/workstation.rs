@@ -3,14 +3,15 @@
 //!
 //! A [`Workstation`] is one person's session at one hospital. [`Workstation::visit`] begins with the patient's
 //! card, whose binding unmasks a server that names other keys than the card holder's. [`Visit::upload`] makes
-//! one record; records of one visit share the index key and the counters read before. [`Administrator`] does
-//! what needs the hospital's identity key.
+//! one record; records of one visit share the index key and, with tags, the counters read before.
+//! [`Administrator`] does what needs the hospital's identity key.
 
 mod admin;
 mod counters;
 pub mod documents;
 mod error;
 pub mod home;
+mod indexing;
 mod link;
 mod patient;
 mod receipts;
@@ -20,9 +21,10 @@ mod visit;
 
 pub use admin::{Administrator, Committed};
 pub use error::{Who, WorkstationError};
+pub use indexing::{FHIR_JSON, TERMS_FIELD, is_fhir_json, keywords_of};
 pub use link::{LinkStatus, link_status};
-pub use patient::Registered;
+pub use patient::{Registered, check_meta};
 pub use receipts::ReceiptFile;
 pub use session::{Workstation, WorkstationConfig};
-pub use upload::{FHIR_JSON, TERMS_FIELD, UploadInput, Uploaded, is_fhir_json, keywords_of};
+pub use upload::{UploadInput, Uploaded};
 pub use visit::Visit;

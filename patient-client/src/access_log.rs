@@ -131,7 +131,7 @@ impl Patient {
         Ok(found)
     }
 
-    async fn hospital_log(&self, id: &HospitalId) -> Result<HospitalLog, PatientError> {
+    pub(crate) async fn hospital_log(&self, id: &HospitalId) -> Result<HospitalLog, PatientError> {
         let mut log = HospitalLog {
             hospital: *id,
             name: self.name_of(id),

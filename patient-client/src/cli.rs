@@ -2,9 +2,13 @@
 
 mod consent;
 mod context;
+mod explain;
 mod home;
 mod log;
+mod receipt_file;
 mod records;
+mod search;
+mod verify;
 
 use crate::cli::context::Context;
 use caduceus_cli::{CliError, CommonArgs, HiddenCommand, Output, Program};
@@ -48,7 +52,7 @@ enum Command {
         desk_code: String,
     },
     /// Search your records
-    Search(records::SearchArgs),
+    Search(search::SearchArgs),
     /// Open a record
     Open {
         /// Number of a hit of the last search, or the record's hash
@@ -76,6 +80,8 @@ enum Command {
     },
     /// Show who looked at your records
     AccessLog,
+    /// Check that everything of yours is linked, as promised, and found by what it says
+    Verify(verify::VerifyArgs),
     #[command(flatten)]
     Hidden(HiddenCommand),
 }
@@ -92,7 +98,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
         Command::Restore => home::restore(&context),
         Command::Card { add } => home::card(&context, add.as_deref()).await,
         Command::Register { card, desk_code } => home::register(&context, &card, &desk_code).await,
-        Command::Search(args) => records::search(&context, args).await,
+        Command::Search(args) => search::search(&context, args).await,
         Command::Open { record, out } => records::open(&context, &record, out.as_deref()).await,
         Command::Records { add_receipt } => records::list(&context, &add_receipt).await,
         Command::Requests => consent::requests(&context).await,
@@ -100,6 +106,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
         Command::Grants => consent::grants(&context).await,
         Command::Revoke { grant } => consent::revoke(&context, &grant).await,
         Command::AccessLog => log::access_log(&context).await,
+        Command::Verify(args) => verify::verify(&context, args).await,
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
     }
 }
@@ -113,6 +120,23 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_search_is_explained_or_local_or_sent() {
+        let parse = |line: &[&str]| Arguments::try_parse_from(line);
+        assert!(parse(&["p", "search", "asthma", "--explain", "--no-versions"]).is_ok());
+        assert!(parse(&["p", "search", "asthma", "--local"]).is_ok());
+        assert!(parse(&["p", "search", "asthma", "--local", "--explain"]).is_err());
+    }
+
+    #[test]
+    fn a_record_is_disclosed_in_evidence_only() {
+        let parse = |line: &[&str]| Arguments::try_parse_from(line);
+        assert!(parse(&["p", "verify"]).is_ok());
+        assert!(parse(&["p", "verify", "--receipt", "a", "--receipt", "b"]).is_ok());
+        assert!(parse(&["p", "verify", "--report", "dir", "--disclose"]).is_ok());
+        assert!(parse(&["p", "verify", "--disclose"]).is_err());
     }
 
     #[test]

@@ -6,7 +6,9 @@
 
 mod access_log;
 mod error;
+mod explain;
 mod grant;
+mod local;
 mod patient;
 mod record;
 mod register;
@@ -14,20 +16,34 @@ mod request;
 mod search;
 mod slots;
 mod state;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
 mod token;
+mod verify;
+mod versions;
 mod wallet;
 
 pub use access_log::{AccessLog, Disclosure, HospitalEntry, HospitalLog};
 pub use error::PatientError;
+pub use explain::{
+    ExplainedClause, ExplainedHospital, ExplainedSlot, ExplainedWindow, Explanation,
+};
 pub use grant::{GrantSpec, GrantView, Granted};
 pub use patient::Patient;
 pub use record::RecordView;
 pub use register::pair_secret_associated_data;
 pub use request::RequestView;
-pub use search::{HospitalSearch, SearchOutcome, SearchSpec};
-pub use slots::{compile_slots, windows};
+pub use search::{HospitalSearch, LocalScan, SearchOutcome, SearchSpec};
+pub use slots::{SlotKeys, compile_slots, windows};
 pub use state::{
-    CardEntry, FoundRecord, OwnGrant, PatientState, StateFileError, StoredToken, open_state,
-    seal_state,
+    CardEntry, FoundRecord, OwnGrant, OwnReport, PatientState, Replacement, StateFileError,
+    StoredToken, open_state, seal_state,
 };
+pub use verify::{
+    AllianceEvidence, Counted, Evidence, Fault, Finding, Gap, GapEvidence, HospitalVerified,
+    InclusionEvidence, MissingEvidence, MissingKeyword, Reported, Stop, VerifyOutcome, VerifySpec,
+    find_gaps,
+};
+pub use versions::{NewestVersions, newest_versions};
 pub use wallet::Wallet;

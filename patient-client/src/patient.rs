@@ -35,8 +35,9 @@ impl Patient {
     ) -> Result<Self, PatientError> {
         let hospitals = Hospital::all(network)?;
         let alliance = Alliance::connect(network, genesis, options).await?;
+        let scheme = alliance.genesis().params.scheme;
         Ok(Self {
-            wallet,
+            wallet: wallet.with_scheme(scheme),
             alliance,
             hospitals,
         })

@@ -2,11 +2,13 @@
 
 use crate::error::PatientError;
 use crate::patient::Patient;
+use crate::search::replacement;
 use crate::state::FoundRecord;
 use alliance_chain::RecordRef;
 use caduceus_client::RightKey;
 use caduceus_crypto::evidence::Receipt;
 use caduceus_crypto::{Hash, HospitalId, TimeMillis};
+use caduceus_custody::amend;
 use caduceus_custody::open::{OpenError, Opened};
 use caduceus_custody::patient::OneTimeKeys;
 
@@ -40,12 +42,37 @@ impl Patient {
     /// # Errors
     /// Those of `Alliance::fetch_record`; [`PatientError::Open`]; [`PatientError::OtherRecord`].
     pub async fn open(&self, found: &FoundRecord) -> Result<Opened, PatientError> {
-        let bytes = self.fetch(found).await?;
-        let opened = self.keys().open(&bytes)?;
+        self.open_fetched(found, &self.fetch(found).await?)
+    }
+
+    /// Opens the bytes of a record that was fetched.
+    pub(crate) fn open_fetched(
+        &self,
+        found: &FoundRecord,
+        bytes: &[u8],
+    ) -> Result<Opened, PatientError> {
+        let opened = self.keys().open(bytes)?;
         if opened.header.hospital != found.hospital || opened.header.pseudonym != found.pseudonym {
             return Err(PatientError::OtherRecord);
         }
         Ok(opened)
+    }
+
+    /// Keeps what an opened record says it replaces, so that the next search shows it as the newer version without
+    /// opening it again. The replaced record, if there is one.
+    ///
+    /// # Errors
+    /// [`PatientError::File`].
+    pub fn note_opened(
+        &mut self,
+        found: &FoundRecord,
+        opened: &Opened,
+    ) -> Result<Option<Hash>, PatientError> {
+        let older = amend::replaced(opened);
+        if let Some(learned) = replacement(found, older) {
+            self.learn(&[learned])?;
+        }
+        Ok(older)
     }
 
     /// Fetches a record's sealed bytes, with the anchored hash verified.

@@ -1,32 +1,31 @@
-//! Search: one proved answer a hospital, and what of it is hers (DESIGN 2.3, 3.4).
+//! Search: what is hers and matches, hospital by hospital (DESIGN 2.3, 3.4). By trapdoor, with one proved answer a
+//! hospital, or with her own eyes over what the hospital linked; then the newest version in the place of each hit.
+
+mod amended;
+mod online;
 
 use crate::error::PatientError;
+use crate::local::{OwnRecord, indexed_replacements, is_hit, own_records};
 use crate::patient::Patient;
-use crate::slots::{compile_slots, windows};
-use crate::state::{CardEntry, FoundRecord};
-use alliance_chain::{Search, SearchResult, Tx, query as chain_query};
-use caduceus_client::{ClientError, Proved};
-use caduceus_crypto::HospitalId;
-use caduceus_crypto::index::Query;
+use crate::slots::SlotKeys;
+use crate::state::{CardEntry, FoundRecord, Replacement};
+use crate::versions::newest_versions;
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::time::{Epoch, TimeMillis};
+use caduceus_crypto::{Hash, HospitalId};
+use caduceus_custody::amend;
 use caduceus_custody::query::{self, DateRange, KeywordClause, QueryExpr};
 use caduceus_ledger::Height;
-use rand_core::{OsRng, RngCore};
-use std::time::Duration;
+use std::sync::Arc;
 
 /// Blocks within which a search may run.
 const LIFE_BLOCKS: u64 = 1_000;
-/// Tokens tried before a search is given up: others may be spent or of an old key.
-const TOKEN_ATTEMPTS: usize = 4;
-/// How often a search is offered again to blocks that have no room for it, and the pause before.
-const ROOM_ATTEMPTS: usize = 10;
-const ROOM_PAUSE: Duration = Duration::from_millis(500);
 /// A day counts as begun for a search this long after midnight: block time may lag behind this machine's clock,
 /// and a trapdoor for a day that the chain has not reached is refused.
 const MIDNIGHT_SLACK_MILLIS: u64 = 30_000;
 
-/// What is searched for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is searched for, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchSpec {
     /// The query as people type it; may be blank when there are clinical dates.
     pub text: String,
@@ -40,6 +39,27 @@ pub struct SearchSpec {
     pub anchored_until: Option<Epoch>,
     /// The hospitals; all of which she has a card when empty.
     pub hospitals: Vec<HospitalId>,
+    /// Whether to download all linked records and look through them here, instead of sending a trapdoor: slower,
+    /// and nobody learns what is looked for.
+    pub local: bool,
+    /// Whether to look for newer versions of the hits; true by default. Newer versions count whenever they were
+    /// anchored, and whether or not they match.
+    pub versions: bool,
+}
+
+impl Default for SearchSpec {
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            from: None,
+            to: None,
+            anchored_since: None,
+            anchored_until: None,
+            hospitals: Vec::new(),
+            local: false,
+            versions: true,
+        }
+    }
 }
 
 impl SearchSpec {
@@ -60,20 +80,31 @@ pub struct HospitalSearch {
     pub hospital: HospitalId,
     /// Its name.
     pub name: String,
-    /// Alliance height of the last block that answered.
+    /// Alliance height of the last block that answered, or under which the linked records are proved.
     pub height: Height,
     /// Time of that block.
     pub time: TimeMillis,
     /// Private height up to which every anchored record was searched.
     pub linked_height: u64,
-    /// Records of hers that matched.
+    /// Records of hers that are shown.
     pub hits: usize,
     /// Records that matched and are not hers: dropped. Somebody else uses her tags, or her hospital errs.
     pub foreign: usize,
-    /// Search transactions that it took.
+    /// Search transactions that it took, those for newer versions included.
     pub searches: usize,
     /// Whether every match is here; false where a single day has more than one search returns.
     pub complete: bool,
+    /// What was looked through, if the search was local.
+    pub local: Option<LocalScan>,
+}
+
+/// What a local search looked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalScan {
+    /// Records that the hospital has linked, proved to be all.
+    pub linked: u64,
+    /// Records of hers among them.
+    pub mine: usize,
 }
 
 /// What a search found. An empty one is as much proved as a full one.
@@ -81,59 +112,92 @@ pub struct HospitalSearch {
 pub struct SearchOutcome {
     /// By hospital.
     pub hospitals: Vec<HospitalSearch>,
-    /// Her matching records, by hospital and place.
+    /// Her matching records by hospital and place, the newest known version in the place of each.
     pub records: Vec<FoundRecord>,
-    /// Records that could not be opened to look at their clinical day; they are among the records.
+    /// Records that could not be opened to look at their clinical day; they are among the hits.
     pub undated: Vec<(FoundRecord, String)>,
+    /// Those of the records that replace earlier ones, with these, newest first.
+    pub earlier: Vec<(FoundRecord, Vec<FoundRecord>)>,
+    /// Those of the records that replace one which no search has shown yet, with its hash.
+    pub unseen: Vec<(FoundRecord, Hash)>,
+    /// Records of which it is not known whether newer versions exist, or what they replace; and why.
+    pub unversioned: Vec<(FoundRecord, String)>,
 }
 
 /// A parsed search, the same for every hospital.
-struct Plan {
-    clauses: Vec<KeywordClause>,
-    dates: Option<DateRange>,
+pub(crate) struct Plan {
+    pub(crate) scheme: SchemeId,
+    pub(crate) clauses: Vec<KeywordClause>,
+    pub(crate) dates: Option<DateRange>,
     /// First and last day of anchoring to cover.
-    days: (Epoch, Epoch),
+    pub(crate) days: (Epoch, Epoch),
     /// First and last day that the chain searches.
-    searchable: (Epoch, Epoch),
-    expires: Height,
+    pub(crate) searchable: (Epoch, Epoch),
+    pub(crate) expires: Height,
 }
 
 impl Patient {
-    /// Searches her hospitals one after the other, one or more `Search` transactions each, each under a fresh
-    /// token, and verifies every answer. The hits are kept as her last search.
+    /// Searches her hospitals one after the other and verifies every answer: by one or more `Search` transactions
+    /// each, each under a fresh token, or locally. The hits are kept as her last search.
     ///
     /// # Errors
     /// Before anything is sent: [`PatientError::Query`], [`PatientError::Compile`], [`PatientError::Dates`],
     /// [`PatientError::AnchoredRange`], [`PatientError::NoCards`], [`PatientError::NoCard`]. Then those of
-    /// [`Patient::top_up`] and of `Alliance::submit`.
+    /// [`Patient::top_up`], of `Alliance::submit` and of `Alliance::all_linked`.
     ///
     /// # Leakage
-    /// To all members, for ever: the hospital, the days, which records match which keyword's cover. Not whose
-    /// search it is. With clinical dates her hits are fetched and opened, which the hospital logs.
+    /// To all members, for ever: the hospital, the days, which records match which keyword's trapdoor
+    /// ([`Patient::explain`] tells it for one search). Not whose search it is. The search for newer versions comes
+    /// right after and tells which later records replace hits of the first, if there are any. A local search tells
+    /// nobody more than that somebody reads the hospital's links. With clinical dates her hits are fetched and
+    /// opened, and so are records that replace hits, unless the search is local; the hospital logs that.
     pub async fn search(&mut self, spec: &SearchSpec) -> Result<SearchOutcome, PatientError> {
-        let (clauses, dates) = parse(spec)?;
+        let plan = self.plan(spec).await?;
         let cards = self.searched_cards(&spec.hospitals)?;
-        let plan = self.plan(spec, clauses, dates).await?;
         let mut outcome = SearchOutcome::default();
+        let mut own: Vec<Vec<OwnRecord>> = Vec::new();
         for card in &cards {
-            let (summary, mut records) = self.search_hospital(card, &plan).await?;
+            let (summary, mut records) = if spec.local {
+                let (summary, records, mine) = self.scan(card, &plan).await?;
+                own.push(mine);
+                (summary, records)
+            } else {
+                self.search_hospital(card, &plan).await?
+            };
             outcome.hospitals.push(summary);
             outcome.records.append(&mut records);
         }
         if let Some(range) = &plan.dates {
-            self.keep_dated(range, &mut outcome).await;
+            self.keep_dated(range, &mut outcome).await?;
         }
-        let found = outcome.records.clone();
         self.wallet.update(|state| {
-            for record in &found {
-                state.remember(*record);
+            let scanned = own.iter().flatten().map(|each| each.found);
+            for record in outcome.records.iter().copied().chain(scanned) {
+                state.remember(record);
             }
-            state.last_search = found;
         })?;
+        if spec.versions {
+            let mut relations = Vec::new();
+            for (index, card) in cards.iter().enumerate() {
+                match own.get(index) {
+                    Some(mine) => {
+                        relations.append(&mut self.replacements_of(card, &plan, mine, &outcome));
+                    }
+                    None => self.follow_amendments(card, &plan, &mut outcome).await,
+                }
+            }
+            self.show_newest(&relations, &mut outcome);
+        }
+        recount(&mut outcome);
+        let shown = outcome.records.clone();
+        self.wallet.update(|state| state.last_search = shown)?;
         Ok(outcome)
     }
 
-    fn searched_cards(&self, hospitals: &[HospitalId]) -> Result<Vec<CardEntry>, PatientError> {
+    pub(crate) fn searched_cards(
+        &self,
+        hospitals: &[HospitalId],
+    ) -> Result<Vec<CardEntry>, PatientError> {
         if hospitals.is_empty() {
             let cards = self.state().cards.clone();
             return if cards.is_empty() {
@@ -142,19 +206,22 @@ impl Patient {
                 Ok(cards)
             };
         }
-        hospitals
-            .iter()
-            .map(|hospital| self.card(hospital).cloned())
-            .collect()
+        let mut cards: Vec<CardEntry> = Vec::new();
+        for hospital in hospitals {
+            let card = self.card(hospital)?;
+            if !cards.contains(card) {
+                cards.push(card.clone());
+            }
+        }
+        Ok(cards)
     }
 
-    async fn plan(
-        &self,
-        spec: &SearchSpec,
-        clauses: Vec<KeywordClause>,
-        dates: Option<DateRange>,
-    ) -> Result<Plan, PatientError> {
-        let first = self.alliance.params().await?.first_epoch;
+    /// Parses a search and asks for the alliance's bounds and its head: all that is sent before a search.
+    pub(crate) async fn plan(&self, spec: &SearchSpec) -> Result<Plan, PatientError> {
+        let (clauses, dates) = parse(spec)?;
+        self.searched_cards(&spec.hospitals)?;
+        let params = self.alliance.params().await?;
+        let first = params.first_epoch;
         let head = self.alliance.head().await?.header;
         let settled =
             TimeMillis(self.alliance.now().0.saturating_sub(MIDNIGHT_SLACK_MILLIS)).epoch();
@@ -165,6 +232,7 @@ impl Patient {
             return Err(PatientError::AnchoredRange { since, until });
         }
         Ok(Plan {
+            scheme: params.scheme,
             clauses,
             dates,
             days: (since, until),
@@ -173,128 +241,99 @@ impl Patient {
         })
     }
 
-    async fn search_hospital(
-        &mut self,
+    /// What trapdoors for a card's hospital are made with.
+    pub(crate) fn slot_keys<'a>(&'a self, scheme: SchemeId, card: &'a CardEntry) -> SlotKeys<'a> {
+        SlotKeys {
+            scheme,
+            keys: self.keys(),
+            hospital: &card.hospital,
+            index: &card.index_key,
+        }
+    }
+
+    /// Looks through all that a hospital has linked. Her hits, and all of her records.
+    async fn scan(
+        &self,
         card: &CardEntry,
         plan: &Plan,
-    ) -> Result<(HospitalSearch, Vec<FoundRecord>), PatientError> {
-        let hospital = card.hospital;
-        let mut summary = HospitalSearch {
-            hospital,
-            name: self.name_of(&hospital),
-            height: Height::GENESIS,
-            time: TimeMillis(0),
-            linked_height: u64::MAX,
-            hits: 0,
+    ) -> Result<(HospitalSearch, Vec<FoundRecord>, Vec<OwnRecord>), PatientError> {
+        let history = Arc::new(self.alliance.all_linked(card.hospital).await?);
+        let own = own_records(self.keys(), &history).await;
+        let with = self.slot_keys(plan.scheme, card);
+        let hits: Vec<FoundRecord> = own
+            .iter()
+            .filter(|each| is_hit(&with, &plan.clauses, plan.days, each))
+            .map(|each| each.found)
+            .collect();
+        let summary = HospitalSearch {
+            hospital: card.hospital,
+            name: self.name_of(&card.hospital),
+            height: history.head.header.height,
+            time: history.head.header.time,
+            linked_height: history.height().0,
+            hits: hits.len(),
             foreign: 0,
             searches: 0,
             complete: true,
+            local: Some(LocalScan {
+                linked: history.records(),
+                mine: own.len(),
+            }),
         };
-        let mut records: Vec<FoundRecord> = Vec::new();
-        // Last first, so that the earliest days are popped first.
-        let mut parts = windows(&plan.clauses, plan.days.0, plan.days.1);
-        parts.reverse();
-        while let Some((from, to)) = parts.pop() {
-            let keys = self.keys();
-            let query = compile_slots(
-                &plan.clauses,
-                |quarter| keys.quarter_key(&hospital, &card.index_key, &quarter),
-                from,
-                to,
-            );
-            // Refused here, it costs no token.
-            query.clone().verify(plan.searchable.0, plan.searchable.1)?;
-            let proved = self.spend_search(&hospital, query, plan.expires).await?;
-            let result = read_result(&proved, &hospital)?;
-            summary.searches += 1;
-            summary.height = summary.height.max(proved.height);
-            summary.time = summary.time.max(proved.time);
-            // Of several answers the one that saw least says what is surely searched.
-            summary.linked_height = summary.linked_height.min(result.linked_height);
-            if result.stopped_at.is_some() && from < to {
-                let middle = Epoch(from.0 + (to.0 - from.0) / 2);
-                parts.push((Epoch(middle.0 + 1), to));
-                parts.push((from, middle));
-                continue;
-            }
-            summary.complete &= result.stopped_at.is_none();
-            for hit in result.hits {
-                let found = FoundRecord {
-                    hospital,
-                    record: hit.record,
-                    record_hash: hit.record_hash,
-                    pseudonym: hit.pseudonym,
-                };
-                if !self.keys().recognise(&hospital, &hit.pseudonym) {
-                    summary.foreign += 1;
-                } else if !records.iter().any(|known| known.record == found.record) {
-                    records.push(found);
-                }
-            }
-        }
-        records.sort_by_key(|found| found.record);
-        summary.hits = records.len();
-        Ok((summary, records))
+        Ok((summary, hits, own))
     }
 
-    /// One search transaction under a fresh token, up to its proof.
-    async fn spend_search(
-        &mut self,
-        hospital: &HospitalId,
-        query: Query,
-        expires: Height,
-    ) -> Result<Proved, PatientError> {
-        let mut last = None;
-        for _ in 0..TOKEN_ATTEMPTS {
-            let spendable = self.take_token(hospital).await?;
-            let mut nonce = [0u8; 32];
-            OsRng.fill_bytes(&mut nonce);
-            let search = Search {
-                hospital: *hospital,
-                query: query.clone(),
-                nonce,
-                expires,
-                chain: self.alliance.chain(),
-                issuer: *hospital,
-                token: spendable.token.clone(),
-            };
-            let tx = Tx::Search(search.sign(&spendable.key));
-            match self.submit_when_there_is_room(&tx).await {
-                Ok(proved) => return Ok(proved),
-                Err(ClientError::Rejected { rule, detail }) if is_about_the_token(&rule) => {
-                    if rule != "search_token_spent" {
-                        self.drop_tokens(hospital)?;
-                    }
-                    last = Some(ClientError::Rejected { rule, detail });
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(last.expect("at least one token was tried").into())
+    /// Which of her records at a hospital replace hits, by what she knows and by their index entries.
+    fn replacements_of(
+        &self,
+        card: &CardEntry,
+        plan: &Plan,
+        own: &[OwnRecord],
+        outcome: &SearchOutcome,
+    ) -> Vec<Replacement> {
+        let hits = hits_at(&card.hospital, &outcome.records);
+        let with = self.slot_keys(plan.scheme, card);
+        indexed_replacements(&with, own, &hits, &self.state().replacements)
     }
 
-    async fn submit_when_there_is_room(&self, tx: &Tx) -> Result<Proved, ClientError> {
-        let mut attempt = 1;
-        loop {
-            match self.alliance.submit(tx).await {
-                Err(ClientError::Rejected { rule, .. })
-                    if rule == "search_block_budget" && attempt < ROOM_ATTEMPTS =>
-                {
-                    attempt += 1;
-                    tokio::time::sleep(ROOM_PAUSE).await;
-                }
-                other => return other,
-            }
+    /// Puts the newest versions in the place of the hits. `relations` are those that she has not opened.
+    fn show_newest(&self, relations: &[Replacement], outcome: &mut SearchOutcome) {
+        let state = self.state();
+        // What a record says inside goes before what the index says of it.
+        let all: Vec<Replacement> = state
+            .replacements
+            .iter()
+            .chain(relations)
+            .copied()
+            .collect();
+        let mut records = Vec::new();
+        for summary in &outcome.hospitals {
+            let hits = hits_at(&summary.hospital, &outcome.records);
+            let mut newest = newest_versions(&hits, &state.known, &all);
+            newest.records.sort_by_key(|found| found.record);
+            records.append(&mut newest.records);
+            outcome.earlier.append(&mut newest.earlier);
+            outcome.unseen.append(&mut newest.unseen);
         }
+        outcome.records = records;
     }
 
     /// Drops the records outside of a clinical range, by opening them. One that does not open stays, and is told.
-    async fn keep_dated(&self, range: &DateRange, outcome: &mut SearchOutcome) {
+    async fn keep_dated(
+        &mut self,
+        range: &DateRange,
+        outcome: &mut SearchOutcome,
+    ) -> Result<(), PatientError> {
         let mut kept = Vec::new();
+        let mut learned = Vec::new();
         for found in std::mem::take(&mut outcome.records) {
             match self.open(&found).await {
-                Ok(opened) if range.admits(&opened.plaintext) => kept.push(found),
-                Ok(_) => {}
+                Ok(opened) => {
+                    learned.extend(replacement(&found, amend::replaced(&opened)));
+                    if range.admits(&opened.plaintext) {
+                        kept.push(found);
+                    }
+                }
                 Err(error) => {
                     outcome.undated.push((found, error.to_string()));
                     kept.push(found);
@@ -302,13 +341,42 @@ impl Patient {
             }
         }
         outcome.records = kept;
-        for summary in &mut outcome.hospitals {
-            summary.hits = outcome
-                .records
-                .iter()
-                .filter(|found| found.hospital == summary.hospital)
-                .count();
+        self.learn(&learned)
+    }
+
+    /// Keeps what opened records say they replace.
+    pub(crate) fn learn(&mut self, learned: &[Replacement]) -> Result<(), PatientError> {
+        if learned.is_empty() {
+            return Ok(());
         }
+        self.wallet.update(|state| {
+            for each in learned {
+                state.remember_replacement(*each);
+            }
+        })
+    }
+}
+
+/// What an opened record says it replaces.
+pub(crate) fn replacement(found: &FoundRecord, older: Option<Hash>) -> Option<Replacement> {
+    older.map(|older| Replacement {
+        hospital: found.hospital,
+        newer: found.record_hash,
+        older,
+    })
+}
+
+fn hits_at(hospital: &HospitalId, records: &[FoundRecord]) -> Vec<FoundRecord> {
+    records
+        .iter()
+        .filter(|found| found.hospital == *hospital)
+        .copied()
+        .collect()
+}
+
+fn recount(outcome: &mut SearchOutcome) {
+    for summary in &mut outcome.hospitals {
+        summary.hits = hits_at(&summary.hospital, &outcome.records).len();
     }
 }
 
@@ -326,25 +394,6 @@ fn parse(spec: &SearchSpec) -> Result<(Vec<KeywordClause>, Option<DateRange>), P
         Some(query::parse(&spec.text)?)
     };
     Ok((query::compile(expression.as_ref(), dates.as_ref())?, dates))
-}
-
-fn read_result(proved: &Proved, hospital: &HospitalId) -> Result<SearchResult, PatientError> {
-    let wrong = |reason: String| {
-        PatientError::Client(ClientError::Unverified {
-            node: "all nodes alike".to_owned(),
-            reason,
-        })
-    };
-    let result =
-        chain_query::search_result(&proved.result).map_err(|error| wrong(error.to_string()))?;
-    if result.hospital != *hospital {
-        return Err(wrong("the result is another hospital's".to_owned()));
-    }
-    Ok(result)
-}
-
-fn is_about_the_token(rule: &str) -> bool {
-    matches!(rule, "search_token_spent" | "search_token_forged")
 }
 
 #[cfg(test)]
@@ -366,6 +415,12 @@ mod tests {
         assert_eq!(clauses.len(), 1);
         assert!(dates.is_some());
         assert!(parse(&SearchSpec::text("asthma")).unwrap().1.is_none());
+    }
+
+    #[test]
+    fn newest_versions_are_looked_for_unless_told_otherwise() {
+        assert!(SearchSpec::default().versions && SearchSpec::text("asthma").versions);
+        assert!(!SearchSpec::default().local);
     }
 
     #[test]

@@ -1,18 +1,31 @@
-//! From keyword clauses to the slots of a search: one cover a keyword (DESIGN 3.4). Pure.
+//! From keyword clauses to the slots of a search: one trapdoor a keyword (DESIGN 3.4). Pure.
 
-use caduceus_crypto::index::{Clause, MAX_LEAVES, Query};
-use caduceus_crypto::time::{Epoch, Quarter};
-use caduceus_custody::index_key::QuarterKey;
+use caduceus_crypto::index::{Clause, MAX_LEAVES, Query, SchemeId};
+use caduceus_crypto::time::Epoch;
+use caduceus_crypto::{HospitalId, PublicKey};
 use caduceus_custody::keyword::Keyword;
+use caduceus_custody::patient::PatientKeys;
 use caduceus_custody::query::KeywordClause;
-use caduceus_custody::trapdoor::cover;
-use std::collections::BTreeMap;
+use caduceus_custody::scheme;
 
 /// Most days of one search: its whole quarters and two ends stay below the 64 nodes of a slot.
 const MAX_WINDOW_DAYS: u64 = 4_000;
 
+/// What the trapdoors of one patient for one hospital are made with.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotKeys<'a> {
+    /// How the network's records are indexed.
+    pub scheme: SchemeId,
+    /// The patient's keys.
+    pub keys: &'a PatientKeys,
+    /// The hospital.
+    pub hospital: &'a HospitalId,
+    /// I: the hospital's public index key.
+    pub index: &'a PublicKey,
+}
+
 /// The distinct keywords of some clauses, in the order in which they first appear: each takes a slot.
-fn distinct(clauses: &[KeywordClause]) -> Vec<&Keyword> {
+pub(crate) fn distinct(clauses: &[KeywordClause]) -> Vec<&Keyword> {
     let mut keywords: Vec<&Keyword> = Vec::new();
     for keyword in clauses.iter().flat_map(|clause| &clause.keywords) {
         if !keywords.contains(&keyword) {
@@ -22,38 +35,28 @@ fn distinct(clauses: &[KeywordClause]) -> Vec<&Keyword> {
     keywords
 }
 
-/// The query for one hospital over the days `from` to `to`, both included. `keys` yields the patient's key of
-/// each quarter there; it is asked once for each.
+/// The query for one hospital over the days `from` to `to`, both included.
 ///
 /// # Leakage
-/// As [`cover`]; the order of the slots says which keyword stood first in the query.
+/// That of the scheme's trapdoors; the order of the slots says which keyword stood first in the query.
 #[must_use]
 pub fn compile_slots(
+    with: &SlotKeys<'_>,
     clauses: &[KeywordClause],
-    keys: impl Fn(Quarter) -> QuarterKey,
     from: Epoch,
     to: Epoch,
 ) -> Query {
     let keywords = distinct(clauses);
-    let mut quarters: BTreeMap<Quarter, QuarterKey> = BTreeMap::new();
-    let mut quarter = from.quarter();
-    while quarter <= to.quarter() {
-        quarters.insert(quarter, keys(quarter));
-        if quarter.next() == quarter {
-            break;
-        }
-        quarter = quarter.next();
-    }
-    let key_of = |quarter: Quarter| {
-        quarters
-            .get(&quarter)
-            .expect("a cover asks for the quarters of its own range only")
-            .clone()
-    };
-    let slots = keywords
-        .iter()
-        .map(|keyword| cover(key_of, keyword.as_str(), from, to))
-        .collect();
+    let texts: Vec<&str> = keywords.iter().map(|keyword| keyword.as_str()).collect();
+    let slots = scheme::slots(
+        with.scheme,
+        with.keys,
+        with.hospital,
+        with.index,
+        &texts,
+        from,
+        to,
+    );
     let clauses = clauses
         .iter()
         .map(|clause| Clause {
@@ -77,9 +80,20 @@ fn slot_of(keywords: &[&Keyword], keyword: &Keyword) -> u8 {
 }
 
 /// Splits the days `from` to `to` so that a search of each part stays within the bounds of leaves and nodes.
-/// Earliest first. Empty if `from` is after `to`.
+/// Earliest first. Empty if `from` is after `to`; one part where the scheme scans, as its trapdoors have no leaves.
 #[must_use]
-pub fn windows(clauses: &[KeywordClause], from: Epoch, to: Epoch) -> Vec<(Epoch, Epoch)> {
+pub fn windows(
+    scheme: SchemeId,
+    clauses: &[KeywordClause],
+    from: Epoch,
+    to: Epoch,
+) -> Vec<(Epoch, Epoch)> {
+    if from > to {
+        return Vec::new();
+    }
+    if scheme != SchemeId::Tags {
+        return vec![(from, to)];
+    }
     let slots = u64::try_from(distinct(clauses).len())
         .expect("a number in memory fits 64 bits")
         .max(1);

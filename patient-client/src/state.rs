@@ -1,12 +1,13 @@
 //! What a patient has besides her seed: cards, tokens, receipts, grants, records found. One encrypted file.
 //!
-//! Bytes: magic `CADPATST` (8), version 1 (1), salt (32), then AES-256-GCM of the borsh of [`PatientState`]
+//! Bytes: magic `CADPATST` (8), version 2 (1), salt (32), then AES-256-GCM of the borsh of [`PatientState`]
 //! with its tag; the first 41 bytes are associated data. The key is KDF(seed; salt) with a fresh salt for each
-//! writing, so it encrypts one message and the nonce is constant.
+//! writing, so it encrypts one message and the nonce is constant. Version 1 ends before the replacements and the
+//! reports; it is read as if there were none.
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, Key, KeyInit, Nonce};
-use alliance_chain::{Purpose, RecordRef};
+use alliance_chain::{Purpose, RecordRef, ReportKind};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::card::{CardNumber, CardQr, card_binding};
 use caduceus_crypto::codec::{self, DecodeError};
@@ -22,7 +23,11 @@ use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 const MAGIC: [u8; 8] = *b"CADPATST";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The version that ends before the replacements.
+const FIRST_VERSION: u8 = 1;
+/// What it lacks: borsh of two empty lists.
+const LATER_LISTS: [u8; 8] = [0; 8];
 const SALT_BYTES: usize = 32;
 const HEAD_BYTES: usize = MAGIC.len() + 1 + SALT_BYTES;
 /// The key is fresh with each writing, so one nonce is safe.
@@ -143,6 +148,30 @@ pub struct FoundRecord {
     pub pseudonym: Pseudonym,
 }
 
+/// A record of hers that replaces another one of hers, as the newer one says inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Replacement {
+    /// The hospital that keeps both.
+    pub hospital: HospitalId,
+    /// Hash of the record that replaces.
+    pub newer: Hash,
+    /// Hash of the record that is replaced.
+    pub older: Hash,
+}
+
+/// A report that she made, by proof, under a key that was used for nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OwnReport {
+    /// The `Report` transaction.
+    pub id: Hash,
+    /// The hospital reported.
+    pub hospital: HospitalId,
+    /// The record of the receipt that proves it.
+    pub record_hash: Hash,
+    /// What is reported.
+    pub kind: ReportKind,
+}
+
 /// A grant that she made.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct OwnGrant {
@@ -179,6 +208,10 @@ pub struct PatientState {
     pub known: Vec<FoundRecord>,
     /// Hits of the last search, in the order shown.
     pub last_search: Vec<FoundRecord>,
+    /// Which records replace which, as far as she has opened the newer ones.
+    pub replacements: Vec<Replacement>,
+    /// Her reports.
+    pub reports: Vec<OwnReport>,
 }
 
 impl PatientState {
@@ -202,6 +235,43 @@ impl PatientState {
         if !self.known.iter().any(same) {
             self.known.push(found);
         }
+    }
+
+    /// Remembers what a record replaces, once: a record says it inside, so it never changes.
+    pub fn remember_replacement(&mut self, replacement: Replacement) {
+        if self
+            .replaced_by(&replacement.hospital, &replacement.newer)
+            .is_none()
+        {
+            self.replacements.push(replacement);
+        }
+    }
+
+    /// The record that a record replaces, if that is known.
+    #[must_use]
+    pub fn replaced_by(&self, hospital: &HospitalId, newer: &Hash) -> Option<Hash> {
+        self.replacements
+            .iter()
+            .find(|known| known.hospital == *hospital && known.newer == *newer)
+            .map(|known| known.older)
+    }
+
+    /// Her report of this kind about a record, if she made one.
+    #[must_use]
+    pub fn report_of(
+        &self,
+        hospital: &HospitalId,
+        record_hash: &Hash,
+        kind: ReportKind,
+    ) -> Option<Hash> {
+        self.reports
+            .iter()
+            .find(|known| {
+                known.hospital == *hospital
+                    && known.record_hash == *record_hash
+                    && known.kind == kind
+            })
+            .map(|known| known.id)
     }
 
     /// Every pseudonym that is known to be hers, with its hospital and record hash, each once.
@@ -274,7 +344,8 @@ pub fn open_state(seed: &PatientSeed, bytes: &[u8]) -> Result<PatientState, Stat
     if head[..MAGIC.len()] != MAGIC {
         return Err(StateFileError::NotAState);
     }
-    if head[MAGIC.len()] != VERSION {
+    let version = head[MAGIC.len()];
+    if version != VERSION && version != FIRST_VERSION {
         return Err(StateFileError::UnsupportedVersion);
     }
     let plain = cipher(seed, &head[MAGIC.len() + 1..])
@@ -287,7 +358,14 @@ pub fn open_state(seed: &PatientSeed, bytes: &[u8]) -> Result<PatientState, Stat
         )
         .map(Zeroizing::new)
         .map_err(|_| StateFileError::Altered)?;
-    codec::decode_exact(&plain, MAX_STATE_BYTES).map_err(StateFileError::Decode)
+    if version == VERSION {
+        return codec::decode_exact(&plain, MAX_STATE_BYTES).map_err(StateFileError::Decode);
+    }
+    // Reserved whole: growing would leave a copy of the secrets behind.
+    let mut whole = Zeroizing::new(Vec::with_capacity(plain.len() + LATER_LISTS.len()));
+    whole.extend_from_slice(&plain);
+    whole.extend_from_slice(&LATER_LISTS);
+    codec::decode_exact(&whole, MAX_STATE_BYTES).map_err(StateFileError::Decode)
 }
 
 #[cfg(test)]

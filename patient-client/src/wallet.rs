@@ -3,6 +3,7 @@
 use crate::error::PatientError;
 use crate::state::{MAX_STATE_BYTES, PatientState, open_state, seal_state};
 use caduceus_cli::{CliError, create_private_dir, read_limited, write_private, write_private_new};
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::pseudonym::MetaAddress;
 use caduceus_custody::keystore::{Keystore, KeystoreError, KeystoreParams};
 use caduceus_custody::patient::PatientKeys;
@@ -109,6 +110,14 @@ impl Wallet {
         &self.keys
     }
 
+    /// The same wallet in a network that indexes records by this scheme: her meta-address then carries what authors
+    /// need for it. A wallet is opened for tags.
+    #[must_use]
+    pub fn with_scheme(mut self, scheme: SchemeId) -> Self {
+        self.keys = self.keys.clone().with_scheme(scheme);
+        self
+    }
+
     /// Her meta-address: what she shows at a hospital's desk.
     #[must_use]
     pub fn meta(&self) -> MetaAddress {
@@ -172,6 +181,24 @@ mod tests {
 
     fn cheap() -> KeystoreParams {
         KeystoreParams::new(KeystoreParams::MIN_MEMORY_KIB, 1, 1).unwrap()
+    }
+
+    #[test]
+    fn the_meta_address_follows_the_networks_scheme() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("anna");
+        let seed = PatientSeed::generate(&mut OsRng);
+        let mut wallet = Wallet::create(&home, &seed, "secret words", cheap()).unwrap();
+        let plain = wallet.meta();
+        assert_eq!(plain.index, None);
+        for scheme in SchemeId::ALL {
+            wallet = wallet.with_scheme(scheme);
+            let meta = wallet.meta();
+            assert_eq!((meta.view, meta.spend), (plain.view, plain.spend));
+            assert_eq!(meta.index.is_some(), scheme != SchemeId::Tags);
+            assert_eq!(meta.to_string().parse(), Ok(meta), "{scheme}");
+        }
+        assert_eq!(wallet.with_scheme(SchemeId::Tags).meta(), plain);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::codec::{self, DecodeError};
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 
 /// Longest hospital name, in bytes of UTF-8.
@@ -20,6 +21,8 @@ pub struct PrivateGenesis {
     pub identity: PublicKey,
     /// Server key: signs audit entries and vault receipts.
     pub server: PublicKey,
+    /// Index scheme of every record: that of the whole network.
+    pub scheme: SchemeId,
 }
 
 /// Why bytes are not a private chain's genesis.
@@ -51,7 +54,7 @@ pub enum GenesisError {
 }
 
 impl PrivateGenesis {
-    /// A genesis whose hospital identifier follows from the identity key.
+    /// A genesis whose hospital identifier follows from the identity key, with index scheme `tags`.
     ///
     /// # Errors
     /// [`GenesisError`] names the rule broken.
@@ -61,9 +64,16 @@ impl PrivateGenesis {
             name,
             identity,
             server,
+            scheme: SchemeId::Tags,
         };
         genesis.check()?;
         Ok(genesis)
+    }
+
+    /// The same chain with another index scheme.
+    #[must_use]
+    pub fn with_scheme(self, scheme: SchemeId) -> Self {
+        Self { scheme, ..self }
     }
 
     /// Reads and checks `caduceus_ledger::Genesis::app`.
@@ -114,7 +124,12 @@ mod tests {
     fn decodes_what_it_encodes() {
         let genesis =
             PrivateGenesis::new("St Mary".into(), secret(1).public(), secret(2).public()).unwrap();
-        assert_eq!(PrivateGenesis::decode(&genesis.encode()).unwrap(), genesis);
+        assert_eq!(genesis.scheme, SchemeId::Tags);
+        for scheme in SchemeId::ALL {
+            let genesis = genesis.clone().with_scheme(scheme);
+            assert_eq!(genesis.scheme, scheme);
+            assert_eq!(PrivateGenesis::decode(&genesis.encode()).unwrap(), genesis);
+        }
     }
 
     #[test]
@@ -146,6 +161,16 @@ mod tests {
             PrivateGenesis::decode(&one_key.encode()),
             Err(GenesisError::OneKey)
         ));
+        let mut schemeless = good.encode();
+        schemeless.pop();
+        let mut unknown = schemeless.clone();
+        unknown.push(0xff);
+        for bytes in [schemeless, unknown] {
+            assert!(matches!(
+                PrivateGenesis::decode(&bytes),
+                Err(GenesisError::Decode(_))
+            ));
+        }
         let mut long = good.encode();
         long.push(0);
         assert!(matches!(

@@ -25,4 +25,4 @@ pub use genesis::{GenesisError, PrivateGenesis};
 pub use machine::{AnchorsExtra, PrivateMachine};
 pub use rules::{Failure, Rule};
 pub use state::{AnchorRef, Key, StaffRecord};
-pub use tx::{AnchorTx, Enrol, Role, SignedEnrol, SignedSuspend, Suspend, Tx};
+pub use tx::{AmendTx, AnchorTx, Enrol, Role, SignedEnrol, SignedSuspend, Suspend, Tx};

@@ -74,7 +74,37 @@ pub fn find_pseudonym(
     state::pseudonym(point).get(view)
 }
 
+/// The record that replaces a record; none for the newest version.
+///
+/// # Errors
+/// When the store fails.
+pub fn replaced_by(view: &dyn StateView, record: &Hash) -> Result<Option<Hash>, StateError> {
+    state::replaced_by(record).get(view)
+}
+
+/// The record that a record replaces; none for a first version.
+///
+/// # Errors
+/// When the store fails.
+pub fn replaces(view: &dyn StateView, record: &Hash) -> Result<Option<Hash>, StateError> {
+    state::replaces(record).get(view)
+}
+
+/// The newest version of a record: itself if nothing replaces it, also when it is not anchored here.
+///
+/// # Errors
+/// When the store fails.
+pub fn newest_version(view: &dyn StateView, record: &Hash) -> Result<Hash, StateError> {
+    let mut newest = *record;
+    // It ends: what replaces a record is anchored after it.
+    while let Some(next) = replaced_by(view, &newest)? {
+        newest = next;
+    }
+    Ok(newest)
+}
+
 /// For each tag, whether a committed anchor carries it: how a workstation finds its counters.
+/// With another index scheme than `tags` none is.
 ///
 /// # Errors
 /// When the store fails.
@@ -173,7 +203,7 @@ pub fn find_audit_entry(view: &dyn StateView, id: &[u8; 32]) -> Result<Option<u6
     state::audit_id(id).get(view)
 }
 
-/// Reads the result of an `Anchor`: its position among its block's anchors.
+/// Reads the result of an `Anchor` or `Amend`: its position among its block's anchors.
 ///
 /// # Errors
 /// [`DecodeError`] when the bytes are no such result.
@@ -236,7 +266,7 @@ mod tests {
         );
         assert_eq!(anchor(&chain, &at).unwrap().unwrap(), anchors[1]);
         assert_eq!(
-            committed_tags(&chain, &[body.entries.tags[0], Tag([0xee; 16])]).unwrap(),
+            committed_tags(&chain, &[body.entries.tags()[0], Tag([0xee; 16])]).unwrap(),
             [true, false]
         );
 

@@ -3,6 +3,7 @@
 //! A rule function either changes the state and gives the transaction's result, or names the one rule that
 //! refuses it. It judges clear fields only, so the chain can be re-executed after retention.
 
+pub mod amend;
 pub mod anchor;
 pub mod audit;
 pub mod enrol;
@@ -12,6 +13,7 @@ use crate::tx::Tx;
 use caduceus_crypto::codec::DecodeError;
 use caduceus_ledger::{BlockContext, Overlay, Rejection, StateError, TxFailure};
 
+pub use amend::AmendError;
 pub use anchor::AnchorError;
 pub use audit::{AuditError, AuditReceipt};
 pub use enrol::EnrolError;
@@ -33,6 +35,9 @@ pub enum Rule {
     /// A rule of `Anchor`.
     #[error(transparent)]
     Anchor(#[from] AnchorError),
+    /// A rule of `Amend`, beyond those of `Anchor`.
+    #[error(transparent)]
+    Amend(#[from] AmendError),
     /// A rule of `Audit`.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -46,6 +51,7 @@ impl Rule {
             Rule::Enrol(e) => e.rule_name(),
             Rule::Suspend(e) => e.rule_name(),
             Rule::Anchor(e) => e.rule_name(),
+            Rule::Amend(e) => e.rule_name(),
             Rule::Audit(e) => e.rule_name(),
         }
     }
@@ -98,5 +104,6 @@ pub fn apply(ctx: &BlockContext, tx: &[u8], state: &mut Overlay<'_>) -> Result<V
         Tx::Suspend(tx) => suspend::apply(ctx, &tx, state),
         Tx::Anchor(tx) => anchor::apply(ctx, &tx, state),
         Tx::Audit(entries) => audit::apply(ctx, &entries, state),
+        Tx::Amend(tx) => amend::apply(ctx, &tx, state),
     }
 }

@@ -1,4 +1,4 @@
-//! The state of the private chain: typed keys over the ledger's two spaces.
+//! The state of the private chain: typed keys over the ledger's spaces.
 //!
 //! | key | space | value |
 //! |---|---|---|
@@ -6,14 +6,18 @@
 //! | `staff/` key | Auth | [`StaffRecord`] |
 //! | `audit-count` | Auth | u64: entries so far, hence the next sequence number |
 //! | `anchor/` height position | Bulk | `Anchor` |
-//! | `tag/` tag | Bulk | [`AnchorRef`] |
+//! | zero (u32) tag | Index | [`AnchorRef`]; with index scheme `tags` only |
 //! | `pseudonym/` P | Bulk | [`AnchorRef`] |
 //! | `record/` record hash | Bulk | [`AnchorRef`] |
+//! | `replaced-by/` record hash | Bulk | record hash of the next version; absent for the newest |
+//! | `replaces/` record hash | Bulk | record hash of the version before; absent for the first |
 //! | `audit/` sequence | Bulk | `SealedEntry` |
 //! | `audit-id/` entry id | Bulk | u64: sequence |
 //! | `block-anchors` | Bulk | u32: anchors of the block in progress; absent between blocks |
 //!
-//! Heights, positions and sequences are big-endian in keys, so that key order is chain order.
+//! Heights, positions and sequences are big-endian in keys, so that key order is chain order. Tags are looked up
+//! one by one and never listed: their rows have the fixed lengths of [`Space::Index`], 20 and 12 bytes. The zero
+//! in front stands where the alliance chain has a hospital's number.
 
 use crate::audit::SealedEntry;
 use crate::genesis::PrivateGenesis;
@@ -177,7 +181,7 @@ pub fn anchor(at: &AnchorRef) -> Key<Anchor> {
 
 /// The anchor that carries a tag.
 pub fn tag(tag: &Tag) -> Key<AnchorRef> {
-    Key::new(Space::Bulk, "tag/", &[&tag.0])
+    Key::new(Space::Index, "", &[&0u32.to_be_bytes(), tag.as_bytes()])
 }
 
 /// The anchor that carries a pseudonym, by its point P.
@@ -188,6 +192,16 @@ pub fn pseudonym(point: &PublicKey) -> Key<AnchorRef> {
 /// The anchor of a record.
 pub fn record(hash: &Hash) -> Key<AnchorRef> {
     Key::new(Space::Bulk, "record/", &[hash.as_bytes()])
+}
+
+/// The record that replaces a record.
+pub fn replaced_by(record: &Hash) -> Key<Hash> {
+    Key::new(Space::Bulk, "replaced-by/", &[record.as_bytes()])
+}
+
+/// The record that a record replaces.
+pub fn replaces(record: &Hash) -> Key<Hash> {
+    Key::new(Space::Bulk, "replaces/", &[record.as_bytes()])
 }
 
 /// An audit entry by sequence number, from 0.
@@ -203,4 +217,26 @@ pub fn audit_id(id: &[u8; 32]) -> Key<u64> {
 /// Anchors so far in the block in progress.
 pub fn block_anchors() -> Key<u32> {
     Key::new(Space::Bulk, "block-anchors", &[])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use caduceus_ledger::{INDEX_KEY_BYTES, INDEX_VALUE_BYTES};
+
+    #[test]
+    fn a_tag_row_has_the_lengths_of_its_space() {
+        let key = tag(&Tag([7; 16]));
+        assert_eq!(key.space(), Space::Index);
+        assert_eq!(key.bytes().len(), INDEX_KEY_BYTES);
+        assert_eq!(key.bytes()[..4], [0; 4]);
+        let at = AnchorRef {
+            height: Height(3),
+            position: 5,
+        };
+        let value = codec::encode(&at);
+        assert_eq!(value.len(), INDEX_VALUE_BYTES);
+        assert_eq!(key.decode(&value).unwrap(), at);
+    }
 }

@@ -7,8 +7,9 @@ use crate::genesis::PrivateGenesis;
 use crate::machine::PrivateMachine;
 use crate::tx::{Enrol, Role, Suspend, Tx};
 use caduceus_crypto::Hash;
+use caduceus_crypto::codec;
 use caduceus_crypto::evidence::{Anchor, AnchorBody, sign_vault_receipt};
-use caduceus_crypto::index::{IndexEntries, TAG_SCHEME, Tag};
+use caduceus_crypto::index::{IndexEntries, SchemeId, Tag};
 use caduceus_crypto::keys::{HospitalId, SecretKey};
 use caduceus_crypto::pseudonym::Pseudonym;
 use caduceus_crypto::time::TimeMillis;
@@ -68,8 +69,14 @@ pub fn other_chain() -> ChainId {
 
 /// The genesis of the chain of the tests.
 pub fn genesis() -> Genesis {
-    let own =
-        PrivateGenesis::new("St Mary".into(), identity().public(), server().public()).unwrap();
+    genesis_of(SchemeId::Tags)
+}
+
+/// The same with another index scheme.
+pub fn genesis_of(scheme: SchemeId) -> Genesis {
+    let own = PrivateGenesis::new("St Mary".into(), identity().public(), server().public())
+        .unwrap()
+        .with_scheme(scheme);
     Genesis {
         kind: ChainKind::Private,
         name: "st-mary".into(),
@@ -134,16 +141,27 @@ pub fn anchor_body(seed: u8) -> AnchorBody {
         },
         record_hash: Hash([seed; 32]),
         header_hash: Hash([seed + 100; 32]),
-        entries: IndexEntries {
-            scheme: TAG_SCHEME,
-            tags: (0..8).map(|n| tag(seed, n)).collect(),
-        },
+        entries: IndexEntries::Tags((0..8).map(|n| tag(seed, n)).collect()),
         capsule: capsule.to_bytes().unwrap().into_vec(),
         delegating: secret(160 + seed).public(),
         visit: Hash::ZERO,
         epoch: NOW.epoch(),
         authored_at: NOW,
     }
+}
+
+/// Eight entries of scheme `peks`, good in form: the generator of G1 as the point, and a hash each.
+pub fn peks_entries() -> IndexEntries {
+    const GENERATOR: &str = "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac58\
+        6c55e83ff97a1aeffb3af00adb22c6bb";
+    let point = hex::decode(GENERATOR).unwrap();
+    let mut bytes = vec![SchemeId::Peks as u8];
+    bytes.extend_from_slice(&8u32.to_le_bytes());
+    for n in 0..8 {
+        bytes.extend_from_slice(&point);
+        bytes.extend_from_slice(&[n; 32]);
+    }
+    codec::decode_exact(&bytes, bytes.len()).unwrap()
 }
 
 /// Tag `n` of anchor number `seed`.
@@ -236,9 +254,16 @@ impl StateView for Chain {
 impl Chain {
     /// A chain right after its genesis.
     pub fn new() -> Self {
+        Self::of_scheme(SchemeId::Tags)
+    }
+
+    /// The same with another index scheme.
+    pub fn of_scheme(scheme: SchemeId) -> Self {
         let mut store = Store::default();
         let mut state = Overlay::new(&store);
-        PrivateMachine.genesis(&genesis(), &mut state).unwrap();
+        PrivateMachine
+            .genesis(&genesis_of(scheme), &mut state)
+            .unwrap();
         let writes = state.into_writes();
         store.apply(writes);
         Self {

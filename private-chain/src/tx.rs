@@ -3,6 +3,7 @@
 //! A transaction's bytes are the borsh of [`Tx`]; its identifier is `caduceus_ledger::tx_id` of them. Every
 //! signature covers the chain identifier, so a transaction is worth nothing on another chain.
 
+pub mod amend;
 pub mod anchor;
 pub mod audit;
 pub mod enrol;
@@ -14,6 +15,7 @@ use caduceus_crypto::codec::{self, DecodeError};
 use caduceus_ledger::block::MAX_TX_BYTES;
 use caduceus_ledger::{ChainId, tx_id};
 
+pub use amend::AmendTx;
 pub use anchor::AnchorTx;
 pub use audit::MAX_ENTRIES_PER_TX;
 pub use enrol::{Enrol, MAX_LABEL_BYTES, Role, SignedEnrol};
@@ -34,6 +36,8 @@ pub enum Tx {
     Anchor(AnchorTx),
     /// Appends audit entries, in order.
     Audit(Vec<SealedEntry>),
+    /// Anchors a record that replaces an earlier one.
+    Amend(AmendTx),
 }
 
 impl Tx {

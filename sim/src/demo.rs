@@ -5,12 +5,14 @@ mod consent;
 mod kill;
 mod people;
 mod queries;
+mod random;
 mod summary;
 mod tamper;
 mod world;
 
 use crate::layout::NetworkSpec;
 use anyhow::Context;
+use caduceus_crypto::index::SchemeId;
 use caduceus_node::home::EngineKind;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -30,6 +32,10 @@ pub struct DemoOptions {
     pub kill_one: bool,
     /// The engine of every chain.
     pub engine: EngineKind,
+    /// How records are indexed.
+    pub scheme: SchemeId,
+    /// Random queries to ask besides those of the story, each compared with the plaintext.
+    pub queries: usize,
 }
 
 impl Default for DemoOptions {
@@ -40,6 +46,8 @@ impl Default for DemoOptions {
             patients: 4,
             kill_one: false,
             engine: EngineKind::Bft,
+            scheme: SchemeId::Tags,
+            queries: 0,
         }
     }
 }
@@ -76,6 +84,7 @@ pub async fn run(options: &DemoOptions, narrator: &Narrator) -> anyhow::Result<S
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let spec = NetworkSpec {
         engine: options.engine,
+        scheme: options.scheme,
         ..NetworkSpec::default()
     };
     let mut world = world::World::start(folder.path(), &spec, options, narrator).await?;
@@ -105,6 +114,7 @@ async fn story(
     people::upload(world, options, narrator, &mut killed, &mut summary).await?;
     world.wait_until_linked(narrator).await?;
     queries::run(world, narrator, &mut summary).await?;
+    random::run(world, options, narrator, &mut summary).await?;
     queries::open_all(world, narrator, &mut summary).await?;
     consent::run(world, narrator, &mut summary).await?;
     tamper::run(world, narrator, &mut summary).await?;

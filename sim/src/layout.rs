@@ -11,6 +11,7 @@
 use alliance_chain::genesis::{AllianceGenesis, Member, Params, ProxyInfo};
 use anyhow::Context;
 use caduceus_cli::{AllianceSection, HospitalEntry, NetworkFile, NodeEntry};
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{HospitalId, SecretKey, TimeMillis, encode};
 use caduceus_ledger::{Address, ChainKind, Genesis, Validator, ValidatorSet};
 use caduceus_network::{PeerAddr, peer_id};
@@ -31,6 +32,8 @@ pub struct NetworkSpec {
     pub private_validators: usize,
     /// The engine of every chain; `solo` makes one validator a chain.
     pub engine: EngineKind,
+    /// How records are indexed.
+    pub scheme: SchemeId,
 }
 
 impl Default for NetworkSpec {
@@ -40,6 +43,7 @@ impl Default for NetworkSpec {
             alliance_validators: 4,
             private_validators: 4,
             engine: EngineKind::Bft,
+            scheme: SchemeId::Tags,
         }
     }
 }
@@ -265,7 +269,7 @@ impl Layout {
         let app = AllianceGenesis {
             members,
             proxies,
-            params: Params::standard(time.epoch()),
+            params: Params::of_scheme(spec.scheme, time.epoch()),
         };
         let genesis = Genesis {
             kind: ChainKind::Alliance,
@@ -283,6 +287,7 @@ impl Layout {
             spec.engine,
         )?;
         let network = NetworkFile {
+            index_scheme: spec.scheme.as_str().to_owned(),
             alliance: AllianceSection {
                 genesis: "alliance.genesis".to_owned(),
                 chain_id: genesis.chain_id().to_string(),
@@ -322,6 +327,7 @@ fn hospital(
         name: name.to_owned(),
         identity: identity.public(),
         server: server.public(),
+        scheme: spec.scheme,
     };
     let genesis = Genesis {
         kind: ChainKind::Private,

@@ -1,5 +1,7 @@
 //! Run multi-hospital scenarios, demos, attacks and benches.
 
+pub mod attack;
+pub mod bench;
 pub mod demo;
 pub mod devnet;
 pub mod generator;

@@ -1,8 +1,11 @@
 //! `sim`: the demo, a network of processes, and what a researcher runs.
 
 use caduceus_cli::{CliError, CommonArgs, HiddenCommand, Output, OutputFormat, Program, run_main};
+use caduceus_crypto::index::SchemeId;
 use caduceus_node::home::EngineKind;
 use clap::{Parser, Subcommand, ValueEnum};
+use sim::attack::{self, AttackCommand};
+use sim::bench::{self, BenchCommand};
 use sim::demo::{self, DemoOptions, Narrator};
 use sim::devnet;
 use std::path::PathBuf;
@@ -35,14 +38,31 @@ enum Command {
         /// kill -9 one alliance validator and one private validator in the middle; they must rejoin.
         #[arg(long)]
         kill_one: bool,
-        /// The engine of every chain.
-        #[arg(long, value_enum, default_value_t = EngineArg::Bft)]
-        engine: EngineArg,
+        /// The engine of every chain [default: bft; solo with peks and paeks]
+        #[arg(long, value_enum)]
+        engine: Option<EngineArg>,
+        /// How records are indexed. The two of the literature search by linear scan: at most 20 records, on one
+        /// sequencer a chain.
+        #[arg(long, value_enum, default_value_t = SchemeArg::Tags)]
+        scheme: SchemeArg,
+        /// Ask so many random queries too, each compared with the plaintext.
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=10_000))]
+        queries: u16,
     },
     /// Run a network as separate processes of the real programs.
     Devnet {
         #[command(subcommand)]
         what: Devnet,
+    },
+    /// Measure, with peers in the same run.
+    Bench {
+        #[command(subcommand)]
+        what: BenchCommand,
+    },
+    /// Attack, and say how far it got.
+    Attack {
+        #[command(subcommand)]
+        what: AttackCommand,
     },
     /// Run one node; how the demo starts the nodes that it kills.
     #[command(hide = true)]
@@ -64,6 +84,26 @@ impl From<EngineArg> for EngineKind {
         match engine {
             EngineArg::Bft => EngineKind::Bft,
             EngineArg::Solo => EngineKind::Solo,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SchemeArg {
+    /// Epoch tags.
+    Tags,
+    /// Boneh, Di Crescenzo, Ostrovsky, Persiano 2004.
+    Peks,
+    /// Huang, Li 2017.
+    Paeks,
+}
+
+impl From<SchemeArg> for SchemeId {
+    fn from(scheme: SchemeArg) -> Self {
+        match scheme {
+            SchemeArg::Tags => SchemeId::Tags,
+            SchemeArg::Peks => SchemeId::Peks,
+            SchemeArg::Paeks => SchemeId::Paeks,
         }
     }
 }
@@ -100,13 +140,17 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
             patients,
             kill_one,
             engine,
+            scheme,
+            queries,
         } => {
             let options = DemoOptions {
                 records,
                 seed,
                 patients: patients.into(),
                 kill_one,
-                engine: engine.into(),
+                engine: engine_of(engine, scheme)?,
+                scheme: scheme.into(),
+                queries: queries.into(),
             };
             run_demo(&options, &arguments.common, &output).await
         }
@@ -115,10 +159,29 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
             Devnet::Down { dir } => devnet::down(&dir, &output).await,
             Devnet::Status { dir } => devnet::status(&dir, &output).await,
         },
+        Command::Bench { what } => {
+            tokio::task::block_in_place(|| bench::run(what, &arguments.common, &output))
+        }
+        Command::Attack { what } => {
+            tokio::task::block_in_place(|| attack::run(what, &arguments.common, &output))
+        }
         Command::Node { kind, dir } => sim::loopback::run_node(&kind, &dir)
             .await
             .map_err(|e| CliError::failure(format!("the node stopped: {e:#}"), "see its log")),
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
+    }
+}
+
+/// A linear scan keeps a block busy for seconds, which only a single sequencer bears.
+fn engine_of(engine: Option<EngineArg>, scheme: SchemeArg) -> Result<EngineKind, CliError> {
+    match (engine, scheme) {
+        (None, SchemeArg::Tags) => Ok(EngineKind::Bft),
+        (Some(engine), SchemeArg::Tags) => Ok(engine.into()),
+        (None | Some(EngineArg::Solo), _) => Ok(EngineKind::Solo),
+        (Some(EngineArg::Bft), _) => Err(CliError::usage(
+            "a search by linear scan takes longer than a round of consensus",
+            "--engine solo, or --scheme tags",
+        )),
     }
 }
 

@@ -63,6 +63,18 @@ impl Oracle {
         }
     }
 
+    /// What the records can be searched for.
+    #[must_use]
+    pub fn vocabulary(&self) -> Vocabulary {
+        let mut all = Vocabulary::default();
+        for (_, facts) in &self.facts {
+            all.words.extend(facts.words.iter().cloned());
+            all.codes.extend(facts.codes.iter().cloned());
+            all.types.extend(facts.types.iter().cloned());
+        }
+        all
+    }
+
     /// The ids of the records that are wanted.
     #[must_use]
     pub fn matching(&self, want: &Want) -> BTreeSet<usize> {
@@ -72,6 +84,17 @@ impl Oracle {
             .map(|(id, _)| *id)
             .collect()
     }
+}
+
+/// Everything that records can be searched for, dates aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// Words, folded.
+    pub words: BTreeSet<String>,
+    /// Codes, in lower case.
+    pub codes: BTreeSet<String>,
+    /// Resource types.
+    pub types: BTreeSet<String>,
 }
 
 /// The ids of the records that are wanted. For many searches of the same records use [`Oracle`].

@@ -1,143 +1,44 @@
 //! `fetch-record`: a node fetches a record on behalf of its owner or of a ticket's holder, and checks what the
 //! hospital says against the certified anchor before a byte goes on (DESIGN 2.3, step 3).
 
+mod downloads;
+mod hospital;
+
 use super::HospitalRoute;
 use crate::AllianceMachine;
 use crate::query;
 use crate::state::{LinkedRecord, RecordRef};
-use crate::tx::{Report, ReportKind, Tx};
-use caduceus_crypto::record::{MAX_RECORD_BYTES, SealedView};
-use caduceus_crypto::{
-    Anchor, Hash, HospitalId, InclusionProof, SecretKey, TimeMillis, decode_exact, encode,
-};
-use caduceus_ledger::{Header, Height};
+use crate::tx::{Report, ReportKind, ReportProof, Tx};
+use caduceus_crypto::record::MAX_RECORD_BYTES;
+use caduceus_crypto::{Hash, HospitalId, SecretKey, TimeMillis, encode};
 use caduceus_network::exchange::{
-    CHUNK_BYTES, FetchAnchor, FetchAnchorRequest, FetchRecord, FetchRecordReply,
-    FetchRecordRequest, RecordClaim, RecordRight,
+    CHUNK_BYTES, FetchRecord, FetchRecordReply, FetchRecordRequest, RecordClaim, RecordRight,
 };
-use caduceus_network::{CallError, Peer, Refused, Service};
+use caduceus_network::{Peer, Refused, Service};
 use caduceus_node::Node;
+use downloads::{CACHE_BYTES, DOWNLOAD_LIFE, Download, Downloads, Name, Outcome, Progress};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::block_in_place;
-use tokio::time::Instant;
 
 /// A claim begins a download for this long around the node's time.
 const CLAIM_MILLIS: u64 = 60_000;
-/// How long a download may take, and how long its bytes are served to the claim that it was made for.
-const DOWNLOAD_LIFE: Duration = Duration::from_secs(600);
-/// How long a failed download is remembered for a caller that was told to ask again.
-const FAILURE_LIFE: Duration = Duration::from_secs(60);
 /// How long a caller is kept waiting for a download before it is told to ask again, and when.
 const PATIENCE: Duration = Duration::from_secs(10);
 const AFTER_MILLIS: u32 = 500;
 /// When a caller may ask again while too many downloads run here. Another node may have room at once.
 const BUSY_MILLIS: u32 = 2_000;
-/// Downloads begun and not ended.
-const MAX_DOWNLOADS: usize = 256;
 /// Downloads of more than one chunk at once.
 const LARGE_DOWNLOADS: usize = 4;
 /// Bytes of records in memory: being downloaded, kept and served. Over the cache's bound by more than the
 /// largest record, so that a download need not wait for one to be forgotten.
 const MEMORY_BYTES: usize = 1024 * 1024 * 1024;
-/// Bytes of verified ciphertexts kept for the chunks to come.
-const CACHE_BYTES: usize = 512 * 1024 * 1024;
 /// What a permit of the memory's bound stands for, bytes.
 const PERMIT_BYTES: usize = 1024;
-/// When a hospital server that is not there is asked once more.
-const SECOND_ATTEMPT: Duration = Duration::from_secs(2);
-const MAX_ANCHOR_BYTES: usize = 64 * 1024;
 
 const _: () = assert!(CACHE_BYTES + MAX_RECORD_BYTES < MEMORY_BYTES);
-
-/// A claim's bytes: what downloads are known by. The claim names its caller.
-type Name = Vec<u8>;
-
-/// A verified ciphertext, with its share of the memory's bound.
-struct Kept {
-    bytes: Vec<u8>,
-    _share: OwnedSemaphorePermit,
-}
-
-type Outcome = Result<Arc<Kept>, Trouble>;
-/// None while the download runs.
-type Progress = watch::Receiver<Option<Outcome>>;
-
-struct Download {
-    since: Instant,
-    progress: Progress,
-}
-
-/// Downloads by claim: those that run or failed, and verified ciphertexts.
-#[derive(Default)]
-struct Downloads {
-    running: BTreeMap<Name, Download>,
-    cached_bytes: usize,
-    cached: BTreeMap<Name, (Instant, Arc<Kept>)>,
-}
-
-impl Downloads {
-    /// Chunks after the first are served from memory, to the same claim only: a new claim asks the hospital
-    /// again, so that each disclosure is in its log.
-    fn cached(&self, name: &Name) -> Option<Arc<Kept>> {
-        self.cached
-            .get(name)
-            .filter(|(since, _)| since.elapsed() < DOWNLOAD_LIFE)
-            .map(|(_, kept)| kept.clone())
-    }
-
-    /// Whether this claim was accepted before and its download is not forgotten.
-    fn knows(&self, name: &Name) -> bool {
-        self.running.contains_key(name) || self.cached(name).is_some()
-    }
-
-    fn put(&mut self, name: Name, kept: Arc<Kept>) {
-        self.cached_bytes += kept.bytes.len();
-        if let Some((_, old)) = self.cached.insert(name, (Instant::now(), kept)) {
-            self.cached_bytes -= old.bytes.len();
-        }
-        loop {
-            let oldest = self.cached.iter().min_by_key(|(_, (since, _))| *since);
-            let Some((oldest, since)) = oldest.map(|(name, (since, _))| (name.clone(), *since))
-            else {
-                break;
-            };
-            let full = self.cached_bytes > CACHE_BYTES && self.cached.len() > 1;
-            if !full && since.elapsed() < DOWNLOAD_LIFE {
-                break;
-            }
-            if let Some((_, gone)) = self.cached.remove(&oldest) {
-                self.cached_bytes -= gone.bytes.len();
-            }
-        }
-    }
-
-    /// Forgets failures that nobody asked for, and whether another download may begin.
-    fn has_room(&mut self) -> bool {
-        self.running.retain(|_, download| {
-            let limit = if download.progress.borrow().is_some() {
-                FAILURE_LIFE
-            } else {
-                DOWNLOAD_LIFE * 2
-            };
-            download.since.elapsed() < limit
-        });
-        self.running.len() < MAX_DOWNLOADS
-    }
-
-    /// Forgets a download that has ended, unless another one has begun under its name.
-    fn forget(&mut self, name: &Name, progress: &Progress) {
-        if self
-            .running
-            .get(name)
-            .is_some_and(|download| download.progress.same_channel(progress))
-        {
-            self.running.remove(name);
-        }
-    }
-}
 
 struct Broker {
     node: Arc<Node<AllianceMachine>>,
@@ -295,13 +196,9 @@ impl Broker {
             return None;
         }
         let (end, progress) = watch::channel(None);
-        downloads.running.insert(
-            name.clone(),
-            Download {
-                since: Instant::now(),
-                progress: progress.clone(),
-            },
-        );
+        downloads
+            .running
+            .insert(name.clone(), Download::new(progress.clone()));
         drop(downloads);
         let (broker, name, running) = (self.clone(), name.clone(), progress.clone());
         tokio::spawn(async move {
@@ -376,148 +273,6 @@ impl Broker {
         Ok(linked)
     }
 
-    async fn fetch(
-        &self,
-        request: &FetchRecordRequest,
-        at: &RecordRef,
-        linked: &LinkedRecord,
-    ) -> Result<Kept, Trouble> {
-        let hospital = request.claim.hospital;
-        let Some(route) = self.hospitals.get(&hospital) else {
-            return Err(Trouble::failed("this node knows no way to the hospital"));
-        };
-        self.check_anchor(route, &hospital, at, linked).await?;
-        let (length, first) = self.chunk(route, request, 0).await?;
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length > MAX_RECORD_BYTES {
-            return Err(Trouble::failed("the server's record is over the limit"));
-        }
-        // The first chunk needs no turn, so that large records do not hold up small ones; the rest is not asked
-        // for before there is memory for all of it.
-        let _turn = if first.len() < length {
-            Some(
-                self.large
-                    .acquire()
-                    .await
-                    .expect("nobody closes the semaphore"),
-            )
-        } else {
-            None
-        };
-        let permits = u32::try_from(length.div_ceil(PERMIT_BYTES)).expect("a record is bounded");
-        let share = self
-            .memory
-            .clone()
-            .acquire_many_owned(permits)
-            .await
-            .expect("nobody closes the semaphore");
-        let mut record = Vec::new();
-        let mut chunk = first;
-        loop {
-            if chunk.is_empty() || record.len() + chunk.len() > length {
-                return Err(Trouble::failed("the server's chunks do not add up"));
-            }
-            record.extend_from_slice(&chunk);
-            if record.len() == length {
-                break;
-            }
-            let (total, next) = self.chunk(route, request, record.len() as u64).await?;
-            if total != length as u64 {
-                return Err(Trouble::failed("the server's chunks do not add up"));
-            }
-            chunk = next;
-        }
-        let found = block_in_place(|| SealedView::parse(&record).map(|view| view.record_hash()));
-        match found {
-            Ok(found) if found == linked.record_hash => Ok(Kept {
-                bytes: record,
-                _share: share,
-            }),
-            Ok(found) => Err(Trouble::Tampered { found }),
-            Err(_) => Err(Trouble::Tampered { found: Hash::ZERO }),
-        }
-    }
-
-    /// One chunk from the hospital's server, with the record's length.
-    async fn chunk(
-        &self,
-        route: &HospitalRoute,
-        request: &FetchRecordRequest,
-        offset: u64,
-    ) -> Result<(u64, Vec<u8>), Trouble> {
-        let ask = FetchRecordRequest {
-            offset,
-            ..request.clone()
-        };
-        let mut reply = self
-            .service
-            .call::<FetchRecord>(&route.server, ask.clone())
-            .await;
-        if reply.as_ref().is_err_and(is_absence) {
-            tokio::time::sleep(SECOND_ATTEMPT).await;
-            reply = self.service.call::<FetchRecord>(&route.server, ask).await;
-            if let Err(error) = &reply
-                && is_absence(error)
-            {
-                return Err(Trouble::Withheld {
-                    detail: error.to_string(),
-                });
-            }
-        }
-        match reply {
-            Ok(FetchRecordReply::Chunk { total, bytes }) => Ok((total, bytes)),
-            Ok(FetchRecordReply::Tampered { found, .. }) => Err(Trouble::Tampered { found }),
-            Ok(FetchRecordReply::Withheld { detail, .. }) => Err(Trouble::Withheld { detail }),
-            Ok(FetchRecordReply::Later { after_millis }) => Err(Trouble::Later { after_millis }),
-            // A refusal may be right: the hospital may have seen a newer block than this node.
-            Err(error) => Err(Trouble::failed(error.to_string())),
-        }
-    }
-
-    /// A private node's anchor must be the one that the alliance's checkpoint commits to.
-    async fn check_anchor(
-        &self,
-        route: &HospitalRoute,
-        hospital: &HospitalId,
-        at: &RecordRef,
-        linked: &LinkedRecord,
-    ) -> Result<(), Trouble> {
-        let known = block_in_place(|| {
-            let snapshot = self.node.chain().snapshot().ok()?;
-            query::checkpointed(&snapshot, hospital, Height(at.height)).ok()?
-        })
-        .ok_or_else(|| Trouble::failed("the private block is not checkpointed"))?;
-        let mut last = "no private node answered".to_owned();
-        for node in &route.private_nodes {
-            let ask = FetchAnchorRequest {
-                height: at.height,
-                position: at.position,
-            };
-            let reply = match self.service.call::<FetchAnchor>(node, ask).await {
-                Ok(reply) => reply,
-                Err(error) => {
-                    last = error.to_string();
-                    continue;
-                }
-            };
-            let decoded = (
-                decode_exact::<Anchor>(&reply.anchor, MAX_ANCHOR_BYTES),
-                decode_exact::<Header>(&reply.header, MAX_ANCHOR_BYTES),
-                decode_exact::<InclusionProof>(&reply.proof, MAX_ANCHOR_BYTES),
-            );
-            let (Ok(anchor), Ok(header), Ok(proof)) = decoded else {
-                last = "a private node's answer does not decode".to_owned();
-                continue;
-            };
-            match query::check_anchor(&known, &header, at, &anchor, &proof) {
-                Ok(()) if anchor.body.record_hash == linked.record_hash => return Ok(()),
-                Ok(()) => last = "the anchor is about another record".to_owned(),
-                Err(error) => last = error.to_string(),
-            }
-        }
-        Err(Trouble::failed(last))
-    }
-
     /// Tells the chain what is the hospital's fault, and nothing else.
     fn accuse(&self, claim: &RecordClaim, at: RecordRef, trouble: &Trouble) {
         match trouble {
@@ -542,6 +297,7 @@ impl Broker {
             hospital,
             record: Some(at),
             detail,
+            proof: ReportProof::None,
         };
         let tx = Tx::Report(report.sign(&self.node.chain().id(), &self.key)).encode();
         let node = self.node.clone();
@@ -552,11 +308,6 @@ impl Broker {
             }
         });
     }
-}
-
-/// Whether a call failed because nobody was there in time.
-fn is_absence(error: &CallError) -> bool {
-    matches!(error, CallError::Unreachable { .. } | CallError::Timeout)
 }
 
 /// What the caller is told.
@@ -572,68 +323,5 @@ fn told(claim: &RecordClaim, trouble: Trouble) -> FetchRecordReply {
             FetchRecordReply::withheld(hospital, record_hash, detail)
         }
         Trouble::Later { after_millis } => FetchRecordReply::Later { after_millis },
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn kept(memory: &Arc<Semaphore>, bytes: usize) -> Arc<Kept> {
-        let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap();
-        let share = memory.clone().try_acquire_many_owned(permits).unwrap();
-        Arc::new(Kept {
-            bytes: vec![7; bytes],
-            _share: share,
-        })
-    }
-
-    #[test]
-    fn a_claim_gets_its_own_download_and_gives_its_memory_back() {
-        let memory = Arc::new(Semaphore::new(100));
-        let mut downloads = Downloads::default();
-        let (one, other): (Name, Name) = (vec![1], vec![2]);
-        downloads.put(one.clone(), kept(&memory, 10 * PERMIT_BYTES));
-        assert!(downloads.knows(&one) && !downloads.knows(&other));
-        assert_eq!(memory.available_permits(), 90);
-        downloads.put(one.clone(), kept(&memory, 4 * PERMIT_BYTES));
-        assert_eq!(downloads.cached_bytes, 4 * PERMIT_BYTES);
-        assert_eq!(memory.available_permits(), 96);
-        assert_eq!(
-            downloads.cached(&one).unwrap().bytes.len(),
-            4 * PERMIT_BYTES
-        );
-    }
-
-    #[test]
-    fn an_ended_download_is_forgotten_but_not_its_successor() {
-        let mut downloads = Downloads::default();
-        let name: Name = vec![1];
-        let (_first, progress) = watch::channel(None);
-        let (_second, successor) = watch::channel(None);
-        downloads.running.insert(
-            name.clone(),
-            Download {
-                since: Instant::now(),
-                progress: successor.clone(),
-            },
-        );
-        downloads.forget(&name, &progress);
-        assert!(downloads.knows(&name) && downloads.has_room());
-        downloads.forget(&name, &successor);
-        assert!(!downloads.knows(&name));
-    }
-
-    #[test]
-    fn a_refusal_is_no_absence() {
-        assert!(is_absence(&CallError::Timeout));
-        for error in [
-            CallError::Refused,
-            CallError::Malformed,
-            CallError::TooLarge { limit: 1, found: 2 },
-        ] {
-            assert!(!is_absence(&error));
-        }
     }
 }

@@ -190,6 +190,11 @@ pub(super) fn apply(
         let head = head.map_or(Height::GENESIS, |h| h.height);
         return refuse(CheckpointError::AlreadyCheckpointed { head });
     }
+    // Scans rest on days that rise with heights, also from one checkpoint to the next.
+    let later = head.is_none_or(|head| first.time > head.time);
+    ensure(later, || CheckpointError::Time {
+        height: first.height,
+    })?;
 
     // 3. The voters: the recorded ones throughout, and the next ones where they change.
     let current_hash = current.hash();

@@ -1,14 +1,17 @@
 //! Rules of `Link` (DESIGN 2.2, 6.2): every anchor of every private block, in order, without gaps.
 
 use super::{Failure, active_member, ensure, refuse};
-use crate::state::{self, LinkedRecord, RecordRef};
+use crate::query::linked_digest;
+use crate::state::{
+    self, CheckpointedHeader, LinkPlace, LinkedHead, LinkedRecord, RecordRef, ScanRecord,
+};
 use crate::tx::Link;
 use caduceus_crypto::Hash;
 use caduceus_crypto::codec;
-use caduceus_crypto::index::Tag;
+use caduceus_crypto::index::{EntriesError, IndexEntries, Tag};
 use caduceus_crypto::keys::HospitalId;
 use caduceus_crypto::merkle;
-use caduceus_ledger::{Height, Overlay};
+use caduceus_ledger::{Height, Overlay, StateError};
 
 /// Why a batch of links is refused.
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +69,13 @@ pub enum LinkError {
         /// Root of the leaves.
         found: Hash,
     },
-    /// Index entries that break a rule of form.
+    /// Index entries of another scheme than the chain's, or that break a rule of form.
     #[error("leaf {position}: {source}")]
     Entries {
         /// Position of the leaf.
         position: u32,
         /// The rule.
-        source: caduceus_crypto::index::EntriesError,
+        source: EntriesError,
     },
     /// A pseudonym that the hospital used before.
     #[error("the pseudonym of leaf {position} is that of record {at}")]
@@ -107,6 +110,10 @@ impl LinkError {
             LinkError::OutOfOrder { .. } => "link_out_of_order",
             LinkError::Count { .. } => "link_count",
             LinkError::Root { .. } => "link_root",
+            LinkError::Entries {
+                source: EntriesError::Scheme { .. },
+                ..
+            } => "link_index_scheme",
             LinkError::Entries { .. } => "link_entries",
             LinkError::PseudonymRepeated { .. } => "link_pseudonym_repeated",
             LinkError::TagRepeated { .. } => "link_tag_repeated",
@@ -115,7 +122,7 @@ impl LinkError {
 }
 
 /// Links the anchors of one private block. The result is empty.
-pub(super) fn apply(tx: Link, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn apply(id: Hash, tx: Link, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
     let hospital = tx.hospital;
     let height = tx.height;
     if active_member(state, &hospital)?.is_none() {
@@ -151,11 +158,14 @@ pub(super) fn apply(tx: Link, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failur
         found: root,
     })?;
 
+    let scheme = state::params().require(state)?.scheme;
+    let ordinal = state::ordinal(&hospital).require(state)?;
+    let day = header.time.epoch();
     for (position, leaf) in (0u32..).zip(tx.leaves) {
         leaf.entries
-            .check_form()
+            .check(scheme)
             .or_else(|source| refuse(LinkError::Entries { position, source }))?;
-        let here = RecordRef {
+        let record = RecordRef {
             height: height.0,
             position,
         };
@@ -163,27 +173,90 @@ pub(super) fn apply(tx: Link, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failur
         if let Some(at) = pseudonym.get(state)? {
             return refuse(LinkError::PseudonymRepeated { position, at });
         }
-        pseudonym.put(state, &here);
-        for (index, tag) in leaf.entries.tags.iter().enumerate() {
-            let key = state::tag(&hospital, tag);
-            if let Some(at) = key.get(state)? {
-                return refuse(LinkError::TagRepeated {
-                    position,
-                    index,
-                    tag: *tag,
-                    at,
-                });
-            }
-            key.put(state, &here);
-        }
+        pseudonym.put(state, &record);
         let linked = LinkedRecord {
             pseudonym: leaf.pseudonym,
             record_hash: leaf.record_hash,
         };
-        state::record(&hospital, &here).put(state, &linked);
+        state::record(&hospital, &record).put(state, &linked);
+        match leaf.entries {
+            IndexEntries::Tags(tags) => put_tags(ordinal, &record, &tags, state)?,
+            entries => push_scanned(
+                ordinal,
+                &ScanRecord {
+                    record,
+                    day,
+                    entries,
+                },
+                state,
+            )?,
+        }
     }
     unlinked.clear(state);
+    advance(&hospital, LinkPlace { height, tx: id }, &header, state)?;
     Ok(Vec::new())
+}
+
+/// Makes a record findable by its tags, none of which the hospital may have used before.
+fn put_tags(
+    ordinal: u32,
+    record: &RecordRef,
+    tags: &[Tag],
+    state: &mut Overlay<'_>,
+) -> Result<(), Failure> {
+    for (index, tag) in tags.iter().enumerate() {
+        let key = state::tag(ordinal, tag);
+        if let Some(at) = key.get(state)? {
+            return refuse(LinkError::TagRepeated {
+                position: record.position,
+                index,
+                tag: *tag,
+                at,
+            });
+        }
+        key.put(state, record);
+    }
+    Ok(())
+}
+
+/// Appends a record to those that a scan tests. Entries of these schemes are random, so equal ones need no rule.
+fn push_scanned(
+    ordinal: u32,
+    record: &ScanRecord,
+    state: &mut Overlay<'_>,
+) -> Result<(), StateError> {
+    let count = state::scan_count(ordinal);
+    let n = count.get(state)?.unwrap_or(0);
+    state::scan_record(ordinal, n).put(state, record);
+    count.put(state, &(n + 1));
+    Ok(())
+}
+
+/// Moves the hospital's linked head over one block.
+fn advance(
+    hospital: &HospitalId,
+    place: LinkPlace,
+    header: &CheckpointedHeader,
+    state: &mut Overlay<'_>,
+) -> Result<(), StateError> {
+    let count = state::link_count(hospital);
+    let n = count.get(state)?.unwrap_or(0);
+    state::link(hospital, n).put(state, &place);
+    count.put(state, &(n + 1));
+    let head = state::linked(hospital);
+    let (records, digest) = head
+        .get(state)?
+        .map_or((0, Hash::ZERO), |head| (head.records, head.digest));
+    let height = place.height;
+    head.put(
+        state,
+        &LinkedHead {
+            height,
+            records: records + u64::from(header.anchors_count),
+            digest: linked_digest(&digest, height, header.time, &header.anchors_root),
+        },
+    );
+    Ok(())
 }
 
 #[cfg(test)]

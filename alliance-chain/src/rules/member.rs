@@ -6,7 +6,7 @@ use crate::query;
 use crate::state::{self, MemberRecord};
 use crate::tx::{Change, SignedGovernance};
 use caduceus_crypto::keys::{HospitalId, PublicKey};
-use caduceus_ledger::{BlockContext, ChainId, Overlay};
+use caduceus_ledger::{BlockContext, ChainId, Overlay, StateError};
 use std::collections::BTreeSet;
 
 /// Why a change of members or proxies is refused.
@@ -199,13 +199,20 @@ fn admit(member: Member, members: &[Member], state: &mut Overlay<'_>) -> Result<
         })?;
     }
     check_keys_free(&hospital, &[member.identity, member.server], members)?;
-    put_new_member(member, state);
+    put_new_member(member, state)?;
     Ok(())
 }
 
-/// Stores a member and the first validator set of its chain; also what the genesis does.
-pub(crate) fn put_new_member(member: Member, state: &mut Overlay<'_>) {
+/// Stores a member, its ordinal and the first validator set of its chain; also what the genesis does.
+pub(crate) fn put_new_member(member: Member, state: &mut Overlay<'_>) -> Result<(), StateError> {
     let hospital = member.hospital;
+    let next = state::ordinals();
+    let ordinal = next.get(state)?.unwrap_or(0);
+    let following = ordinal
+        .checked_add(1)
+        .ok_or_else(|| StateError("no ordinal is left for another member".into()))?;
+    next.put(state, &following);
+    state::ordinal(&hospital).put(state, &ordinal);
     let set = &member.private_validators;
     state::validators(&hospital, &set.hash()).put(state, set);
     state::member(&hospital).put(
@@ -215,6 +222,7 @@ pub(crate) fn put_new_member(member: Member, state: &mut Overlay<'_>) {
             removed: None,
         },
     );
+    Ok(())
 }
 
 fn remove(

@@ -1,4 +1,6 @@
-//! Rules of `Report`.
+//! Rules of `Report`: the word of members and proxies, and proofs by anybody.
+
+mod proof;
 
 use super::{Failure, ensure, refuse};
 use crate::query;
@@ -7,6 +9,8 @@ use crate::tx::{MAX_DETAIL_BYTES, Report, ReportKind, SignedReport};
 use caduceus_crypto::Hash;
 use caduceus_crypto::codec;
 use caduceus_crypto::keys::{HospitalId, PublicKey};
+use caduceus_crypto::merkle::BadProof;
+use caduceus_crypto::time::TimeMillis;
 use caduceus_ledger::{BlockContext, Overlay, StateError, StateView};
 
 /// Why a report is refused.
@@ -27,8 +31,8 @@ pub enum ReportError {
         /// The hospital.
         hospital: HospitalId,
     },
-    /// The reporter is neither a member nor a proxy.
-    #[error("{reporter} is neither a member's key nor a proxy's")]
+    /// The reporter is neither a member nor a proxy, and proves nothing.
+    #[error("{reporter} is neither a member's key nor a proxy's, and there is no proof")]
     ReporterUnknown {
         /// The reporter.
         reporter: PublicKey,
@@ -45,12 +49,86 @@ pub enum ReportError {
         /// Where it should be.
         record: RecordRef,
     },
-    /// The reporter said the same today.
-    #[error("this reporter reported this today already")]
+    /// The reporter said the same today, or the same was proved today.
+    #[error("this was reported today already")]
     Repeated,
     /// Not signed by the reporter.
     #[error("the report is not signed with the reporter's key")]
     NotSigned,
+    /// The proof is for another kind of report.
+    #[error("a {found} report with the proof of a {proved} one")]
+    ProofKind {
+        /// What the proof is for.
+        proved: ReportKind,
+        /// The report's kind.
+        found: ReportKind,
+    },
+    /// The receipt is another hospital's.
+    #[error("the receipt is of {found}, the report is about {expected}")]
+    ReceiptElsewhere {
+        /// The hospital reported.
+        expected: HospitalId,
+        /// The hospital of the receipt.
+        found: HospitalId,
+    },
+    /// The hospital did not sign the receipt.
+    #[error("the receipt is not signed with the identity key of {hospital}")]
+    ReceiptForged {
+        /// The hospital.
+        hospital: HospitalId,
+    },
+    /// A record is named where the proof is that none is linked.
+    #[error("the report names record {record}, its proof is that nothing is linked")]
+    RecordNamed {
+        /// The record named.
+        record: RecordRef,
+    },
+    /// The deadline has not passed.
+    #[error("the record is to be linked by {deadline}, this is {now}")]
+    NotLate {
+        /// The deadline.
+        deadline: TimeMillis,
+        /// Block time.
+        now: TimeMillis,
+    },
+    /// Something is linked under the receipt's pseudonym.
+    #[error("record {at} is linked under the receipt's pseudonym")]
+    Linked {
+        /// Where.
+        at: RecordRef,
+    },
+    /// The leaf and the receipt are about two pseudonyms.
+    #[error("the receipt is for {expected}, the leaf is under {found}")]
+    OtherPseudonym {
+        /// The receipt's pseudonym P.
+        expected: PublicKey,
+        /// The leaf's.
+        found: PublicKey,
+    },
+    /// The proof is for another position, or a block with another number of anchors.
+    #[error("the proof is for leaf {index} of {size}, not for record {record}")]
+    OtherPosition {
+        /// The record reported.
+        record: RecordRef,
+        /// Index proved.
+        index: u64,
+        /// Number of leaves claimed.
+        size: u64,
+    },
+    /// The leaf is not under the checkpointed anchors root.
+    #[error("the leaf is not the one of record {record}: {source}")]
+    NotIncluded {
+        /// The record reported.
+        record: RecordRef,
+        /// What is wrong with the proof.
+        source: BadProof,
+    },
+    /// What is linked is what was promised.
+    #[error("record {record} is linked just as its receipt says")]
+    AsPromised {
+        /// The record reported.
+        record: RecordRef,
+    },
 }
 
 impl ReportError {
@@ -64,6 +142,16 @@ impl ReportError {
             ReportError::RecordUnknown { .. } => "report_record_unknown",
             ReportError::Repeated => "report_repeated",
             ReportError::NotSigned => "report_not_signed",
+            ReportError::ProofKind { .. } => "report_proof_kind",
+            ReportError::ReceiptElsewhere { .. } => "report_receipt_elsewhere",
+            ReportError::ReceiptForged { .. } => "report_receipt_forged",
+            ReportError::RecordNamed { .. } => "report_record_named",
+            ReportError::NotLate { .. } => "report_not_late",
+            ReportError::Linked { .. } => "report_linked",
+            ReportError::OtherPseudonym { .. } => "report_other_pseudonym",
+            ReportError::OtherPosition { .. } => "report_other_position",
+            ReportError::NotIncluded { .. } => "report_not_included",
+            ReportError::AsPromised { .. } => "report_as_promised",
         }
     }
 }
@@ -82,13 +170,21 @@ pub(super) fn apply(
         found,
     })?;
     let hospital = body.hospital;
-    ensure(state::member(&hospital).is_set(state)?, || {
-        ReportError::HospitalUnknown { hospital }
-    })?;
-    let reporter = body.reporter;
-    ensure(may_report(state, &reporter)?, || {
-        ReportError::ReporterUnknown { reporter }
-    })?;
+    let Some(known) = state::member(&hospital).get(state)? else {
+        return refuse(ReportError::HospitalUnknown { hospital });
+    };
+    match body.proof.proves() {
+        Some(proved) => ensure(body.kind == proved, || ReportError::ProofKind {
+            proved,
+            found: body.kind,
+        })?,
+        None => {
+            let reporter = body.reporter;
+            ensure(may_report(state, &reporter)?, || {
+                ReportError::ReporterUnknown { reporter }
+            })?;
+        }
+    }
     if body.kind.names_linked_record() {
         let Some(record) = body.record else {
             return refuse(ReportError::RecordMissing { kind: body.kind });
@@ -98,6 +194,7 @@ pub(super) fn apply(
     }
     let daily = state::daily(Daily::Reports, &about(body), ctx.time.epoch());
     ensure(!daily.is_set(state)?, || ReportError::Repeated)?;
+    proof::check(body, &known.member, ctx.time, state)?;
     ensure(tx.is_signed(&ctx.chain), || ReportError::NotSigned)?;
     daily.put(state, &1);
     state::reports_about(&hospital).push(state, &id)?;
@@ -112,12 +209,17 @@ pub(super) fn apply(
     Ok(Vec::new())
 }
 
-/// What one reporter may say once a day: who, which kind, which hospital, which record.
+/// What may be said once a day: by one reporter which kind, which hospital, which record; or, since the key of who
+/// proves something is anybody's, which kind and hospital under which pseudonym.
 fn about(body: &Report) -> Vec<u8> {
-    codec::encode(&(body.reporter, body.kind, body.hospital, body.record))
+    match body.proof.receipt() {
+        None => codec::encode(&(body.reporter, body.kind, body.hospital, body.record)),
+        // One byte shorter than any of the above, so the two are never one key.
+        Some(receipt) => codec::encode(&(receipt.pseudonym.point, body.kind, body.hospital)),
+    }
 }
 
-/// Members, with either key, and proxies. Patients report through a node, which checks what they say.
+/// Members, with either key, and proxies. Patients report through a node, which checks what they say, or prove it.
 fn may_report(view: &dyn StateView, reporter: &PublicKey) -> Result<bool, StateError> {
     if state::proxies()
         .require(view)?
@@ -132,144 +234,4 @@ fn may_report(view: &dyn StateView, reporter: &PublicKey) -> Result<bool, StateE
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::testing::{self, Chain, DAY, NOW, later};
-    use crate::tx::Tx;
-    use caduceus_crypto::keys::SecretKey;
-
-    fn body() -> Report {
-        Report {
-            reporter: testing::server(1).public(),
-            kind: ReportKind::Tampered,
-            hospital: testing::hospital(0),
-            record: Some(RecordRef {
-                height: 1,
-                position: 0,
-            }),
-            detail: "hash differs".into(),
-        }
-    }
-
-    fn by(reporter: &SecretKey, body: Report) -> Tx {
-        let body = Report {
-            reporter: reporter.public(),
-            ..body
-        };
-        Tx::Report(body.sign(&testing::chain(), reporter))
-    }
-
-    fn chain() -> Chain {
-        let mut chain = Chain::new();
-        chain.link_records();
-        chain
-    }
-
-    #[test]
-    fn members_and_proxies_report() {
-        let mut chain = chain();
-        let mut ids = Vec::new();
-        for reporter in [testing::identity(1), testing::server(1), testing::proxy(0)] {
-            let tx = by(&reporter, body());
-            assert!(chain.accept(&tx).is_empty());
-            ids.push(tx.id());
-        }
-        let fork = by(
-            &testing::server(1),
-            Report {
-                kind: ReportKind::Fork,
-                record: None,
-                ..body()
-            },
-        );
-        chain.accept(&fork);
-        ids.push(fork.id());
-        assert_eq!(
-            state::reports_about(&testing::hospital(0))
-                .page(&chain, 0, 10)
-                .unwrap(),
-            ids
-        );
-        let record = state::report(&ids[1]).get(&chain).unwrap().unwrap();
-        assert_eq!(
-            record,
-            ReportRecord {
-                report: body(),
-                height: chain.height,
-                time: NOW
-            }
-        );
-    }
-
-    #[test]
-    fn detail_must_be_short() {
-        let detail = "x".repeat(MAX_DETAIL_BYTES + 1);
-        chain().refuse(
-            &by(&testing::server(1), Report { detail, ..body() }),
-            "report_detail",
-        );
-    }
-
-    #[test]
-    fn the_hospital_is_known() {
-        let hospital = testing::hospital(9);
-        chain().refuse(
-            &by(&testing::server(1), Report { hospital, ..body() }),
-            "report_hospital_unknown",
-        );
-    }
-
-    #[test]
-    fn strangers_do_not_report() {
-        chain().refuse(
-            &by(&testing::data_user(), body()),
-            "report_reporter_unknown",
-        );
-    }
-
-    #[test]
-    fn the_record_is_named() {
-        let nameless = Report {
-            record: None,
-            ..body()
-        };
-        chain().refuse(&by(&testing::server(1), nameless), "report_record_missing");
-    }
-
-    #[test]
-    fn the_record_is_linked() {
-        let elsewhere = Report {
-            record: Some(RecordRef {
-                height: 99,
-                position: 0,
-            }),
-            ..body()
-        };
-        chain().refuse(&by(&testing::server(1), elsewhere), "report_record_unknown");
-    }
-
-    #[test]
-    fn the_same_is_said_once_a_day() {
-        let mut chain = chain();
-        chain.accept(&by(&testing::server(1), body()));
-        let again = by(
-            &testing::server(1),
-            Report {
-                detail: "still".into(),
-                ..body()
-            },
-        );
-        chain.refuse(&again, "report_repeated");
-        chain.time = later(DAY);
-        chain.accept(&again);
-    }
-
-    #[test]
-    fn the_reporter_signs_and_only_for_this_chain() {
-        let forged = Tx::Report(body().sign(&testing::chain(), &testing::server(0)));
-        chain().refuse(&forged, "report_not_signed");
-        let elsewhere = Tx::Report(body().sign(&testing::other_chain(), &testing::server(1)));
-        chain().refuse(&elsewhere, "report_not_signed");
-    }
-}
+mod tests;

@@ -7,13 +7,15 @@
 use super::{Failure, active_member, ensure, refuse};
 use crate::genesis::Params;
 use crate::query;
-use crate::state::{self, RecordRef};
+use crate::state::{self, Daily, RecordRef};
 use crate::tx::{Search, SearchResult, SignedSearch};
 use borsh::BorshSerialize;
 use caduceus_crypto::codec;
-use caduceus_crypto::index::{CheckedQuery, Hits, QueryError, RunError, Tag};
+use caduceus_crypto::index::{CheckedQuery, Hits, IndexView, QueryError, RunError, Scanned, Tag};
 use caduceus_crypto::keys::{HospitalId, PublicKey};
+use caduceus_crypto::time::Epoch;
 use caduceus_ledger::{BlockContext, ChainId, Height, Overlay, StateError, StateView};
+use std::ops::Range;
 
 /// Why a search is refused.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,14 @@ pub enum SearchError {
         /// The claimed issuer.
         issuer: HospitalId,
     },
+    /// Tokens of this issue were spent too often today.
+    #[error("{limit} searches ran today under tokens of {issuer}, no more are possible")]
+    MemberLimit {
+        /// The issuer.
+        issuer: HospitalId,
+        /// The limit.
+        limit: u32,
+    },
     /// The block has no room for this search; a later one may.
     #[error(
         "the search needs {needed} leaves and probes, {used} of {limit} are used in this block"
@@ -90,11 +100,38 @@ impl SearchError {
             SearchError::HospitalUnknown { .. } => "search_hospital_unknown",
             SearchError::IssuerUnknown { .. } => "search_issuer_unknown",
             SearchError::TokenSpent { .. } => "search_token_spent",
-            SearchError::Query(_) => "search_query",
+            SearchError::Query(e) => query_rule_name(e),
             SearchError::NotSigned => "search_not_signed",
             SearchError::TokenForged { .. } => "search_token_forged",
+            SearchError::MemberLimit { .. } => "search_member_limit",
             SearchError::BlockBudget { .. } => "search_block_budget",
         }
+    }
+}
+
+/// The name of a query's broken rule. A variant that crypto adds later gets a name here too.
+fn query_rule_name(error: &QueryError) -> &'static str {
+    match error {
+        QueryError::Scheme { .. } => "search_foreign_scheme",
+        QueryError::EmptyRange { .. } => "search_empty_range",
+        QueryError::NoClauses => "search_no_clauses",
+        QueryError::TooManyClauses { .. } => "search_too_many_clauses",
+        QueryError::TooManySlots { .. } => "search_too_many_slots",
+        QueryError::EmptyClause { .. } => "search_empty_clause",
+        QueryError::UnknownSlot { .. } => "search_unknown_slot",
+        QueryError::RepeatedSlot { .. } => "search_repeated_slot",
+        QueryError::UnusedSlot { .. } => "search_unused_slot",
+        QueryError::NoPositiveClause => "search_no_positive_clause",
+        QueryError::EmptyCover { .. } => "search_empty_cover",
+        QueryError::TooManyNodes { .. } => "search_too_many_nodes",
+        QueryError::NoSuchNode { .. } => "search_no_such_node",
+        QueryError::Unordered { .. } => "search_unordered",
+        QueryError::Overlapping { .. } => "search_overlapping",
+        QueryError::OutsideRange { .. } => "search_outside_range",
+        QueryError::TooManyLeaves { .. } => "search_too_many_leaves",
+        QueryError::ScanRange { .. } => "search_scan_range",
+        QueryError::BadTrapdoor { .. } => "search_bad_trapdoor",
+        _ => "search_query",
     }
 }
 
@@ -108,14 +145,22 @@ pub(super) fn apply(
     let Search {
         hospital,
         query,
+        issuer,
         token,
         ..
     } = tx.body;
     let params = state::params().require(state)?;
-    let checked = match query.verify(params.first_epoch, ctx.time.epoch()) {
+    let checked = match query.verify(params.scheme, params.first_epoch, ctx.time.epoch()) {
         Ok(checked) => checked,
         Err(e) => return refuse(SearchError::Query(e)),
     };
+    let daily = state::daily(Daily::Searches, &issuer.0, ctx.time.epoch());
+    let today = daily.get(state)?.unwrap_or(0);
+    let limit = params.searches_per_day;
+    ensure(today < limit, || SearchError::MemberLimit {
+        issuer,
+        limit,
+    })?;
     let budget = state::budget();
     let used = budget.get(state)?.unwrap_or(0);
     let needed = checked.leaves().saturating_add(params.max_probes);
@@ -128,6 +173,7 @@ pub(super) fn apply(
     })?;
     let result = run(&hospital, &checked, &params, state)?;
     budget.put(state, &(used + checked.leaves() + result.probes));
+    daily.put(state, &(today + 1));
     state::spent(&token.id()).put(state, &ctx.height);
     Ok(codec::encode(&result))
 }
@@ -187,17 +233,66 @@ struct EncodedResult {
     probes: u64,
 }
 
-/// Looks the tags up and gathers what matched.
+/// A hospital's index in the state.
+struct Index<'a> {
+    view: &'a dyn StateView,
+    ordinal: u32,
+}
+
+impl IndexView for Index<'_> {
+    type Record = RecordRef;
+    type Error = StateError;
+
+    fn probe(&mut self, tag: &Tag) -> Result<Option<RecordRef>, StateError> {
+        state::tag(self.ordinal, tag).get(self.view)
+    }
+
+    fn nth(&mut self, n: u64) -> Result<Option<Scanned<RecordRef>>, StateError> {
+        let found = state::scan_record(self.ordinal, n).get(self.view)?;
+        Ok(found.map(|found| Scanned {
+            record: found.record,
+            day: found.day,
+            entries: found.entries,
+        }))
+    }
+
+    /// Private blocks are linked in order and their times rise, so the days do.
+    fn span(&mut self, first: Epoch, last: Epoch) -> Result<Range<u64>, StateError> {
+        let start = self.first_after(|day| day < first)?;
+        Ok(start..self.first_after(|day| day <= last)?)
+    }
+}
+
+impl Index<'_> {
+    /// Number of the first record after those whose day is `early`.
+    fn first_after(&self, early: impl Fn(Epoch) -> bool) -> Result<u64, StateError> {
+        let count = state::scan_count(self.ordinal).get(self.view)?.unwrap_or(0);
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let record = state::scan_record(self.ordinal, middle).require(self.view)?;
+            if early(record.day) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+}
+
+/// Runs the query over the hospital's index and gathers what matched.
 fn run(
     hospital: &HospitalId,
     checked: &CheckedQuery,
     params: &Params,
     view: &dyn StateView,
 ) -> Result<EncodedResult, StateError> {
-    let mut probe = |tag: &Tag| -> Result<Option<RecordRef>, StateError> {
-        state::tag(hospital, tag).get(view)
+    let mut index = Index {
+        view,
+        ordinal: state::ordinal(hospital).require(view)?,
     };
-    let found = match checked.run(params.max_hits as usize, params.max_probes, &mut probe) {
+    let found = match checked.run(params.max_hits as usize, params.max_probes, &mut index) {
         Ok(found) => found,
         Err(RunError::TooManyProbes { limit }) => Hits {
             hits: Vec::new(),
@@ -215,7 +310,7 @@ fn run(
             .and_then(|bytes| <[u8; LINKED_BYTES]>::try_from(bytes).ok())
             .ok_or_else(|| {
                 StateError(format!(
-                    "a tag leads to record {record}, which is not stored"
+                    "the index leads to record {record}, which is not stored"
                 ))
             })?;
         hits.push(EncodedHit { record, linked });

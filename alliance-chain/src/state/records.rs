@@ -4,9 +4,10 @@ use crate::genesis::Member;
 use crate::tx::{Account, Grant, Report, Request};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
+use caduceus_crypto::index::IndexEntries;
 use caduceus_crypto::keys::PublicKey;
 use caduceus_crypto::pseudonym::Pseudonym;
-use caduceus_crypto::time::TimeMillis;
+use caduceus_crypto::time::{Epoch, TimeMillis};
 use caduceus_crypto::token::IssuerPublicKey;
 use caduceus_ledger::Height;
 use std::fmt;
@@ -127,6 +128,38 @@ pub struct LinkedRecord {
     pub pseudonym: Pseudonym,
     /// Its hash.
     pub record_hash: Hash,
+}
+
+/// How far a hospital's records are linked. With it a client that downloads all links knows that it has them all,
+/// unaltered and in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LinkedHead {
+    /// The newest linked private height.
+    pub height: Height,
+    /// Records linked so far.
+    pub records: u64,
+    /// Running digest over the linked private blocks: `query::linked_digest`.
+    pub digest: Hash,
+}
+
+/// Where the anchors of a linked private block stand on the alliance chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LinkPlace {
+    /// The private height.
+    pub height: Height,
+    /// The `Link` transaction.
+    pub tx: Hash,
+}
+
+/// A linked record as a scan reads it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ScanRecord {
+    /// Its place.
+    pub record: RecordRef,
+    /// UTC day of its private block.
+    pub day: Epoch,
+    /// Its index entries.
+    pub entries: IndexEntries,
 }
 
 /// A request on the chain.

@@ -4,7 +4,7 @@ use super::{NOW, hospital, one_time, secret};
 use crate::state::AnchorsExtra;
 use crate::tx::Checkpoint;
 use caduceus_crypto::evidence::AnchorLeaf;
-use caduceus_crypto::index::{IndexEntries, TAG_SCHEME, Tag};
+use caduceus_crypto::index::{IndexEntries, SchemeId, Tag};
 use caduceus_crypto::pseudonym::Pseudonym;
 use caduceus_crypto::time::TimeMillis;
 use caduceus_crypto::{Hash, codec, domain, merkle};
@@ -35,6 +35,19 @@ pub fn leaf(i: u8) -> AnchorLeaf {
     let missing = 8 - tags.len();
     tags.extend(padding.take(missing));
     tags.sort();
+    leaf_with(i, IndexEntries::Tags(tags))
+}
+
+/// The anchor of record `i`, indexed with the same keywords under a scheme.
+pub fn leaf_of(scheme: SchemeId, i: u8) -> AnchorLeaf {
+    match scheme {
+        SchemeId::Tags => leaf(i),
+        SchemeId::Peks => leaf_with(i, super::scan::peks_entries(i)),
+        SchemeId::Paeks => leaf_with(i, super::scan::paeks_entries(i)),
+    }
+}
+
+fn leaf_with(i: u8, entries: IndexEntries) -> AnchorLeaf {
     AnchorLeaf {
         pseudonym: Pseudonym {
             point: one_time(i).public(),
@@ -42,10 +55,7 @@ pub fn leaf(i: u8) -> AnchorLeaf {
             view_tag: i,
         },
         record_hash: Hash([i + 1; 32]),
-        entries: IndexEntries {
-            scheme: TAG_SCHEME,
-            tags,
-        },
+        entries,
     }
 }
 

@@ -35,14 +35,22 @@ fn keyword_tag(keyword: u8, i: u32) -> Tag {
     )
 }
 
+/// The keywords of record `i`, and which of the records with each it is.
+pub(super) fn keywords(record: u8) -> &'static [(u8, u32)] {
+    match record {
+        0 => &[(1, 0)],
+        1 => &[(1, 1), (2, 0)],
+        2 => &[(2, 1)],
+        _ => &[],
+    }
+}
+
 /// The tags of record `i`.
 pub fn keyword_tags(record: u8) -> Vec<Tag> {
-    match record {
-        0 => vec![keyword_tag(1, 0)],
-        1 => vec![keyword_tag(1, 1), keyword_tag(2, 0)],
-        2 => vec![keyword_tag(2, 1)],
-        _ => Vec::new(),
-    }
+    keywords(record)
+        .iter()
+        .map(|(keyword, i)| keyword_tag(*keyword, *i))
+        .collect()
 }
 
 /// A cover of the whole quarter.

@@ -3,8 +3,8 @@
 //! The leaves are the preimage of the checkpointed header's `anchors_root`: whoever has them may submit them.
 //!
 //! # Leakage
-//! Pseudonyms, record hashes and tags become known to all members; tags and pseudonyms of two records of one
-//! patient can't be linked without a trapdoor or the view key.
+//! Pseudonyms, record hashes and index entries become known to all members; entries and pseudonyms of two records
+//! of one patient can't be linked without a trapdoor or the view key.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::evidence::AnchorLeaf;
@@ -20,4 +20,9 @@ pub struct Link {
     pub height: Height,
     /// Every anchor of that block, by position.
     pub leaves: Vec<AnchorLeaf>,
+}
+
+impl Link {
+    /// The first byte of such a transaction: the place of `Link` in [`super::Tx`].
+    pub(crate) const VARIANT: u8 = 4;
 }

@@ -1,10 +1,16 @@
-//! `Report`: a member or a proxy puts misbehaviour on record (DESIGN 2.3, 6.1).
+//! `Report`: misbehaviour is put on record, by a member or a proxy, or by anybody who proves it (DESIGN 2.2, 2.3, 6.1).
+//!
+//! # Leakage
+//! A proof shows every member, for ever, a receipt: which pseudonym was promised which record and by when. A patient
+//! signs it with a fresh key, so that two reports of hers can't be linked.
 
 use super::signed_payload;
 use crate::state::RecordRef;
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::domain;
+use caduceus_crypto::evidence::{AnchorLeaf, Receipt};
 use caduceus_crypto::keys::{HospitalId, PublicKey, SecretKey, Signature};
+use caduceus_crypto::merkle::InclusionProof;
 use caduceus_ledger::ChainId;
 use std::fmt;
 
@@ -26,16 +32,19 @@ pub enum ReportKind {
     BadFragment,
     /// Two headers at one height of a private chain.
     Fork,
+    /// A record was linked with other index entries than its keywords have, or than its receipt names.
+    MisIndexed,
 }
 
 impl ReportKind {
     /// Every kind.
-    pub const ALL: [ReportKind; 5] = [
+    pub const ALL: [ReportKind; 6] = [
         ReportKind::Tampered,
         ReportKind::Withheld,
         ReportKind::Unlinked,
         ReportKind::BadFragment,
         ReportKind::Fork,
+        ReportKind::MisIndexed,
     ];
 
     /// Lower-case name.
@@ -46,6 +55,7 @@ impl ReportKind {
             ReportKind::Unlinked => "unlinked",
             ReportKind::BadFragment => "bad-fragment",
             ReportKind::Fork => "fork",
+            ReportKind::MisIndexed => "misindexed",
         }
     }
 
@@ -53,7 +63,10 @@ impl ReportKind {
     pub fn names_linked_record(self) -> bool {
         matches!(
             self,
-            ReportKind::Tampered | ReportKind::Withheld | ReportKind::BadFragment
+            ReportKind::Tampered
+                | ReportKind::Withheld
+                | ReportKind::BadFragment
+                | ReportKind::MisIndexed
         )
     }
 }
@@ -64,19 +77,66 @@ impl fmt::Display for ReportKind {
     }
 }
 
+/// What shows that a report is true, to whoever reads the chain.
+// A report holds one, and reports are rare, so boxes would gain nothing.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum ReportProof {
+    /// Nothing but the reporter's word.
+    None,
+    /// The hospital promised to link a record by a time that has passed, and nothing is linked under its pseudonym.
+    /// For [`ReportKind::Unlinked`].
+    MissedDeadline {
+        /// The hospital's promise.
+        receipt: Receipt,
+    },
+    /// What the hospital linked under a pseudonym is not what it promised. For [`ReportKind::MisIndexed`].
+    EntriesDiffer {
+        /// The hospital's promise.
+        receipt: Receipt,
+        /// What is linked instead.
+        leaf: AnchorLeaf,
+        /// That the leaf is under the anchors root of the record's private block.
+        proof: InclusionProof,
+    },
+}
+
+impl ReportProof {
+    /// The hospital's promise; none where there is only the reporter's word.
+    pub fn receipt(&self) -> Option<&Receipt> {
+        match self {
+            ReportProof::None => None,
+            ReportProof::MissedDeadline { receipt }
+            | ReportProof::EntriesDiffer { receipt, .. } => Some(receipt),
+        }
+    }
+
+    /// The only kind of report that it proves; none where there is only the reporter's word.
+    pub fn proves(&self) -> Option<ReportKind> {
+        match self {
+            ReportProof::None => None,
+            ReportProof::MissedDeadline { .. } => Some(ReportKind::Unlinked),
+            ReportProof::EntriesDiffer { .. } => Some(ReportKind::MisIndexed),
+        }
+    }
+}
+
 /// Who says that what went wrong where.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Report {
-    /// A member's identity or server key, or a proxy's.
+    /// A member's identity or server key, or a proxy's; any key, at best a fresh one, where there is a proof.
     pub reporter: PublicKey,
     /// What went wrong.
     pub kind: ReportKind,
     /// The hospital concerned.
     pub hospital: HospitalId,
-    /// The record concerned; required where the kind is about a linked record.
+    /// The record concerned; required where the kind is about a linked record, and none where the proof is that
+    /// nothing is linked.
     pub record: Option<RecordRef>,
     /// What was seen, for people and tools; at most [`MAX_DETAIL_BYTES`] bytes.
     pub detail: String,
+    /// What shows it.
+    pub proof: ReportProof,
 }
 
 /// A [`Report`] with a claimed signature of the reporter.

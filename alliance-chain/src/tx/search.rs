@@ -2,7 +2,9 @@
 //!
 //! # Leakage
 //! Every member learns, for ever: the hospital, the covered days, which records match which slot, and that
-//! these slots belong together. Nobody learns a keyword, nor whose search it is.
+//! these slots belong together. Nobody learns a keyword, nor whose search it is. Under the schemes that scan, the
+//! days are a rule of the chain alone: whoever keeps a trapdoor can test every record with it, earlier and later
+//! ones. Under `peks`, whoever guesses a keyword can test a trapdoor for it as well.
 
 use super::signed_payload;
 use crate::state::RecordRef;
@@ -89,7 +91,7 @@ pub struct SearchResult {
     /// The first record that matched and did not fit, or [`SearchResult::GAVE_UP`]; none if the search is
     /// complete.
     pub stopped_at: Option<RecordRef>,
-    /// Tags looked up.
+    /// Tags looked up, or entries tested where the scheme scans.
     pub probes: u64,
 }
 

@@ -3,14 +3,16 @@
 //!
 //! Left out: `Tx::Issuer` and `IssuerRecord`, for want of a fixed 2,048-bit key.
 
+mod index;
+
 use alliance_chain::{
     Access, AccessRecord, Account, AccountRecord, AnchorsExtra, Change, Checkpoint, CheckpointHead,
     CheckpointedHeader, Governance, Grant, GrantRecord, GrantStatus, Hit, Link, LinkedRecord,
-    Member, MemberRecord, Params, ProxyInfo, Purpose, RecordRef, Report, ReportKind, ReportRecord,
-    Request, RequestRecord, Revoke, Search, SearchResult, Tx,
+    Member, MemberRecord, Params, ProxyInfo, Purpose, RecordRef, Report, ReportKind, ReportProof,
+    ReportRecord, Request, RequestRecord, Revoke, Search, SearchResult, Tx,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
-use caduceus_crypto::index::TAG_SCHEME;
+use caduceus_crypto::index::Slots;
 use caduceus_crypto::{
     AnchorLeaf, Clause, Cover, CoverNode, Epoch, Hash, HospitalId, IndexEntries, Pseudonym,
     Quarter, QuarterCover, Query, SecretKey, Tag, TimeMillis, Token, codec, domain,
@@ -114,10 +116,7 @@ fn leaf() -> AnchorLeaf {
     AnchorLeaf {
         pseudonym: pseudonym(),
         record_hash: Hash([0x11; 32]),
-        entries: IndexEntries {
-            scheme: TAG_SCHEME,
-            tags: (0..8u8).map(|n| Tag([n; 16])).collect(),
-        },
+        entries: IndexEntries::Tags((0..8u8).map(|n| Tag([n; 16])).collect()),
     }
 }
 
@@ -212,6 +211,7 @@ fn report() -> Report {
         hospital: hospital(1),
         record: Some(PLACE),
         detail: "no answer in a day".into(),
+        proof: ReportProof::None,
     }
 }
 
@@ -268,6 +268,28 @@ fn a_transaction_that_links() {
 }
 
 /// The token's signature is none: what counts here is its place.
+fn search(slots: Slots) -> Tx {
+    let search = Search {
+        hospital: hospital(0),
+        query: Query {
+            clauses: vec![Clause {
+                negative: false,
+                slots: vec![0],
+            }],
+            slots,
+        },
+        nonce: [6; 32],
+        expires: Height(100),
+        chain: CHAIN,
+        issuer: hospital(1),
+        token: Token {
+            key: key(90).public(),
+            signature: vec![7; 256],
+        },
+    };
+    Tx::Search(search.sign(&key(90)))
+}
+
 #[test]
 fn a_transaction_that_searches() {
     let cover = Cover {
@@ -281,26 +303,7 @@ fn a_transaction_that_searches() {
             }],
         }],
     };
-    let query = Query {
-        clauses: vec![Clause {
-            negative: false,
-            slots: vec![0],
-        }],
-        slots: vec![cover],
-    };
-    let search = Search {
-        hospital: hospital(0),
-        query,
-        nonce: [6; 32],
-        expires: Height(100),
-        chain: CHAIN,
-        issuer: hospital(1),
-        token: Token {
-            key: key(90).public(),
-            signature: vec![7; 256],
-        },
-    };
-    check("tx_search", &Tx::Search(search.sign(&key(90))));
+    check("tx_search", &search(Slots::Tags(vec![cover])));
 }
 
 #[test]

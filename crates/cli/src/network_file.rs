@@ -15,11 +15,21 @@ const MAX_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkFile {
+    /// How records are indexed in this network: `tags` (where nothing is said), `peks` or `paeks`.
+    #[serde(default = "default_index_scheme")]
+    pub index_scheme: String,
     /// The alliance chain.
     pub alliance: AllianceSection,
     /// The hospitals, by name.
     #[serde(default)]
     pub hospitals: Vec<HospitalEntry>,
+}
+
+/// Names of the index schemes.
+pub const INDEX_SCHEMES: [&str; 3] = ["tags", "peks", "paeks"];
+
+fn default_index_scheme() -> String {
+    INDEX_SCHEMES[0].to_owned()
 }
 
 /// The alliance chain.
@@ -119,6 +129,12 @@ pub enum NetworkFileError {
         /// What is there.
         found: String,
     },
+    /// Not the name of an index scheme.
+    #[error("index_scheme: {found:?} is not one of tags, peks, paeks")]
+    IndexScheme {
+        /// What is there.
+        found: String,
+    },
     /// The alliance has no node, so nobody can be asked.
     #[error("alliance.nodes is empty")]
     NoNodes,
@@ -175,6 +191,11 @@ impl NetworkFile {
         if genesis.is_empty() || genesis.starts_with('.') || genesis.contains(['/', '\\', '\0']) {
             return Err(NetworkFileError::Genesis {
                 found: genesis.clone(),
+            });
+        }
+        if !INDEX_SCHEMES.contains(&self.index_scheme.as_str()) {
+            return Err(NetworkFileError::IndexScheme {
+                found: self.index_scheme.clone(),
             });
         }
         hex("alliance.chain_id", &self.alliance.chain_id, 64)?;

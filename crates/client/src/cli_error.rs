@@ -7,12 +7,12 @@ impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         let what = error.to_string();
         match error {
-            ClientError::WrongGenesis { .. } | ClientError::Genesis(_) => {
-                CliError::verification_failed(
-                    what,
-                    "get the network file and its genesis again from whoever runs the network",
-                )
-            }
+            ClientError::WrongGenesis { .. }
+            | ClientError::Genesis(_)
+            | ClientError::WrongScheme { .. } => CliError::verification_failed(
+                what,
+                "get the network file and its genesis again from whoever runs the network",
+            ),
             ClientError::NoNodes | ClientError::BadAddress { .. } => CliError::usage(
                 what,
                 "get the network file again from whoever runs the network",
@@ -72,6 +72,7 @@ impl From<ClientError> for CliError {
 mod tests {
     use super::*;
     use caduceus_cli::ExitCode;
+    use caduceus_crypto::index::SchemeId;
 
     #[test]
     fn errors_have_the_codes_of_the_design() {
@@ -107,6 +108,13 @@ mod tests {
             ),
             (ClientError::NotFound { what: who() }, ExitCode::NotFound),
             (ClientError::NoNodes, ExitCode::Usage),
+            (
+                ClientError::WrongScheme {
+                    expected: SchemeId::Tags,
+                    found: SchemeId::Peks,
+                },
+                ExitCode::VerificationFailed,
+            ),
         ];
         for (error, exit) in cases {
             let shown = CliError::from(error);

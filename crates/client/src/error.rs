@@ -1,6 +1,7 @@
 //! What can go wrong between an end user and the network.
 
 use alliance_chain::GenesisError;
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{Hash, HospitalId};
 use caduceus_ledger::ChainId;
 use caduceus_network::StartError;
@@ -20,6 +21,15 @@ pub enum ClientError {
     /// The genesis is not an alliance's.
     #[error("the alliance genesis: {0}")]
     Genesis(#[source] GenesisError),
+    /// The network file names another index scheme than the genesis: a patient's meta-address would lack the key
+    /// of her network's scheme, or carry one too many.
+    #[error("the network file says that records are indexed by {found}, the genesis by {expected}")]
+    WrongScheme {
+        /// The scheme of the genesis.
+        expected: SchemeId,
+        /// The scheme that the network file names.
+        found: SchemeId,
+    },
     /// The network file names no alliance node.
     #[error("the network file names no alliance node")]
     NoNodes,

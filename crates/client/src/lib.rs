@@ -11,6 +11,7 @@ mod cli_error;
 mod error;
 mod fragment;
 mod head;
+mod linked;
 mod network;
 mod record;
 mod server;
@@ -20,7 +21,8 @@ mod submit;
 
 pub use alliance_chain::consent::{fragment_receipt, purpose_commitment};
 pub use error::ClientError;
-pub use network::{Hospital, load_network};
+pub use linked::{LinkedHistory, LinkedLeaf, leaves_of};
+pub use network::{Hospital, index_scheme, load_network};
 pub use record::RightKey;
 pub use server::ask_server;
 pub use session::{Alliance, Clock, ConnectOptions, ephemeral_service, system_clock};

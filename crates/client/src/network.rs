@@ -2,7 +2,9 @@
 
 use crate::error::ClientError;
 use crate::session::{Alliance, ConnectOptions};
+use alliance_chain::AllianceGenesis;
 use caduceus_cli::{CliError, HospitalEntry, NetworkFile, read_limited};
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{Hash, HospitalId, PublicKey, codec};
 use caduceus_ledger::{ChainId, Genesis};
 use caduceus_network::PeerAddr;
@@ -33,7 +35,8 @@ pub struct Hospital {
 /// Reads a network file and the genesis (borsh) beside it, and checks that they belong together.
 ///
 /// # Errors
-/// Usage or not found for the files; verification failed when the genesis is another chain's.
+/// Usage or not found for the files; verification failed when the genesis is another chain's or names another
+/// index scheme.
 pub fn load_network(path: &Path) -> Result<(NetworkFile, Genesis), CliError> {
     let network = NetworkFile::load(path)?;
     let genesis_path = network.genesis_path(path);
@@ -51,10 +54,26 @@ pub fn load_network(path: &Path) -> Result<(NetworkFile, Genesis), CliError> {
 fn check_genesis(network: &NetworkFile, genesis: &Genesis) -> Result<(), ClientError> {
     let expected = ChainId(field::<Hash>(&network.alliance.chain_id)?);
     let found = genesis.chain_id();
+    if expected != found {
+        return Err(ClientError::WrongGenesis { expected, found });
+    }
+    let own = AllianceGenesis::decode(&genesis.app).map_err(ClientError::Genesis)?;
+    same_scheme(own.params.scheme, index_scheme(network)?)
+}
+
+/// How records are indexed in a network, as its file says.
+///
+/// # Errors
+/// [`ClientError::BadAddress`] with the text, when it names no scheme.
+pub fn index_scheme(network: &NetworkFile) -> Result<SchemeId, ClientError> {
+    field(&network.index_scheme)
+}
+
+fn same_scheme(expected: SchemeId, found: SchemeId) -> Result<(), ClientError> {
     if expected == found {
         Ok(())
     } else {
-        Err(ClientError::WrongGenesis { expected, found })
+        Err(ClientError::WrongScheme { expected, found })
     }
 }
 
@@ -96,8 +115,9 @@ impl Alliance {
     /// Opens a session with the nodes of a network file, trusting the genesis that it names.
     ///
     /// # Errors
-    /// [`ClientError::WrongGenesis`] when the genesis is another chain's; [`ClientError::BadAddress`],
-    /// [`ClientError::NoNodes`], [`ClientError::Genesis`], [`ClientError::Start`].
+    /// [`ClientError::WrongGenesis`] when the genesis is another chain's, [`ClientError::WrongScheme`] when it
+    /// names another index scheme; [`ClientError::BadAddress`], [`ClientError::NoNodes`],
+    /// [`ClientError::Genesis`], [`ClientError::Start`].
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -112,5 +132,38 @@ impl Alliance {
             nodes.push(field(&node.service)?);
         }
         Self::open(nodes, &genesis, options).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caduceus_cli::AllianceSection;
+
+    fn network(scheme: &str) -> NetworkFile {
+        NetworkFile {
+            index_scheme: scheme.to_owned(),
+            alliance: AllianceSection {
+                genesis: "alliance.genesis".to_owned(),
+                chain_id: "ab".repeat(32),
+                nodes: Vec::new(),
+            },
+            hospitals: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_network_file_names_the_scheme_of_its_genesis() {
+        for scheme in SchemeId::ALL {
+            let named = index_scheme(&network(scheme.as_str()));
+            assert!(named.is_ok_and(|found| found == scheme));
+            for other in SchemeId::ALL {
+                assert_eq!(same_scheme(other, scheme).is_ok(), other == scheme);
+            }
+        }
+        assert!(matches!(
+            index_scheme(&network("pecks")),
+            Err(ClientError::BadAddress { .. })
+        ));
     }
 }

@@ -16,9 +16,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub type Clock = Arc<dyn Fn() -> TimeMillis + Send + Sync>;
 
 /// How long a pass over all nodes waits before the one more that a node a block behind is given.
-const SECOND_PASS_AFTER: Duration = Duration::from_millis(300);
+pub(crate) const SECOND_PASS_AFTER: Duration = Duration::from_millis(300);
 /// Passes over all nodes.
-const PASSES: usize = 3;
+pub(crate) const PASSES: usize = 3;
 
 /// The operating system's clock.
 #[must_use]
@@ -291,7 +291,7 @@ impl Alliance {
 
 /// What became of the nodes that gave no answer; the gravest is told.
 #[derive(Default)]
-struct Failures {
+pub(crate) struct Failures {
     unverified: Option<(String, String)>,
     behind: Option<(String, LightError)>,
     missing: Option<String>,
@@ -300,7 +300,7 @@ struct Failures {
 }
 
 impl Failures {
-    fn doubt(&mut self, node: &PeerAddr, doubt: Doubt) {
+    pub(crate) fn doubt(&mut self, node: &PeerAddr, doubt: Doubt) {
         match doubt {
             Doubt::Unverified(reason) => {
                 tracing::warn!(%node, %reason, "an answer does not verify, asking another node");
@@ -314,7 +314,7 @@ impl Failures {
         }
     }
 
-    fn call(&mut self, node: &PeerAddr, error: &CallError) {
+    pub(crate) fn call(&mut self, node: &PeerAddr, error: &CallError) {
         tracing::debug!(%node, %error, "no answer, asking another node");
         match error {
             CallError::Refused => self.refused = Some(node.to_string()),
@@ -325,7 +325,7 @@ impl Failures {
         }
     }
 
-    fn into_error(self) -> ClientError {
+    pub(crate) fn into_error(self) -> ClientError {
         if let Some((node, reason)) = self.unverified {
             return ClientError::Unverified { node, reason };
         }

@@ -8,7 +8,7 @@ use alliance_chain::state::{self, List};
 use alliance_chain::{Params, ProxyInfo};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
-use caduceus_ledger::StateProofAt;
+use caduceus_ledger::{CertifiedHeader, StateProofAt};
 use caduceus_network::exchange::{Query, QueryRequest};
 
 /// Keys and values as a listing brings them.
@@ -20,14 +20,22 @@ impl Alliance {
     /// # Errors
     /// [`ClientError::Unreachable`], [`ClientError::Stale`], [`ClientError::Unverified`].
     pub async fn state(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ClientError> {
-        self.ask::<Query, Option<Vec<u8>>>(
+        Ok(self.state_at(key).await?.0)
+    }
+
+    /// [`Alliance::state`] with the head under which the value, or its absence, is proved.
+    async fn state_at(
+        &self,
+        key: &[u8],
+    ) -> Result<(Option<Vec<u8>>, CertifiedHeader), ClientError> {
+        self.ask::<Query, (Option<Vec<u8>>, CertifiedHeader)>(
             || QueryRequest::State { key: key.to_vec() },
             |reply| {
                 let proved: StateProofAt = document(reply, "a state proof")?;
                 let mut light = self.light();
                 let value = proved.verify(&light, key)?.map(<[u8]>::to_vec);
                 light.accept_head(&proved.head, self.now())?;
-                Ok(value)
+                Ok((value, proved.head))
             },
         )
         .await
@@ -41,15 +49,24 @@ impl Alliance {
     where
         T: BorshSerialize + BorshDeserialize,
     {
-        let Some(bytes) = self.state(key.bytes()).await? else {
-            return Ok(None);
-        };
-        key.decode(&bytes)
-            .map(Some)
-            .map_err(|error| ClientError::Unverified {
-                node: "all nodes alike".to_owned(),
-                reason: error.to_string(),
-            })
+        Ok(self.get_at(key).await?.0)
+    }
+
+    /// The proved value under a typed key, and the head under which it is proved.
+    ///
+    /// # Errors
+    /// As [`Alliance::get`].
+    pub async fn get_at<T>(&self, key: &Key<T>) -> Result<(Option<T>, CertifiedHeader), ClientError>
+    where
+        T: BorshSerialize + BorshDeserialize,
+    {
+        let (bytes, head) = self.state_at(key.bytes()).await?;
+        let value = bytes.map(|bytes| key.decode(&bytes)).transpose();
+        let value = value.map_err(|error| ClientError::Unverified {
+            node: "all nodes alike".to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok((value, head))
     }
 
     /// All items of a list, proved complete up to the head at which its length was read.

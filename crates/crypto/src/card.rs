@@ -204,17 +204,12 @@ impl FromStr for CardNumber {
     }
 }
 
-/// H(V, S, hospital): what the card's QR code says about its holder's keys, so that a compromised server
-/// cannot substitute its own (DESIGN 2.1).
+/// H(V, S, hospital), the key of the index scheme standing before the hospital where there is one: what the card's
+/// QR code says about its holder's keys, so that a compromised server cannot substitute its own (DESIGN 2.1).
 pub fn card_binding(meta: &MetaAddress, hospital: &HospitalId) -> Hash {
-    hash(
-        domain::CARD_BINDING,
-        &[
-            meta.view.as_bytes(),
-            meta.spend.as_bytes(),
-            hospital.as_bytes(),
-        ],
-    )
+    let mut fields: Vec<&[u8]> = meta.key_fields().collect();
+    fields.push(hospital.as_bytes());
+    hash(domain::CARD_BINDING, &fields)
 }
 
 /// What a card's QR code says: the card's text, `|`, the binding in hexadecimal.

@@ -118,6 +118,20 @@ domains! {
     INDEX_ROOT = "caduceus/index-root/v1";
     /// Hash of a record's index entries.
     INDEX_ENTRIES = "caduceus/index-entries/v1";
+    /// Chain of a hospital's linked blocks, on the alliance chain.
+    INDEX_LINKED = "caduceus/linked/v1";
+    /// A patient's secret of the PEKS index, from the seed.
+    PEKS_KEY = "caduceus/peks-key/v1";
+    /// Hash of a keyword to G2, in the PEKS index (the tag DST of RFC 9380).
+    PEKS_H1_DST = "caduceus/peks-keyword-to-g2/v1";
+    /// Hash of a pairing's value, in the PEKS index.
+    PEKS_H2 = "caduceus/peks-value/v1";
+    /// A patient's secret as receiver of the PAEKS index, from the seed.
+    PAEKS_KEY = "caduceus/paeks-key/v1";
+    /// The sender's secret of a hospital and a patient in the PAEKS index, from their agreement.
+    PAEKS_SENDER = "caduceus/paeks-sender/v1";
+    /// Hash of a keyword to G1, in the PAEKS index (the tag DST of RFC 9380).
+    PAEKS_H_DST = "caduceus/paeks-keyword-to-g1/v1";
 
     // Evidence (DESIGN 3.5)
     /// The author's signature over an anchor.

@@ -27,7 +27,7 @@ pub struct AnchorBody {
     pub record_hash: Hash,
     /// Header hash.
     pub header_hash: Hash,
-    /// Its index tags.
+    /// Its index entries.
     pub entries: IndexEntries,
     /// Umbral capsule of its data key.
     pub capsule: Vec<u8>,
@@ -35,7 +35,7 @@ pub struct AnchorBody {
     pub delegating: PublicKey,
     /// H(salt, visit token), or zero for *unattested* ([`VisitOpening`]).
     pub visit: Hash,
-    /// UTC day of anchoring, that of the tags. The chain holds it to block time, give or take a day.
+    /// UTC day of anchoring, that of the index entries. The chain holds it to block time, give or take a day.
     pub epoch: Epoch,
     /// When the author signed.
     pub authored_at: TimeMillis,
@@ -95,8 +95,8 @@ pub enum EvidenceError {
 impl Anchor {
     /// Checks every rule that needs no state.
     ///
-    /// Left to the chain: that hospital, author and vault are its own, that the epoch is near block time, that
-    /// pseudonym and tags are new.
+    /// Left to the chain: that hospital, author and vault are its own, that the index scheme is, that the epoch is
+    /// near block time, that pseudonym and tags are new.
     ///
     /// # Errors
     /// [`EvidenceError`] names the first rule broken; the cheap ones come first.
@@ -176,14 +176,14 @@ pub fn verify_vault_receipt(
 /// What the alliance chain learns of an anchor: a leaf of the private header's anchors root.
 ///
 /// # Leakage
-/// To all members: a pseudonym, a hash, a number of tags rounded up to 8.
+/// To all members: a pseudonym, a hash, a number of index entries rounded up to 8.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct AnchorLeaf {
     /// Whose it is.
     pub pseudonym: Pseudonym,
     /// Record hash.
     pub record_hash: Hash,
-    /// Its index tags.
+    /// Its index entries.
     pub entries: IndexEntries,
 }
 
@@ -195,7 +195,7 @@ impl AnchorLeaf {
 }
 
 /// The hospital's promise to the patient: this record, indexed so, linked by then. With it her client proves a
-/// record that was never anchored or linked, or not with these tags.
+/// record that was never anchored or linked, or not with these index entries.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Receipt {
     /// Who promises.

@@ -1,5 +1,8 @@
-//! The keyword index, as a node sees it (DESIGN 3.4): tags, covers, queries and their evaluation. No keyword ever
-//! appears here; what turns keywords into tags and covers is `caduceus-custody`.
+//! The keyword index, as a node sees it (DESIGN 3.4): entries, trapdoors, queries and their evaluation. No keyword
+//! ever appears here; what turns keywords into entries and trapdoors is `caduceus-custody`.
+//!
+//! A network has one [`SchemeId`]. Under epoch tags, the default, a record is looked up by its tags; [`peks`] and
+//! [`paeks`] are baselines that test every record. What follows is of epoch tags.
 //!
 //! Under a keyword's key a binary tree (GGM) of depth [`TREE_DEPTH`] covers the days of a quarter. The node at
 //! depth d and position p covers the days p * 2^(7-d) to (p + 1) * 2^(7-d) - 1 of the quarter; a quarter has at
@@ -12,23 +15,32 @@
 //! covers that share a node belong together. A day that is not over yet tells also what is anchored later that
 //! day. Tags without a cover tell their number, rounded up to 8.
 
+pub mod paeks;
+pub mod peks;
+
 mod entries;
 mod ggm;
 mod query;
 mod run;
+mod scan;
+mod scheme;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::hex_text::impl_hex_text;
 use crate::time::Quarter;
 
-pub use self::entries::{EntriesError, IndexEntries, MAX_TAGS, TAG_GROUP, TAG_SCHEME};
+pub use self::entries::{EntriesError, IndexEntries, MAX_TAGS, TAG_GROUP};
 pub use self::ggm::{ggm_child, ggm_node, leaf_tag};
+pub use self::paeks::{PaeksEntry, PaeksTrapdoor, PreparedPaeks};
+pub use self::peks::{PeksEntry, PeksTrapdoor, PreparedPeks};
 pub use self::query::{
     CheckedQuery, Clause, MAX_CLAUSES, MAX_LEAVES, MAX_NODES_PER_SLOT, MAX_QUERY_BYTES, MAX_SLOTS,
-    Query, QueryError,
+    Query, QueryError, Scan, Slots,
 };
-pub use self::run::{Hits, MAX_HITS, RunError};
+pub use self::run::{Hits, IndexView, MAX_HITS, RunError, Scanned, slot_matches};
+pub use self::scheme::{SchemeId, UnknownScheme};
+pub use crate::pairing::SchemeKey;
 
 /// Depth of a keyword's tree: 128 leaves, of which a quarter uses at most 92.
 pub const TREE_DEPTH: u8 = 7;

@@ -5,7 +5,8 @@
 //! may do (sealing, opening, trapdoors, delegating) is `caduceus-custody`.
 //!
 //! It is pure: no clock, socket, file, thread or operating system randomness. Random numbers and time are
-//! arguments. One curve (secp256k1), one hash (SHA3-256); every use of either carries a tag of [`domain`].
+//! arguments. One curve (secp256k1), one hash (SHA3-256); every use of either carries a tag of [`domain`]. The two
+//! index schemes that serve as baselines have their own groups ([`pairing`]).
 //!
 //! Bytes from outside decode to a type that claims nothing; `check` or `verify` then says whether the claim
 //! holds, and names the rule that it breaks. Every decoder takes its bounds and accepts exactly what the
@@ -20,6 +21,7 @@ pub mod hex_text;
 pub mod index;
 pub mod keys;
 pub mod merkle;
+pub mod pairing;
 pub mod pseudonym;
 pub mod record;
 pub mod reencrypt;
@@ -34,10 +36,12 @@ pub use crate::domain::Domain;
 pub use crate::evidence::{Anchor, AnchorBody, AnchorLeaf, Receipt, VisitOpening, VisitToken};
 pub use crate::hash::{Hash, hash, kdf, prf};
 pub use crate::index::{
-    CheckedQuery, Clause, Cover, CoverNode, IndexEntries, QuarterCover, Query, Tag,
+    CheckedQuery, Clause, Cover, CoverNode, IndexEntries, IndexView, PaeksEntry, PaeksTrapdoor,
+    PeksEntry, PeksTrapdoor, QuarterCover, Query, Scan, SchemeId, Slots, Tag,
 };
 pub use crate::keys::{BadSignature, HospitalId, PublicKey, SecretKey, Signature};
 pub use crate::merkle::InclusionProof;
+pub use crate::pairing::{PairingSecret, SchemeKey};
 pub use crate::pseudonym::{MetaAddress, Pseudonym};
 pub use crate::record::{KeyWrap, RecordHeader};
 pub use crate::reencrypt::{KeyFragment, VerifiedFragment};

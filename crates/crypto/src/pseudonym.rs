@@ -16,17 +16,21 @@ use crate::base32;
 use crate::domain;
 use crate::hash::hash;
 use crate::keys::PublicKey;
+use crate::pairing::{G1_BYTES, SchemeKey};
 
 const PREFIX: &str = "cadmeta1";
 const CHECK_BYTES: usize = 4;
-const PAYLOAD_BYTES: usize = 33 + 33 + CHECK_BYTES;
+const KEYS_BYTES: usize = 33 + 33;
+const PAYLOAD_BYTES: usize = KEYS_BYTES + CHECK_BYTES;
+const INDEXED_PAYLOAD_BYTES: usize = KEYS_BYTES + G1_BYTES + CHECK_BYTES;
 
-/// The two public keys to which records are addressed. Text form: `cadmeta1`, then lower-case base 32 of
-/// V, S and a 4-byte checksum.
+/// The public keys to which records are addressed: two, and a third where the network's index scheme needs one.
+/// Text form: `cadmeta1`, then lower-case base 32 of V, S, the third key if there is one, and a 4-byte checksum.
 ///
 /// # Leakage
 /// Whoever has it can make pseudonyms for the patient, and can recognise none. It is the same at every
-/// hospital, so hospitals that compare theirs know that they treat the same person.
+/// hospital, so hospitals that compare theirs know that they treat the same person. What its third key allows,
+/// [`crate::index::peks`] and [`crate::index::paeks`] say.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
@@ -35,18 +39,38 @@ pub struct MetaAddress {
     pub view: PublicKey,
     /// S.
     pub spend: PublicKey,
+    /// The receiver's key of the index scheme; none under epoch tags.
+    pub index: Option<SchemeKey>,
 }
 
 impl MetaAddress {
-    fn checksum(&self) -> [u8; CHECK_BYTES] {
-        let digest = hash(
-            domain::META_ADDRESS,
-            &[self.view.as_bytes(), self.spend.as_bytes()],
-        );
-        let mut out = [0u8; CHECK_BYTES];
-        out.copy_from_slice(&digest.as_bytes()[..CHECK_BYTES]);
-        out
+    /// The address of two keys, without one of an index scheme.
+    pub const fn new(view: PublicKey, spend: PublicKey) -> Self {
+        MetaAddress {
+            view,
+            spend,
+            index: None,
+        }
     }
+
+    /// V, S, and the third key if there is one: what a checksum or a check value covers.
+    pub(crate) fn key_fields(&self) -> impl Iterator<Item = &[u8]> {
+        let both = [&self.view.as_bytes()[..], &self.spend.as_bytes()[..]];
+        both.into_iter()
+            .chain(self.index.as_ref().map(|key| &key.as_bytes()[..]))
+    }
+
+    fn checksum(&self) -> [u8; CHECK_BYTES] {
+        let fields: Vec<&[u8]> = self.key_fields().collect();
+        checksum(&fields)
+    }
+}
+
+fn checksum(keys: &[&[u8]]) -> [u8; CHECK_BYTES] {
+    let digest = hash(domain::META_ADDRESS, keys);
+    let mut out = [0u8; CHECK_BYTES];
+    out.copy_from_slice(&digest.as_bytes()[..CHECK_BYTES]);
+    out
 }
 
 /// Why a text is not a meta-address.
@@ -62,17 +86,15 @@ pub enum MetaAddressError {
     /// A character is wrong.
     #[error("the meta-address has a typing error")]
     Checksum,
-    /// The checksum holds, but a key is not a point of the curve.
+    /// The checksum holds, but a key is not a point of its curve.
     #[error("the meta-address holds no valid keys")]
     Keys,
 }
 
 impl fmt::Display for MetaAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut payload = [0u8; PAYLOAD_BYTES];
-        payload[..33].copy_from_slice(self.view.as_bytes());
-        payload[33..66].copy_from_slice(self.spend.as_bytes());
-        payload[66..].copy_from_slice(&self.checksum());
+        let mut payload: Vec<u8> = self.key_fields().flatten().copied().collect();
+        payload.extend_from_slice(&self.checksum());
         f.pad(&format!(
             "{PREFIX}{}",
             base32::encode(&payload).to_ascii_lowercase()
@@ -83,7 +105,8 @@ impl fmt::Display for MetaAddress {
 impl FromStr for MetaAddress {
     type Err = MetaAddressError;
 
-    /// Reads either case, and nothing else that is not exactly the text form.
+    /// Reads either case, and nothing else that is not exactly the text form. The length tells whether there is a
+    /// third key.
     fn from_str(text: &str) -> Result<Self, MetaAddressError> {
         let lower = text.to_ascii_lowercase();
         let symbols = lower.strip_prefix(PREFIX).ok_or(MetaAddressError::Prefix)?;
@@ -91,16 +114,40 @@ impl FromStr for MetaAddress {
         if symbols.contains(['i', 'l', 'o']) {
             return Err(MetaAddressError::Malformed);
         }
-        let payload =
-            base32::decode::<PAYLOAD_BYTES>(symbols).ok_or(MetaAddressError::Malformed)?;
-        let digest = hash(domain::META_ADDRESS, &[&payload[..33], &payload[33..66]]);
-        if payload[66..] != digest.as_bytes()[..CHECK_BYTES] {
-            return Err(MetaAddressError::Checksum);
+        if let Some(payload) = base32::decode::<PAYLOAD_BYTES>(symbols) {
+            return from_payload(&payload[..KEYS_BYTES], None, &payload[KEYS_BYTES..]);
         }
-        let view = PublicKey::from_bytes(&payload[..33]).map_err(|_| MetaAddressError::Keys)?;
-        let spend = PublicKey::from_bytes(&payload[33..66]).map_err(|_| MetaAddressError::Keys)?;
-        Ok(MetaAddress { view, spend })
+        let payload =
+            base32::decode::<INDEXED_PAYLOAD_BYTES>(symbols).ok_or(MetaAddressError::Malformed)?;
+        let (keys, rest) = payload.split_at(KEYS_BYTES);
+        let (index, check) = rest
+            .split_first_chunk::<G1_BYTES>()
+            .ok_or(MetaAddressError::Malformed)?;
+        from_payload(keys, Some(index), check)
     }
+}
+
+/// The address of a text's bytes: V and S, the third key, the checksum.
+fn from_payload(
+    keys: &[u8],
+    index: Option<&[u8; G1_BYTES]>,
+    check: &[u8],
+) -> Result<MetaAddress, MetaAddressError> {
+    let (view, spend) = keys.split_at(33);
+    let mut fields = vec![view, spend];
+    fields.extend(index.map(|index| &index[..]));
+    if *check != checksum(&fields) {
+        return Err(MetaAddressError::Checksum);
+    }
+    let bad_keys = MetaAddressError::Keys;
+    Ok(MetaAddress {
+        view: PublicKey::from_bytes(view).map_err(|_| bad_keys)?,
+        spend: PublicKey::from_bytes(spend).map_err(|_| bad_keys)?,
+        index: index
+            .map(SchemeKey::from_bytes)
+            .transpose()
+            .map_err(|_| bad_keys)?,
+    })
 }
 
 impl Serialize for MetaAddress {
@@ -138,7 +185,9 @@ pub struct Pseudonym {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::codec::{decode_exact, encode};
     use crate::keys::{HospitalId, SecretKey};
+    use crate::pairing::PairingSecret;
     use proptest::prelude::*;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
@@ -146,11 +195,17 @@ mod tests {
     fn meta(seed: u64) -> (SecretKey, SecretKey, MetaAddress) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let (view, spend) = (SecretKey::generate(&mut rng), SecretKey::generate(&mut rng));
-        let meta = MetaAddress {
-            view: view.public(),
-            spend: spend.public(),
-        };
+        let meta = MetaAddress::new(view.public(), spend.public());
         (view, spend, meta)
+    }
+
+    /// The same with a key of an index scheme.
+    fn indexed(seed: u64) -> MetaAddress {
+        let secret = PairingSecret::derive(domain::PEKS_KEY, &seed.to_le_bytes(), &[]);
+        MetaAddress {
+            index: Some(secret.scheme_key()),
+            ..meta(seed).2
+        }
     }
 
     /// The algebra of ERC-5564, scheme 1: both sides reach one point, and its secret signs under it.
@@ -205,12 +260,69 @@ mod tests {
     }
 
     #[test]
+    fn text_form_with_a_key_of_an_index_scheme() {
+        let meta = indexed(3);
+        let text = meta.to_string();
+        assert!(text.starts_with(PREFIX));
+        assert_eq!(text.len(), PREFIX.len() + 189);
+        assert_eq!(text.parse::<MetaAddress>(), Ok(meta));
+        assert_eq!(text.to_uppercase().parse::<MetaAddress>(), Ok(meta));
+        let plain = MetaAddress {
+            index: None,
+            ..meta
+        };
+        assert_eq!(plain.to_string().parse::<MetaAddress>(), Ok(plain));
+        assert_ne!(plain.checksum(), meta.checksum());
+        for cut in PREFIX.len()..text.len() {
+            assert!(text[..cut].parse::<MetaAddress>().is_err(), "{cut}");
+        }
+        let json = serde_json::to_string(&meta).unwrap();
+        assert_eq!(serde_json::from_str::<MetaAddress>(&json).unwrap(), meta);
+    }
+
+    #[test]
+    fn on_the_wire_the_third_key_is_optional_and_checked() {
+        let (plain, indexed) = (meta(4).2, indexed(4));
+        assert_eq!(encode(&plain).len(), 67);
+        let mut bytes = encode(&indexed);
+        assert_eq!(bytes.len(), 67 + 48);
+        assert_eq!(decode_exact::<MetaAddress>(&bytes, 200), Ok(indexed));
+        bytes[67] &= 0x7f;
+        assert!(decode_exact::<MetaAddress>(&bytes, 200).is_err());
+        bytes.truncate(67);
+        assert!(decode_exact::<MetaAddress>(&bytes, 200).is_err());
+    }
+
+    #[test]
     fn a_text_with_a_good_checksum_over_no_point_is_refused() {
-        let mut payload = [5u8; PAYLOAD_BYTES];
-        let digest = hash(domain::META_ADDRESS, &[&payload[..33], &payload[33..66]]);
-        payload[66..].copy_from_slice(&digest.as_bytes()[..4]);
+        let text = |keys: &[&[u8]]| {
+            let mut payload = keys.concat();
+            payload.extend_from_slice(&checksum(keys));
+            format!("{PREFIX}{}", base32::encode(&payload))
+        };
+        let good = indexed(5);
+        let fields: Vec<&[u8]> = good.key_fields().collect();
+        assert_eq!(text(&fields).parse::<MetaAddress>(), Ok(good));
+        let bad = [5u8; 48];
+        for at in 0..3 {
+            let mut fields = fields.clone();
+            fields[at] = &bad[..fields[at].len()];
+            assert_eq!(
+                text(&fields).parse::<MetaAddress>(),
+                Err(MetaAddressError::Keys)
+            );
+            if at < 2 {
+                assert_eq!(
+                    text(&fields[..2]).parse::<MetaAddress>(),
+                    Err(MetaAddressError::Keys)
+                );
+            }
+        }
+        // The checksum covers the third key too.
+        let mut payload = fields.concat();
+        payload.extend_from_slice(&checksum(&fields[..2]));
         let text = format!("{PREFIX}{}", base32::encode(&payload));
-        assert_eq!(text.parse::<MetaAddress>(), Err(MetaAddressError::Keys));
+        assert_eq!(text.parse::<MetaAddress>(), Err(MetaAddressError::Checksum));
     }
 
     proptest! {
@@ -226,7 +338,15 @@ mod tests {
         }
 
         #[test]
-        fn any_text_parses_or_is_refused(text in "(cadmeta1)?.{0,130}") {
+        fn a_changed_character_of_a_text_with_three_keys_is_refused(at in 8usize..197, new in "[0-9a-z]") {
+            let mut text = indexed(6).to_string();
+            prop_assume!(text[at..=at] != new);
+            text.replace_range(at..=at, &new);
+            prop_assert!(text.parse::<MetaAddress>().is_err());
+        }
+
+        #[test]
+        fn any_text_parses_or_is_refused(text in "(cadmeta1)?.{0,210}") {
             if let Ok(meta) = text.parse::<MetaAddress>() {
                 prop_assert_eq!(meta.to_string(), text.to_ascii_lowercase());
             }

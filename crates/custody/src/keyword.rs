@@ -7,6 +7,7 @@
 //! | `term:WORD` | `term:hypertension` | a word of a display, of a concept's text, or of the doctor's own terms; [`fold`]ed |
 //! | `type:TYPE` | `type:Condition` | a clinical resource in the record |
 //! | `day:`, `month:`, `year:`, `decade:` | `month:2024-05` | the day on which the encounter started |
+//! | `amends:HASH` | `amends:` and 64 hexadecimal digits | the record that this one replaces ([`crate::amend`]) |
 //!
 //! Which parts of a record count is decided in [`crate::fhir`]; this module decides how they are spelt. Both
 //! the author of a record and whoever searches must spell alike, so every keyword is made here.
@@ -16,6 +17,7 @@
 
 use std::fmt;
 
+use caduceus_crypto::hash::Hash;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::canonical_combining_class;
 
@@ -118,6 +120,13 @@ impl Keyword {
             Self::year(date),
             Self::decade(date),
         ]
+    }
+
+    /// `amends:` for the record with this hash, in lower-case hexadecimal digits. People don't type it: a
+    /// client asks for it to find what replaced a record.
+    #[must_use]
+    pub fn amends(record: &Hash) -> Self {
+        Self(format!("amends:{record}"))
     }
 
     /// `term:` for a word that comes out of [`fold`].
@@ -286,6 +295,8 @@ mod tests {
             "type:Condition"
         );
         assert_eq!(Keyword::resource_type("Patient"), None);
+        let amends = Keyword::amends(&Hash([0xab; 32]));
+        assert_eq!(amends.as_str(), format!("amends:{}", "ab".repeat(32)));
         let date = ClinicalDate::parse("2024-05-17T08:00:00Z").unwrap();
         let spelt: Vec<String> = Keyword::dates(date)
             .iter()

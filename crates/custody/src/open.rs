@@ -83,6 +83,23 @@ impl PatientKeys {
     /// [`OpenError`].
     pub fn open_limited(&self, bytes: &[u8], limit: u64) -> Result<Opened, OpenError> {
         let view = parse(bytes).map_err(OpenError::Record)?;
+        let data_key = self.unwrap(&view)?;
+        open_view(&view, &data_key, limit)
+    }
+
+    /// The data key of one of the patient's own records, for a dispute in which somebody else has to read it:
+    /// [`open_with_data_key`] opens that record and no other with it.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    ///
+    /// # Security
+    /// Whoever gets it reads the record for ever.
+    pub fn data_key(&self, bytes: &[u8]) -> Result<Zeroizing<[u8; 32]>, OpenError> {
+        self.unwrap(&parse(bytes).map_err(OpenError::Record)?)
+    }
+
+    fn unwrap(&self, view: &SealedView<'_>) -> Result<Zeroizing<[u8; 32]>, OpenError> {
         let header = &view.header;
         let keys = self
             .one_time(&header.hospital, &header.pseudonym)
@@ -90,8 +107,7 @@ impl PatientKeys {
         if keys.delegating.public() != header.delegating {
             return Err(OpenError::DelegatingKey);
         }
-        let data_key = unwrap_original(&view, &keys.delegating)?;
-        open_view(&view, &data_key, limit)
+        unwrap_original(view, &keys.delegating)
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use caduceus_crypto::domain;
+use caduceus_crypto::domain::{self, Domain};
 use caduceus_crypto::evidence::VisitToken;
 use caduceus_crypto::hash::kdf;
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::keys::{HospitalId, SecretKey};
+use caduceus_crypto::pairing::PairingSecret;
 use caduceus_crypto::pseudonym::{MetaAddress, Pseudonym};
 use caduceus_crypto::time::Epoch;
 use k256::Scalar;
@@ -44,15 +46,13 @@ pub struct OneTimeKeys {
 }
 
 impl PatientKeys {
-    /// Derives the view and the spend key; the others are derived when asked for.
+    /// Derives the view and the spend key; the others are derived when asked for. The meta-address is that of
+    /// epoch tags: see [`PatientKeys::with_scheme`].
     #[must_use]
     pub fn from_seed(seed: &PatientSeed) -> Self {
         let view = SecretKey::derive(domain::VIEW_KEY, seed.expose(), &[]);
         let spend = SecretKey::derive(domain::SPEND_KEY, seed.expose(), &[]);
-        let meta = MetaAddress {
-            view: view.public(),
-            spend: spend.public(),
-        };
+        let meta = MetaAddress::new(view.public(), spend.public());
         Self {
             seed: seed.clone(),
             view,
@@ -61,7 +61,19 @@ impl PatientKeys {
         }
     }
 
-    /// (V, S): what the registrar's desk gets.
+    /// The same keys for a network of this index scheme: the meta-address carries what the author of an entry
+    /// needs, a * g1 for peks, y * g1 for paeks, nothing for tags.
+    #[must_use]
+    pub fn with_scheme(mut self, scheme: SchemeId) -> Self {
+        self.meta.index = match scheme {
+            SchemeId::Tags => None,
+            SchemeId::Peks => Some(self.pairing_secret(domain::PEKS_KEY).scheme_key()),
+            SchemeId::Paeks => Some(self.pairing_secret(domain::PAEKS_KEY).scheme_key()),
+        };
+        self
+    }
+
+    /// (V, S), and the index scheme's key where there is one: what the registrar's desk gets.
     #[must_use]
     pub fn meta(&self) -> MetaAddress {
         self.meta
@@ -138,6 +150,11 @@ impl PatientKeys {
         Ok(OneTimeKeys { secret, delegating })
     }
 
+    /// The patient's secret in a scanned index scheme. It is the same at every hospital.
+    pub(crate) fn pairing_secret(&self, domain: Domain) -> PairingSecret {
+        PairingSecret::derive(domain, self.seed.expose(), &[])
+    }
+
     /// z, if P = S + zG.
     fn opening(&self, hospital: &HospitalId, pseudonym: &Pseudonym) -> Option<Zeroizing<Scalar>> {
         let shared = self.view.shared_point(&pseudonym.ephemeral);
@@ -187,6 +204,40 @@ mod tests {
         assert_ne!(audit, keys.audit_key(&two).public());
         assert!(audit != keys.meta().view && audit != keys.meta().spend);
         assert_eq!(format!("{keys:?}"), "PatientKeys(redacted)");
+    }
+
+    #[test]
+    fn the_meta_address_carries_what_the_scheme_needs() {
+        let plain = patient(1).meta();
+        let of = |scheme| patient(1).with_scheme(scheme).meta();
+        assert_eq!(of(SchemeId::Tags), plain);
+        assert_eq!(plain.index, None);
+        let (peks, paeks) = (of(SchemeId::Peks), of(SchemeId::Paeks));
+        assert!(peks.index.is_some() && paeks.index.is_some());
+        assert_ne!(peks.index, paeks.index);
+        assert_ne!(
+            peks.index,
+            patient(2).with_scheme(SchemeId::Peks).meta().index
+        );
+        for meta in [peks, paeks] {
+            assert_eq!((meta.view, meta.spend), (plain.view, plain.spend));
+        }
+        let back = patient(1).with_scheme(SchemeId::Peks);
+        assert_eq!(back.with_scheme(SchemeId::Tags).meta(), plain);
+    }
+
+    /// The index key is no part of a pseudonym: records stay recognisable whatever the scheme.
+    #[test]
+    fn pseudonyms_do_not_depend_on_the_scheme() {
+        let here = HospitalId([1; 32]);
+        let make = |scheme| {
+            let meta = patient(1).with_scheme(scheme).meta();
+            make_pseudonym(&mut ChaCha20Rng::seed_from_u64(9), &here, &meta)
+        };
+        let made = make(SchemeId::Tags);
+        assert_eq!(made, make(SchemeId::Peks));
+        assert_eq!(made, make(SchemeId::Paeks));
+        assert!(patient(1).recognise(&here, &made.pseudonym));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::ops::Range;
 use caduceus_crypto::domain;
 use caduceus_crypto::hash::prf;
 use caduceus_crypto::index::{
-    IndexEntries, MAX_TAGS, TAG_GROUP, TAG_SCHEME, TREE_DEPTH, Tag, ggm_node, leaf_tag,
+    IndexEntries, MAX_TAGS, TAG_GROUP, TREE_DEPTH, Tag, ggm_node, leaf_tag,
 };
 use caduceus_crypto::time::{Epoch, Quarter};
 use rand_core::{CryptoRng, RngCore};
@@ -160,16 +160,7 @@ impl TagRequest {
                 day: epoch.quarter(),
             });
         }
-        let distinct: BTreeSet<&str> = keywords.into_iter().collect();
-        if distinct.contains("") {
-            return Err(IndexError::EmptyKeyword);
-        }
-        if distinct.len() > MAX_TAGS {
-            return Err(IndexError::TooManyKeywords {
-                limit: MAX_TAGS,
-                found: distinct.len(),
-            });
-        }
+        let distinct = distinct(keywords)?;
         let day = epoch.day_of_quarter();
         let leaves = distinct
             .iter()
@@ -226,7 +217,7 @@ impl TagRequest {
     /// below `bound`, or none. The patient uses it to show that a record was indexed wrongly.
     #[must_use]
     pub fn find_in(&self, entries: &IndexEntries, bound: u32) -> Vec<Option<u32>> {
-        let tags: BTreeSet<[u8; 16]> = entries.tags.iter().map(|tag| tag.0).collect();
+        let tags: BTreeSet<[u8; 16]> = entries.tags().iter().map(|tag| tag.0).collect();
         self.leaves
             .iter()
             .map(|leaf| (0..bound).find(|i| tags.contains(&leaf_tag(leaf, *i).0)))
@@ -267,10 +258,27 @@ fn padded(rng: &mut (impl CryptoRng + RngCore), tags: impl Iterator<Item = Tag>)
         rng.fill_bytes(&mut random);
         all.insert(random);
     }
-    IndexEntries {
-        scheme: TAG_SCHEME,
-        tags: all.into_iter().map(Tag).collect(),
+    IndexEntries::Tags(all.into_iter().map(Tag).collect())
+}
+
+/// The distinct keywords of a record, sorted, under whatever scheme.
+///
+/// # Errors
+/// An empty keyword, more than [`MAX_TAGS`].
+pub(crate) fn distinct<'a>(
+    keywords: impl IntoIterator<Item = &'a str>,
+) -> Result<BTreeSet<&'a str>, IndexError> {
+    let distinct: BTreeSet<&str> = keywords.into_iter().collect();
+    if distinct.contains("") {
+        return Err(IndexError::EmptyKeyword);
     }
+    if distinct.len() > MAX_TAGS {
+        return Err(IndexError::TooManyKeywords {
+            limit: MAX_TAGS,
+            found: distinct.len(),
+        });
+    }
+    Ok(distinct)
 }
 
 fn half(whole: &[u8; 32]) -> [u8; 16] {
@@ -314,6 +322,32 @@ mod tests {
         }
     }
 
+    /// Computed apart from this code, by Python's HMAC and SHA3-256 and the AES of its `cryptography` package.
+    #[test]
+    fn tags_are_those_of_another_implementation() {
+        let keyword = keyword_key(&key(), "term:asthma");
+        assert_eq!(
+            hex::encode(keyword.salt()),
+            "6268d60a21ff6e1c5a8bfe93c70e40fb"
+        );
+        assert_eq!(
+            hex::encode(&keyword.node(0, 0)[..]),
+            "c2bb0c1f066d1f1d29e3343a103db3fc"
+        );
+        assert_eq!(day().day_of_quarter(), 50);
+        assert_eq!(
+            hex::encode(&keyword.leaf(50)[..]),
+            "bb753f2563f7b39737da4b3d71fef4b5"
+        );
+        for (i, tag) in [
+            (0, "ae632dd61bb0e2ab6176500b37d2f77f"),
+            (1, "a8379f66e559ccfe943e82bd13f096d7"),
+            (255, "87d7461d42ffeaa57ea6a35e7581371c"),
+        ] {
+            assert_eq!(tag_at(&key(), "term:asthma", day(), i).to_string(), tag);
+        }
+    }
+
     #[test]
     fn tags_differ_in_everything_they_depend_on() {
         let other = QuarterKey::from_bytes(day().quarter(), &[4; 32]);
@@ -335,11 +369,11 @@ mod tests {
             let words = names[..count].iter().map(String::as_str);
             let request = TagRequest::new(&key(), day(), words).unwrap();
             let entries = request.entries(&mut rng, &vec![0; count]).unwrap();
-            assert_eq!(entries.tags.len(), count.max(1).next_multiple_of(8));
+            assert_eq!(entries.tags().len(), count.max(1).next_multiple_of(8));
             assert!(entries.check_form().is_ok());
-            assert!(entries.tags.windows(2).all(|pair| pair[0].0 < pair[1].0));
+            assert!(entries.tags().windows(2).all(|pair| pair[0].0 < pair[1].0));
             for name in &names[..count] {
-                assert!(entries.tags.contains(&tag_at(&key(), name, day(), 0)));
+                assert!(entries.tags().contains(&tag_at(&key(), name, day(), 0)));
             }
         }
     }
@@ -357,9 +391,9 @@ mod tests {
             }
         }
         let entries = request.entries(&mut rng, &[2, 0]).unwrap();
-        assert!(entries.tags.contains(&candidates[0][2]));
-        assert!(entries.tags.contains(&candidates[1][0]));
-        assert!(!entries.tags.contains(&candidates[0][0]));
+        assert!(entries.tags().contains(&candidates[0][2]));
+        assert!(entries.tags().contains(&candidates[1][0]));
+        assert!(!entries.tags().contains(&candidates[0][0]));
         assert_eq!(request.find_in(&entries, 8), vec![Some(2), Some(0)]);
         let absent = TagRequest::new(&key(), day(), ["term:gout"]).unwrap();
         assert_eq!(absent.find_in(&entries, 8), vec![None]);

@@ -19,8 +19,8 @@ pub use execute::{BlockError, Executed, TxPlace, apply, build, find_tx, genesis_
 pub use light::{LightClient, LightError};
 pub use proof::{StateProofAt, TxProof};
 pub use state::{
-    BlockContext, Layer, Overlay, Pairs, Rejection, Space, StateError, StateMachine, StateView,
-    TxFailure, Writes,
+    BlockContext, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Layer, Overlay, Pairs, Rejection, Space,
+    StateError, StateMachine, StateView, TxFailure, Writes,
 };
 pub use tree::{StateProof, TreeReader, TreeUpdateBatch};
 pub use types::{Address, ChainId, Height, Validator, ValidatorSet, ValidatorSetError};

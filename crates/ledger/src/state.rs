@@ -10,9 +10,18 @@ use std::collections::BTreeMap;
 pub enum Space {
     /// In the Jellyfish Merkle tree: presence and absence can be proved against a header's state root.
     Auth,
-    /// In a plain table: bulk data that blocks already commit to (tags, anchors).
+    /// In a plain table: bulk data that blocks already commit to (anchors, headers).
     Bulk,
+    /// Rows that follow from blocks, are written once and never changed or removed, and are looked up by their
+    /// exact key alone (index tags). Keys have [`INDEX_KEY_BYTES`], values [`INDEX_VALUE_BYTES`]: a store keeps
+    /// them in sorted runs.
+    Index,
 }
+
+/// Length of every key in [`Space::Index`].
+pub const INDEX_KEY_BYTES: usize = 20;
+/// Length of every value in [`Space::Index`].
+pub const INDEX_VALUE_BYTES: usize = 12;
 
 /// The store could not be read, or holds bytes that do not decode. Never the fault of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +42,7 @@ pub trait StateView {
     /// At most `limit` pairs whose key starts with `prefix`, in key order.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, or the space is [`Space::Index`].
     fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Pairs, StateError>;
 }
 

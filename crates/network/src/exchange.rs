@@ -5,6 +5,7 @@
 //! | [`Submit`] | a node of either chain | anybody: a transaction carries its own right |
 //! | [`Relay`] | a node of the same chain | validators |
 //! | [`Headers`], [`Query`] | a node of either chain | anybody |
+//! | [`LinkedRecords`] | an alliance node | anybody |
 //! | [`FetchAnchor`] | a node of a private chain | alliance members |
 //! | [`FetchRecord`] | an alliance node; by it, the hospital server | owner or ticket holder; members |
 //! | [`StoreRecord`], [`TagCounters`], [`MetaLookup`] | the hospital server | its workstations |
@@ -32,6 +33,7 @@ mod headers;
 mod health;
 mod index_key;
 mod issue_tokens;
+mod linked_records;
 mod log_action;
 mod meta_lookup;
 mod query;
@@ -58,6 +60,9 @@ pub use headers::{Headers, HeadersReply, HeadersRequest, MAX_HEADERS};
 pub use health::{Health, HealthReply};
 pub use index_key::{IndexKey, IndexKeyRequest, SealedIndexKey};
 pub use issue_tokens::{IssueTokens, IssueTokensRequest, MAX_TOKENS, TokenSignatures};
+pub use linked_records::{
+    LinkedRecords, LinkedRecordsReply, LinkedRecordsRequest, MAX_LINKED_BYTES,
+};
 pub use log_action::{ActionLogged, LogAction, LogActionRequest};
 pub use meta_lookup::{CardHolder, MetaLookup, MetaLookupRequest};
 pub use query::{MAX_LISTED, Query, QueryReply, QueryRequest};
@@ -113,6 +118,7 @@ pub const PROTOCOLS: &[&str] = &[
     RegisterPatient::PROTOCOL,
     LogAction::PROTOCOL,
     DepositPairSecret::PROTOCOL,
+    LinkedRecords::PROTOCOL,
     Health::PROTOCOL,
 ];
 

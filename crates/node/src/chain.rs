@@ -4,80 +4,25 @@ use crate::mempool::{Mempool, Peek};
 use crate::node::Clock;
 use crate::pending::Pending;
 use crate::store::{Snapshot, Store, StoreError};
-use caduceus_crypto::{Hash, TimeMillis, merkle};
+use caduceus_crypto::{Hash, TimeMillis};
 use caduceus_ledger::{
-    Address, Block, BlockContext, BlockError, Certificate, CertifiedHeader, ChainId, Executed,
-    Genesis, Header, Height, Layer, Overlay, Rejection, StateError, StateMachine, StateProofAt,
-    TxFailure, TxProof, ValidatorSet, apply, block::MAX_TX_BYTES, build, find_tx, genesis_state,
-    replay, tree, tx_id,
+    Address, Block, BlockContext, BlockError, Certificate, ChainId, Executed, Genesis, Header,
+    Height, Layer, Overlay, Rejection, StateError, StateMachine, TxFailure, ValidatorSet, apply,
+    block::MAX_TX_BYTES, build, genesis_state, replay, tx_id,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot, watch};
 
+mod outcome;
+mod read;
+
+pub use self::outcome::{CommitError, Committed, Offer, Outcome, SubmitError};
+use self::read::committed;
+
 /// Drift allowed between a fresh proposal's time and the own clock.
 const MAX_DRIFT_MILLIS: u64 = 10_000;
-
-/// Where a transaction ended up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// Height of the block.
-    pub height: Height,
-    /// Position in the block.
-    pub index: u32,
-    /// The block's identifier.
-    pub block: Hash,
-    /// The transaction's result.
-    pub result: Vec<u8>,
-}
-
-/// Why a transaction was not taken or not committed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubmitError {
-    /// A rule refuses it.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
-    /// It is larger than any transaction may be.
-    #[error("transaction of {found} bytes, at most {limit}")]
-    TooLarge {
-        /// The limit.
-        limit: usize,
-        /// Bytes found.
-        found: usize,
-    },
-    /// Too much is waiting; try again later.
-    #[error("the node has too many transactions waiting")]
-    Full,
-    /// It was not committed in time; it may still be.
-    #[error("not committed within {millis} ms")]
-    Timeout {
-        /// How long the caller waited.
-        millis: u64,
-    },
-    /// The node stopped.
-    #[error("the node is stopping")]
-    Stopping,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<StateError> for SubmitError {
-    fn from(e: StateError) -> Self {
-        SubmitError::Store(e.into())
-    }
-}
-
-impl From<TxFailure> for SubmitError {
-    fn from(e: TxFailure) -> Self {
-        match e {
-            TxFailure::Rejected(rejection) => SubmitError::Rejected(rejection),
-            TxFailure::State(e) => e.into(),
-        }
-    }
-}
 
 /// Executed proposals of one height kept in memory.
 const MAX_EXECUTED: usize = 8;
@@ -502,145 +447,4 @@ impl<M: StateMachine> Chain<M> {
         let ctx = self.next_context(&inner.tip, Address::default());
         Ok(inner.mempool.recheck(&self.machine, &ctx, &snapshot)?)
     }
-
-    /// The newest certified header; none before block 1.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn head(&self) -> Result<Option<CertifiedHeader>, StoreError> {
-        let snapshot = self.store.snapshot()?;
-        let Some(tip) = snapshot.tip()? else {
-            return Ok(None);
-        };
-        snapshot.certified(tip.header.height)
-    }
-
-    /// A committed transaction and its result, proved.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn prove_tx(&self, id: &Hash) -> Result<Option<TxProof>, StoreError> {
-        let snapshot = self.store.snapshot()?;
-        let Some(place) = find_tx(&snapshot, id)? else {
-            return Ok(None);
-        };
-        let damaged = |what| StoreError::Damaged {
-            height: place.height.0,
-            what,
-        };
-        let block = snapshot
-            .block(place.height)?
-            .ok_or_else(|| damaged("block"))?;
-        let head = snapshot
-            .certified(place.height)?
-            .ok_or_else(|| damaged("certificate"))?;
-        let results = snapshot.results(place.height)?;
-        let index = place.index as usize;
-        let (Some(tx), Some(result)) = (block.txs.get(index), results.get(index)) else {
-            return Err(damaged("results"));
-        };
-        Ok(Some(TxProof {
-            head,
-            tx: tx.clone(),
-            tx_proof: merkle::prove(&block.txs, index),
-            result: result.clone(),
-            result_proof: merkle::prove(&results, index),
-        }))
-    }
-
-    /// What the state holds under a key, proved at the newest height; none before block 1.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn prove_state(&self, key: &[u8]) -> Result<Option<StateProofAt>, StoreError> {
-        let snapshot = self.store.snapshot()?;
-        let Some(tip) = snapshot.tip()? else {
-            return Ok(None);
-        };
-        let Some(head) = snapshot.certified(tip.header.height)? else {
-            return Ok(None);
-        };
-        let proof = tree::prove(&snapshot, tip.header.height.0, key)?;
-        Ok(Some(StateProofAt { head, proof }))
-    }
-}
-
-/// What became of an offered transaction.
-pub struct Offer {
-    /// Its identifier.
-    pub id: Hash,
-    /// Whether this node saw it for the first time.
-    pub new: bool,
-    /// Waiting, or committed before.
-    pub outcome: Outcome,
-}
-
-/// See [`Offer`].
-pub enum Outcome {
-    /// It was committed before.
-    Committed(Committed),
-    /// It waits; the receiver hears of its block.
-    Waiting(oneshot::Receiver<Result<Committed, Rejection>>),
-}
-
-fn committed(snapshot: &Snapshot, id: &Hash) -> Result<Option<Committed>, StoreError> {
-    let Some(place) = find_tx(snapshot, id)? else {
-        return Ok(None);
-    };
-    let block = snapshot
-        .block_hash(place.height)?
-        .ok_or(StoreError::Damaged {
-            height: place.height.0,
-            what: "block",
-        })?;
-    let result = snapshot
-        .results(place.height)?
-        .into_iter()
-        .nth(place.index as usize)
-        .ok_or(StoreError::Damaged {
-            height: place.height.0,
-            what: "results",
-        })?;
-    Ok(Some(Committed {
-        height: place.height,
-        index: place.index,
-        block,
-        result,
-    }))
-}
-
-impl CommitError {
-    /// Whether trying again may help: a full disk, a failing device.
-    pub fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            CommitError::Store(StoreError::Database(_) | StoreError::File { .. })
-        )
-    }
-}
-
-/// Why a decided block was not committed. The engine stops on any of these.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CommitError {
-    /// The decided block's bytes are nowhere.
-    #[error("height {height}: the decided block {block} is missing")]
-    Missing {
-        /// The height.
-        height: Height,
-        /// The block.
-        block: Hash,
-    },
-    /// Another block is committed at this height: more than a third of the power is Byzantine.
-    #[error("height {height}: another block is committed here")]
-    Conflict {
-        /// The height.
-        height: Height,
-    },
-    /// The decided block does not execute here.
-    #[error("the decided block does not execute: {0}")]
-    Invalid(#[from] BlockError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }

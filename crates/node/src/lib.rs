@@ -5,6 +5,7 @@
 
 pub mod bft;
 pub mod chain;
+mod database;
 pub mod guard;
 pub mod home;
 pub mod mempool;
@@ -13,6 +14,8 @@ pub mod pending;
 pub mod service;
 pub mod solo;
 pub mod store;
+pub mod tag_index;
+pub mod validate;
 
 pub use chain::{Chain, Committed, SubmitError};
 pub use guard::{Guard, GuardError};

@@ -1,18 +1,24 @@
 //! The node's database: one redb file, one write transaction a height, two-phase commit.
 //!
 //! Tables (keys and values are bytes; numbers big-endian in keys so that order is numeric):
-//! `blocks` height to block, `headers` height to header, `certificates` height to certificate, `results` height to results, `state_auth`
-//! and `state_bulk` key to value, `tree_nodes` and `tree_values` for the Jellyfish Merkle tree, `meta`.
+//! `blocks` height to block, `headers` height to header, `certificates` height to certificate, `results` height
+//! to results, `state_auth` and `state_bulk` key to value, `tree_nodes` and `tree_values` for the Jellyfish Merkle
+//! tree, `index_runs` height to the block's rows of `Space::Index` until [`crate::tag_index`] has them in its own
+//! table, `meta`.
 //! Blocks are verified against the certificate's hash when read: redb does not check its checksums on reads.
 
+use crate::database;
+use crate::tag_index::{IndexRow, TagIndex, TagIndexView};
 use caduceus_crypto::{Hash, codec};
 use caduceus_ledger::tree::{LeafNode, Node as TreeNode, NodeKey, OwnedValue, TreeKey, Version};
 use caduceus_ledger::{
     Block, Certificate, CertifiedHeader, Executed, Header, Height, Space, StateError, StateView,
     TreeReader, ValidatorSet,
 };
+use redb::backends::InMemoryBackend;
 use redb::{
-    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, TableError,
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Table,
+    TableDefinition, TableError,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,11 +32,19 @@ const AUTH: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("state
 const BULK: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("state_bulk");
 const NODES: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("tree_nodes");
 const VALUES: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("tree_values");
+const INDEX_RUNS: TableDefinition<'static, u64, Bytes> = TableDefinition::new("index_runs");
 const META: TableDefinition<'static, &'static str, Bytes> = TableDefinition::new("meta");
+
+/// Name of the index's file beside the store's.
+const INDEX_FILE: &str = "index.redb";
 
 const META_GENESIS: &str = "genesis";
 const META_TIP: &str = "tip";
 const META_VALIDATORS: &str = "next_validators";
+/// Height up to which the rows of the index are in the index's own file only.
+const META_RUNS_DROPPED: &str = "runs_dropped";
+/// Runs dropped in one write, so that no height pays for many.
+const MAX_RUNS_DROPPED: usize = 256;
 
 /// Why the store cannot be used. After a failed write the handle is dead: reopen and recover.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +61,14 @@ pub enum StoreError {
         /// The cause.
         source: std::io::Error,
     },
+    /// A file of the store is damaged.
+    #[error("{path} is damaged: {reason}; move it away and let the node catch up from the others")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
     /// Bytes read are not what was written.
     #[error("height {height}: the stored {what} is damaged")]
     Damaged {
@@ -62,6 +84,18 @@ pub enum StoreError {
         expected: String,
         /// The chain found.
         found: String,
+    },
+    /// The index's file is of another time than the chain's: one of them was restored or lost.
+    #[error(
+        "index.redb holds the rows up to height {index}, chain.redb needs it to be between {oldest} and {chain}"
+    )]
+    IndexOutOfStep {
+        /// The index's height.
+        index: u64,
+        /// Height up to which the chain no longer keeps the rows itself.
+        oldest: u64,
+        /// The chain's height.
+        chain: u64,
     },
     /// State could not be read or decoded.
     #[error(transparent)]
@@ -91,6 +125,7 @@ fn state_error(e: impl std::fmt::Display) -> StateError {
 #[derive(Clone)]
 pub struct Store {
     db: Arc<Database>,
+    index: TagIndex,
 }
 
 /// What the store says of the chain's end.
@@ -108,15 +143,20 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened or a table cannot be made.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(|source| StoreError::File {
-                path: parent.to_path_buf(),
-                source,
-            })?;
-        }
-        let db = Database::builder()
-            .set_cache_size(32 * 1024 * 1024)
-            .create(path)?;
+        let db = database::open(path)?;
+        Self::with(db, TagIndex::open(&path.with_file_name(INDEX_FILE))?)
+    }
+
+    /// An empty store in memory, for a chain that is executed again.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn scratch() -> Result<Self, StoreError> {
+        let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+        Self::with(db, TagIndex::scratch()?)
+    }
+
+    fn with(db: Database, index: TagIndex) -> Result<Self, StoreError> {
         let txn = db.begin_write()?;
         {
             txn.open_table(BLOCKS)?;
@@ -127,10 +167,91 @@ impl Store {
             txn.open_table(BULK)?;
             txn.open_table(NODES)?;
             txn.open_table(VALUES)?;
+            txn.open_table(INDEX_RUNS)?;
             txn.open_table(META)?;
         }
         txn.commit()?;
-        Ok(Self { db: Arc::new(db) })
+        let store = Self {
+            db: Arc::new(db),
+            index,
+        };
+        store.load_runs()?;
+        Ok(store)
+    }
+
+    /// Brings the index to the height of the chain: loads the runs that it had not flushed.
+    fn load_runs(&self) -> Result<(), StoreError> {
+        let txn = self.db.begin_read()?;
+        let tip = newest_height(&txn.open_table(HEADERS)?)?;
+        let index = self.index.flushed();
+        let oldest = match txn.open_table(META)?.get(META_RUNS_DROPPED)? {
+            Some(bytes) => borsh::from_slice(bytes.value()).map_err(|_| StoreError::Damaged {
+                height: tip,
+                what: "mark of the index",
+            })?,
+            None => 0,
+        };
+        if !(oldest..=tip).contains(&index) {
+            return Err(StoreError::IndexOutOfStep {
+                index,
+                oldest,
+                chain: tip,
+            });
+        }
+        for run in txn.open_table(INDEX_RUNS)?.range(index + 1..)? {
+            let (height, rows) = run?;
+            let rows: Vec<IndexRow> =
+                borsh::from_slice(rows.value()).map_err(|_| StoreError::Damaged {
+                    height: height.value(),
+                    what: "index rows",
+                })?;
+            self.index.add(height.value(), rows);
+        }
+        self.index.publish(tip);
+        Ok(())
+    }
+
+    /// The first row of the state that differs from another store's, in words.
+    ///
+    /// # Errors
+    /// When a database fails.
+    pub fn first_difference(&self, other: &Store) -> Result<Option<String>, StoreError> {
+        let (here, there) = (self.snapshot()?, other.snapshot()?);
+        for (table, other_table, name) in [
+            (&here.auth, &there.auth, "authenticated state"),
+            (&here.bulk, &there.bulk, "plain state"),
+        ] {
+            let mut rows = table.iter()?;
+            let mut expected = other_table.iter()?;
+            loop {
+                let (row, wanted) = (rows.next().transpose()?, expected.next().transpose()?);
+                let key = match (&row, &wanted) {
+                    (None, None) => break,
+                    (Some(row), Some(wanted)) => {
+                        if row.0.value() == wanted.0.value() && row.1.value() == wanted.1.value() {
+                            continue;
+                        }
+                        row.0.value().min(wanted.0.value())
+                    }
+                    (Some((key, _)), None) | (None, Some((key, _))) => key.value(),
+                };
+                return Ok(Some(format!(
+                    "the {name} differs from what execution gives, at key {}",
+                    key.escape_ascii()
+                )));
+            }
+        }
+        Ok(here.index.first_difference(&there.index)?.map(|key| {
+            format!(
+                "the index differs from what execution gives, at key {}",
+                hex::encode(key)
+            )
+        }))
+    }
+
+    /// The index, for its sizes and to flush it.
+    pub fn index(&self) -> &TagIndex {
+        &self.index
     }
 
     /// A consistent read view of the last committed height.
@@ -138,8 +259,19 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let txn = self.db.begin_read()?;
+        loop {
+            let txn = self.db.begin_read()?;
+            let height = newest_height(&txn.open_table(HEADERS)?)?;
+            // Unless another height was committed in between, the two are of one height.
+            if let Some(index) = self.index.view_at(height) {
+                return Self::snapshot_of(txn, index);
+            }
+        }
+    }
+
+    fn snapshot_of(txn: ReadTransaction, index: TagIndexView) -> Result<Snapshot, StoreError> {
         Ok(Snapshot {
+            index,
             auth: txn.open_table(AUTH)?,
             bulk: txn.open_table(BULK)?,
             nodes: txn.open_table(NODES)?,
@@ -183,6 +315,7 @@ impl Store {
         let height = block.header.height.0;
         let mut txn = self.db.begin_write()?;
         txn.set_two_phase_commit(true);
+        let mut rows: Vec<IndexRow> = Vec::new();
         {
             txn.open_table(BLOCKS)?
                 .insert(height, codec::encode(block).as_slice())?;
@@ -200,6 +333,10 @@ impl Store {
                 let table = match space {
                     Space::Auth => &mut auth,
                     Space::Bulk => &mut bulk,
+                    Space::Index => {
+                        rows.push(index_row(key, value.as_deref())?);
+                        continue;
+                    }
                 };
                 match value {
                     Some(value) => table.insert(key.as_slice(), value.as_slice())?,
@@ -221,6 +358,13 @@ impl Store {
                 values.insert(key.0.as_slice(), codec::encode(value).as_slice())?;
             }
             let mut meta = txn.open_table(META)?;
+            let mut runs = txn.open_table(INDEX_RUNS)?;
+            if !rows.is_empty() {
+                runs.insert(height, codec::encode(&rows).as_slice())?;
+            }
+            if let Some(dropped) = drop_runs(&mut runs, self.index.flushed())? {
+                meta.insert(META_RUNS_DROPPED, codec::encode(&dropped).as_slice())?;
+            }
             meta.insert(META_TIP, codec::encode(&block.header).as_slice())?;
             meta.insert(
                 META_VALIDATORS,
@@ -230,14 +374,42 @@ impl Store {
                 meta.insert(META_GENESIS, genesis)?;
             }
         }
+        self.index.prepare(height, rows);
         txn.commit()?;
+        self.index.publish(height);
+        self.index.flush_when_large();
         Ok(())
     }
+}
+
+/// The newest height that is stored; 0 in an empty store.
+fn newest_height(headers: &impl ReadableTable<u64, Bytes>) -> Result<u64, StoreError> {
+    Ok(headers.last()?.map_or(0, |(height, _)| height.value()))
+}
+
+fn index_row(key: &[u8], value: Option<&[u8]>) -> Result<IndexRow, StateError> {
+    let row = value.and_then(|value| Some((key.try_into().ok()?, value.try_into().ok()?)));
+    row.ok_or_else(|| {
+        StateError("a row of the index has a wrong length, or is to be removed".to_owned())
+    })
+}
+
+/// Removes some runs whose rows the index has in its file. Returns the newest height removed.
+fn drop_runs(runs: &mut Table<'_, u64, Bytes>, flushed: u64) -> Result<Option<u64>, StoreError> {
+    let mut heights = Vec::new();
+    for run in runs.range(..=flushed)?.take(MAX_RUNS_DROPPED) {
+        heights.push(run?.0.value());
+    }
+    for height in &heights {
+        runs.remove(height)?;
+    }
+    Ok(heights.last().copied())
 }
 
 /// A consistent view of one committed height.
 pub struct Snapshot {
     txn: ReadTransaction,
+    index: TagIndexView,
     auth: ReadOnlyTable<Bytes, Bytes>,
     bulk: ReadOnlyTable<Bytes, Bytes>,
     nodes: ReadOnlyTable<Bytes, Bytes>,
@@ -302,6 +474,27 @@ impl Snapshot {
         }))
     }
 
+    /// The newest height that is stored; 0 in an empty store.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn newest_height(&self) -> Result<u64, StoreError> {
+        newest_height(&self.txn.open_table(HEADERS)?)
+    }
+
+    /// A block as it is stored, whatever its body.
+    pub(crate) fn unchecked_block(&self, height: Height) -> Result<Option<Block>, StoreError> {
+        let Some(bytes) = self.at(BLOCKS, height)? else {
+            return Ok(None);
+        };
+        borsh::from_slice(&bytes)
+            .map(Some)
+            .map_err(|_| StoreError::Damaged {
+                height: height.0,
+                what: "block",
+            })
+    }
+
     /// A block, checked against its own header's transactions root.
     ///
     /// # Errors
@@ -321,7 +514,7 @@ impl Snapshot {
         Ok(Some(block))
     }
 
-    fn header(&self, height: Height) -> Result<Option<Header>, StoreError> {
+    pub(crate) fn header(&self, height: Height) -> Result<Option<Header>, StoreError> {
         let Some(bytes) = self.at(HEADERS, height)? else {
             return Ok(None);
         };
@@ -397,6 +590,13 @@ impl StateView for Snapshot {
         let table = match space {
             Space::Auth => &self.auth,
             Space::Bulk => &self.bulk,
+            Space::Index => {
+                let key = key
+                    .try_into()
+                    .map_err(|_| StateError("a key of the index has a wrong length".to_owned()))?;
+                let value = self.index.get(key).map_err(state_error)?;
+                return Ok(value.map(|value| value.to_vec()));
+            }
         };
         Ok(table
             .get(key)
@@ -413,6 +613,7 @@ impl StateView for Snapshot {
         let table = match space {
             Space::Auth => &self.auth,
             Space::Bulk => &self.bulk,
+            Space::Index => return Err(StateError("the index is never scanned".to_owned())),
         };
         let mut found = Vec::new();
         for pair in table.range(prefix..).map_err(state_error)? {

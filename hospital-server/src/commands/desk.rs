@@ -11,7 +11,9 @@ use data_user_client::DataUserKeys;
 use hospital_server::HospitalMap;
 use hospital_server::system_clock;
 use hospital_server::workstation::home::{PatientLine, StaffHome};
-use hospital_server::workstation::{Registered, Workstation, WorkstationConfig, WorkstationError};
+use hospital_server::workstation::{
+    Registered, Workstation, WorkstationConfig, WorkstationError, check_meta,
+};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde::Serialize;
@@ -140,6 +142,10 @@ async fn register(desk: &Desk, output: &Output, meta: &str) -> Result<(), CliErr
             "scan it from the patient's client (patient-client card), or copy it whole",
         )
     })?;
+    // Before the passphrase: the mistake needs no key to be told.
+    let network = NetworkFile::load(&desk.network_path)?;
+    let map = HospitalMap::read(&network, desk.home.hospital()).map_err(WorkstationError::from)?;
+    check_meta(map.index_scheme, &meta)?;
     let station = desk.station().await?;
     let outcome = station.register_patient(&meta).await;
     station.close().await;
@@ -168,7 +174,7 @@ async fn register(desk: &Desk, output: &Output, meta: &str) -> Result<(), CliErr
 
 /// `records`.
 pub(crate) fn records(common: &CommonArgs, output: &Output) -> Result<(), CliError> {
-    output.rows(&Desk::open(common)?.home.records()?)
+    output.rows(&Desk::open(common)?.home.versions()?)
 }
 
 /// A QR code in characters; none if the text does not fit one.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use caduceus_cli::{CliError, CommonArgs, Output};
 use caduceus_crypto::card::CardQr;
+use caduceus_crypto::hash::Hash;
 use clap::Args;
 use hospital_server::workstation::documents::{self, Document};
 use hospital_server::workstation::home::{RecordLine, StaffHome};
@@ -33,6 +34,9 @@ pub(crate) struct UploadArgs {
     /// What the files are [default: by extension; .json is FHIR]
     #[arg(long, value_name = "TYPE")]
     media_type: Option<String>,
+    /// The record that this one replaces, 64 digits: its newest version; both stay
+    #[arg(long, value_name = "RECORD_HASH")]
+    amends: Option<Hash>,
     /// Write receipts here [default: receipts in the home]
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
@@ -55,6 +59,7 @@ struct UploadedRow {
     took_millis: u64,
     link_deadline: String,
     receipt: String,
+    replaces: Option<String>,
 }
 
 /// `upload`.
@@ -75,6 +80,7 @@ pub(crate) async fn upload(
         );
         all.extend(documents::read(file, media_type, organisation)?);
     }
+    check_amends(arguments.amends.as_ref(), all.len())?;
     let desk = Desk::open(common)?;
     let receipts = arguments
         .receipts
@@ -85,13 +91,7 @@ pub(crate) async fn upload(
     let outcome = match station.visit(&card).await {
         Ok(mut visit) => {
             upload_all(
-                &mut visit,
-                &desk.home,
-                output,
-                all,
-                &arguments.terms,
-                &receipts,
-                &mut rows,
+                &mut visit, &desk.home, output, all, arguments, &receipts, &mut rows,
             )
             .await
         }
@@ -110,7 +110,7 @@ async fn upload_all(
     home: &StaffHome,
     output: &Output,
     all: Vec<Document>,
-    terms: &[String],
+    arguments: &UploadArgs,
     receipts: &Path,
     rows: &mut Vec<UploadedRow>,
 ) -> Result<(), CliError> {
@@ -124,7 +124,8 @@ async fn upload_all(
         let input = UploadInput {
             bytes: document.bytes,
             media_type: document.media_type,
-            own_terms: terms.to_vec(),
+            own_terms: arguments.terms.clone(),
+            amends: arguments.amends,
         };
         let uploaded = match visit.upload(input).await {
             Ok(uploaded) => uploaded,
@@ -138,16 +139,28 @@ async fn upload_all(
         }
         let receipt = ReceiptFile::of(&uploaded.receipt, uploaded.height, uploaded.position)
             .write(receipts)?;
-        home.note_record(&line(
-            &uploaded,
-            &card_hash,
-            &document.name,
-            media_type,
-            &receipt,
-        ))?;
-        rows.push(row(&uploaded, document.name, &receipt));
+        let replaces = arguments.amends.map(|hash| hash.to_string());
+        home.note_record(&RecordLine {
+            replaces: replaces.clone(),
+            ..line(&uploaded, &card_hash, &document.name, media_type, &receipt)
+        })?;
+        rows.push(UploadedRow {
+            replaces,
+            ..row(&uploaded, document.name, &receipt)
+        });
     }
     Ok(())
+}
+
+/// A record is replaced by one: which of several would be its next version?
+fn check_amends(amends: Option<&Hash>, documents: usize) -> Result<(), CliError> {
+    if amends.is_none() || documents == 1 {
+        return Ok(());
+    }
+    Err(CliError::usage(
+        format!("--amends replaces one record by one, and the files hold {documents}"),
+        "one file with one record; --organisation may narrow a Bundle down",
+    ))
 }
 
 /// Says which file failed and how many are stored.
@@ -191,6 +204,7 @@ fn line(
         sealed_bytes: uploaded.sealed_bytes,
         link_deadline: uploaded.receipt.link_deadline.to_string(),
         receipt: receipt.to_owned(),
+        replaces: None,
     }
 }
 
@@ -208,9 +222,36 @@ fn row(uploaded: &Uploaded, source: String, receipt: &Path) -> UploadedRow {
         took_millis: u64::try_from(uploaded.took.as_millis()).unwrap_or(u64::MAX),
         link_deadline: uploaded.receipt.link_deadline.to_string(),
         receipt: receipt.display().to_string(),
+        replaces: None,
     }
 }
 
 fn as_u64(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use caduceus_cli::ExitCode;
+
+    #[test]
+    fn one_record_replaces_one() {
+        let record = Hash([1; 32]);
+        for (amends, documents) in [(None, 1), (None, 7), (Some(&record), 1)] {
+            assert!(check_amends(amends, documents).is_ok());
+        }
+        for documents in [0, 2, 289] {
+            let error = check_amends(Some(&record), documents).unwrap_err();
+            assert_eq!(error.exit, ExitCode::Usage);
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "error: --amends replaces one record by one, and the files hold {documents}\n\
+                     try: one file with one record; --organisation may narrow a Bundle down"
+                )
+            );
+        }
+    }
 }

@@ -48,11 +48,14 @@ impl From<KeysError> for CliError {
                 what,
                 "get the network file again from whoever runs the network",
             ),
-            KeysError::OtherChain { .. } | KeysError::OtherKey { .. } => {
-                CliError::verification_failed(
-                    what,
-                    "use the home, the network file and the genesis of one hospital",
-                )
+            KeysError::OtherChain { .. }
+            | KeysError::OtherKey { .. }
+            | KeysError::OtherScheme { .. } => CliError::verification_failed(
+                what,
+                "use the home, the network file and the genesis of one hospital",
+            ),
+            KeysError::Genesis(_) => {
+                CliError::failure(what, "get the genesis again from whoever runs the network")
             }
             KeysError::Pairs(PairsError::Database(DatabaseFailure::Open {
                 path,
@@ -69,5 +72,25 @@ impl From<KeysError> for CliError {
                 CliError::failure(what, "check the disk, or restore the home from a backup")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caduceus_crypto::index::SchemeId;
+
+    #[test]
+    fn a_chain_of_another_scheme_is_told_in_two_lines() {
+        let error = CliError::from(KeysError::OtherScheme {
+            expected: SchemeId::Paeks,
+            found: SchemeId::Tags,
+        });
+        assert_eq!(error.exit, ExitCode::VerificationFailed);
+        assert_eq!(
+            error.to_string(),
+            "error: the private genesis has index scheme tags, the network file says paeks\n\
+             try: use the home, the network file and the genesis of one hospital"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A quarter's index key, sealed to the member of staff who asks. Its audit entry is committed first.
+//! What a visit's records are indexed with, sealed to the member of staff who asks: with index scheme `tags` the
+//! quarter's key. Its audit entry is committed first.
 //!
 //! The box: domain `INDEX_KEY_REQUEST`, associated data the borsh of the request, plaintext the 32 bytes.
 
@@ -82,13 +83,15 @@ pub(super) async fn answer(
         Ok(pair) => pair,
         Err((rule, detail)) => return Ok(Reply::denied(rule, detail)),
     };
-    let key = ctx.index.quarter_key(&meta.view, &secret, &request.quarter);
+    let key = ctx
+        .index
+        .visit_key(ctx.map.index_scheme, &meta.view, &secret, &request.quarter);
     let sealed = seal_to(
         &mut OsRng,
         &staff,
         domain::INDEX_KEY_REQUEST,
         &encode(&request),
-        key.expose(),
+        &key[..],
     );
     Ok(Reply::Done(SealedIndexKey {
         sealed,

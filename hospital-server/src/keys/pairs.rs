@@ -136,10 +136,7 @@ mod tests {
             SecretKey::generate(&mut OsRng),
             SecretKey::generate(&mut OsRng),
         );
-        let meta = MetaAddress {
-            view: key.public(),
-            spend: other.public(),
-        };
+        let meta = MetaAddress::new(key.public(), other.public());
         {
             let pairs = Pairs::open(&path, &key).unwrap();
             assert!(pairs.get(&[0xc1; 16]).unwrap().is_none());
@@ -163,5 +160,18 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_holder_keeps_her_index_key() {
+        let home = tempfile::tempdir().unwrap();
+        let key = SecretKey::generate(&mut OsRng);
+        let bare = MetaAddress::new(key.public(), SecretKey::generate(&mut OsRng).public());
+        let meta = crate::network_map::with_index_key(bare);
+        let pairs = Pairs::open(&home.path().join("pairs.redb"), &key).unwrap();
+        pairs.put(&[1; 16], bare, &[7; 32]).unwrap();
+        pairs.put(&[2; 16], meta, &[7; 32]).unwrap();
+        let holder = |card: [u8; 16]| pairs.get(&card).unwrap().unwrap().0;
+        assert_eq!((holder([1; 16]), holder([2; 16])), (bare, meta));
     }
 }

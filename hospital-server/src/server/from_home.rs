@@ -65,11 +65,14 @@ impl From<ServerError> for CliError {
                 what,
                 "get the network file again from whoever runs the network",
             ),
-            ServerError::OtherChain { .. } | ServerError::OtherKey { .. } => {
-                CliError::verification_failed(
-                    what,
-                    "use the home, the network file and the genesis of one hospital",
-                )
+            ServerError::OtherChain { .. }
+            | ServerError::OtherKey { .. }
+            | ServerError::OtherScheme { .. } => CliError::verification_failed(
+                what,
+                "use the home, the network file and the genesis of one hospital",
+            ),
+            ServerError::Alliance(_) => {
+                CliError::failure(what, "get the genesis again from whoever runs the network")
             }
             ServerError::Register(RegisterError::Database(error)) | ServerError::Audit(error) => {
                 database_error(&error)

@@ -9,7 +9,7 @@ use caduceus_custody::fhir::{self, FhirError, MAX_FHIR_BYTES, Organisation};
 use caduceus_custody::frame::MAX_PLAINTEXT_BYTES;
 
 use super::error::WorkstationError;
-use super::upload::{FHIR_JSON, is_fhir_json};
+use super::indexing::{FHIR_JSON, is_fhir_json};
 
 /// Longest list of organisations in an error, in names.
 const MAX_NAMED: usize = 8;

@@ -3,7 +3,9 @@
 use caduceus_cli::CliError;
 use caduceus_crypto::card::CardError;
 use caduceus_crypto::hash::Hash;
+use caduceus_crypto::index::SchemeId;
 use caduceus_custody::fhir::FhirError;
+use caduceus_custody::scheme::SchemeKeyError;
 use caduceus_custody::seal::SealError;
 use caduceus_custody::tags::IndexError;
 use caduceus_network::{CallError, StartError};
@@ -95,6 +97,25 @@ pub enum WorkstationError {
     /// The server names other keys than those the card is bound to.
     #[error("the server's keys for this card are not the card holder's")]
     CardSubstituted,
+    /// The meta-address lacks the key that the network's index scheme searches with.
+    #[error(
+        "the meta-address has no index key, and this network's index scheme, {scheme}, needs one"
+    )]
+    NoIndexKey {
+        /// The scheme.
+        scheme: SchemeId,
+    },
+    /// The meta-address has a key for another index scheme than the network's.
+    #[error(
+        "the meta-address has an index key, and this network's index scheme, {scheme}, has no use for one"
+    )]
+    ForeignIndexKey {
+        /// The scheme.
+        scheme: SchemeId,
+    },
+    /// What the key service gave for a visit makes no key of the network's index scheme.
+    #[error(transparent)]
+    SchemeKey(#[from] SchemeKeyError),
     /// The patient's client has not registered with the card, so there is no index key.
     #[error("the patient has not registered this card with her client yet")]
     NotRegistered,
@@ -183,15 +204,23 @@ impl From<WorkstationError> for CliError {
                     format!("the command again in {seconds} s; nothing was done"),
                 )
             }
-            WorkstationError::BadAnswer { .. } => CliError::verification_failed(
-                what,
-                "check that all programs have one version, and tell the operator",
-            ),
             WorkstationError::Card(card) => wrong_card(what, card),
             WorkstationError::CardSubstituted => CliError::verification_failed(
                 what,
                 "do not upload; check the card, then report the server: its register may be forged",
             ),
+            WorkstationError::NoIndexKey { .. }
+            | WorkstationError::ForeignIndexKey { .. }
+            | WorkstationError::SchemeKey(SchemeKeyError::Missing { .. }) => CliError::usage(
+                what,
+                "the meta-address that patient-client card shows in a home of this network",
+            ),
+            WorkstationError::SchemeKey(_) | WorkstationError::BadAnswer { .. } => {
+                CliError::verification_failed(
+                    what,
+                    "check that all programs have one version, and tell the operator",
+                )
+            }
             WorkstationError::NotRegistered => CliError::not_found(
                 what,
                 "have her run: patient-client register CARD --desk-code CODE",
@@ -228,6 +257,12 @@ fn start_hint(who: Who) -> &'static str {
 
 fn denied(what: String, rule: &str) -> CliError {
     let todo = match rule {
+        "amend_unknown_record" => "a record hash that hospital-server records lists",
+        "amends_other_patient" => "the card of the patient whose record is to be replaced",
+        "amend_already_replaced" => "the hash of its newest version: hospital-server records",
+        "meta_index_key" => {
+            "the meta-address that patient-client card shows in a home of this network"
+        }
         rule if rule.contains("card") => {
             "check the card number, or register the patient: patient register META"
         }
@@ -235,7 +270,8 @@ fn denied(what: String, rule: &str) -> CliError {
         rule if rule.contains("suspend") => "ask the administrator of the hospital",
         _ => "correct what the rule names, or ask the administrator of the hospital",
     };
-    if rule.contains("unknown") && rule.contains("card") {
+    let unknown = rule.contains("unknown") && rule.contains("card");
+    if unknown || rule == "amend_unknown_record" {
         CliError::not_found(what, todo)
     } else {
         CliError::denied(what, todo)
@@ -289,7 +325,13 @@ mod tests {
 
     #[test]
     fn each_mistake_is_two_lines_with_its_code() {
-        let mistakes: [(WorkstationError, ExitCode); 12] = [
+        let denied = |rule: &str| WorkstationError::Denied {
+            who: Who::Server,
+            rule: rule.into(),
+            detail: "no".into(),
+        };
+        let scheme = SchemeId::Peks;
+        let mistakes: [(WorkstationError, ExitCode); 20] = [
             (
                 FhirError::NotJson { line: 1, column: 2 }.into(),
                 ExitCode::Usage,
@@ -324,6 +366,22 @@ mod tests {
                 },
                 ExitCode::NotFound,
             ),
+            (denied("amend_unknown_record"), ExitCode::NotFound),
+            (denied("amends_other_patient"), ExitCode::Denied),
+            (denied("amend_already_replaced"), ExitCode::Denied),
+            (denied("meta_index_key"), ExitCode::Denied),
+            (WorkstationError::NoIndexKey { scheme }, ExitCode::Usage),
+            (SchemeKeyError::Missing { scheme }.into(), ExitCode::Usage),
+            (
+                SchemeKeyError::VisitKey { scheme }.into(),
+                ExitCode::VerificationFailed,
+            ),
+            (
+                WorkstationError::ForeignIndexKey {
+                    scheme: SchemeId::Tags,
+                },
+                ExitCode::Usage,
+            ),
             (
                 WorkstationError::Receipt {
                     record: Hash::default(),
@@ -337,5 +395,37 @@ mod tests {
             assert_eq!(error.exit, code, "{error}");
             assert_eq!(error.to_string().lines().count(), 2, "{error}");
         }
+    }
+
+    #[test]
+    fn a_refused_replacement_says_what_to_do() {
+        let hint = |rule: &str| {
+            CliError::from(WorkstationError::Denied {
+                who: Who::Server,
+                rule: rule.into(),
+                detail: "no".into(),
+            })
+            .todo
+        };
+        assert_eq!(
+            hint("amend_unknown_record"),
+            "a record hash that hospital-server records lists"
+        );
+        assert_eq!(
+            hint("amends_other_patient"),
+            "the card of the patient whose record is to be replaced"
+        );
+        assert_eq!(
+            hint("amend_already_replaced"),
+            "the hash of its newest version: hospital-server records"
+        );
+        let error = CliError::from(WorkstationError::NoIndexKey {
+            scheme: SchemeId::Paeks,
+        });
+        assert_eq!(
+            error.to_string(),
+            "error: the meta-address has no index key, and this network's index scheme, paeks, needs one\n\
+             try: the meta-address that patient-client card shows in a home of this network"
+        );
     }
 }

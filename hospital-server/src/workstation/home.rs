@@ -10,6 +10,7 @@
 //!
 //! The two lists are this workstation's own; what counts is on the chains.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,19 @@ pub struct RecordLine {
     pub link_deadline: String,
     /// The receipt's file.
     pub receipt: PathBuf,
+    /// The record that it replaces, if any.
+    #[serde(default)]
+    pub replaces: Option<String>,
+}
+
+/// An uploaded record, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListedRecord {
+    /// As it was noted.
+    #[serde(flatten)]
+    pub record: RecordLine,
+    /// The record uploaded here that replaces it, if any.
+    pub replaced_by: Option<String>,
 }
 
 impl StaffHome {
@@ -218,6 +232,23 @@ impl StaffHome {
     pub fn records(&self) -> Result<Vec<RecordLine>, CliError> {
         lines(&self.dir.join(RECORDS))
     }
+
+    /// The same, each with the record uploaded here that replaces it.
+    ///
+    /// # Errors
+    /// Of the file.
+    pub fn versions(&self) -> Result<Vec<ListedRecord>, CliError> {
+        let records = self.records()?;
+        let next: BTreeMap<String, String> = records
+            .iter()
+            .filter_map(|line| Some((line.replaces.clone()?, line.record_hash.clone())))
+            .collect();
+        let listed = records.into_iter().map(|record| ListedRecord {
+            replaced_by: next.get(&record.record_hash).cloned(),
+            record,
+        });
+        Ok(listed.collect())
+    }
 }
 
 /// Rewrites the whole list, which is short, so that a crash leaves the old one or the new one.
@@ -290,6 +321,59 @@ mod tests {
         assert_eq!(
             StaffHome::open(dir.path()).unwrap_err().exit,
             ExitCode::NotFound
+        );
+    }
+
+    fn line(record: &str, replaces: Option<&str>) -> RecordLine {
+        RecordLine {
+            record_hash: record.into(),
+            card_hash: "c".into(),
+            source: "a.json".into(),
+            media_type: "text/plain".into(),
+            height: 1,
+            position: 0,
+            tags: 8,
+            sealed_bytes: 20_000,
+            link_deadline: "2026-11-20".into(),
+            receipt: "r.json".into(),
+            replaces: replaces.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn records_say_what_they_replace_and_what_replaces_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let network = dir.path().join("network.toml");
+        fs::write(&network, "").unwrap();
+        let at = dir.path().join("doctor");
+        let params = KeystoreParams::new(KeystoreParams::MIN_MEMORY_KIB, 1, 1).unwrap();
+        let (home, _) = StaffHome::create(&at, &network, "North", "correct horse", params).unwrap();
+        // A line from before records could be replaced.
+        let mut old = serde_json::to_value(line("aa", None)).unwrap();
+        assert!(old.as_object_mut().unwrap().remove("replaces").is_some());
+        append(&at.join(RECORDS), &old).unwrap();
+        home.note_record(&line("bb", Some("aa"))).unwrap();
+        home.note_record(&line("cc", Some("bb"))).unwrap();
+        // What it replaces was uploaded elsewhere.
+        home.note_record(&line("dd", Some("ee"))).unwrap();
+        let found: Vec<(String, Option<String>, Option<String>)> = home
+            .versions()
+            .unwrap()
+            .into_iter()
+            .map(|row| (row.record.record_hash, row.record.replaces, row.replaced_by))
+            .collect();
+        let some = |text: &str| Some(text.to_owned());
+        let expected = [
+            ("aa".to_owned(), None, some("bb")),
+            ("bb".to_owned(), some("aa"), some("cc")),
+            ("cc".to_owned(), some("bb"), None),
+            ("dd".to_owned(), some("ee"), None),
+        ];
+        assert_eq!(found, expected);
+        let row = serde_json::to_value(&home.versions().unwrap()[1]).unwrap();
+        assert_eq!(
+            (&row["replaces"], &row["replaced_by"]),
+            (&"aa".into(), &"cc".into())
         );
     }
 }

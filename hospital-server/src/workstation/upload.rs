@@ -7,28 +7,18 @@ use std::time::{Duration, Instant};
 use caduceus_crypto::codec::{decode_exact, encode};
 use caduceus_crypto::evidence::{AnchorBody, Receipt};
 use caduceus_crypto::hash::Hash;
-use caduceus_crypto::index::IndexEntries;
 use caduceus_crypto::time::Epoch;
-use caduceus_custody::fhir;
-use caduceus_custody::frame::Fields;
 use caduceus_custody::keyword::Keyword;
 use caduceus_custody::seal::{SealRequest, Sealed, seal_with_fields};
-use caduceus_custody::tags::TagRequest;
 use caduceus_network::exchange::{
     CHUNK_BYTES, Finish, StoreRecord, StoreRecordReply, StoreRecordRequest,
 };
 use rand_core::{OsRng, RngCore};
 
 use super::error::{Who, WorkstationError};
+use super::indexing::{keywords_of, sealed_fields};
 use super::session::wait;
 use super::visit::Visit;
-
-/// Media type of FHIR in JSON: such a record is indexed by what it says.
-pub const FHIR_JSON: &str = "application/fhir+json";
-
-/// Name of the sealed record's field with the doctor's own terms: UTF-8, one a line, as they were typed. With
-/// them the patient's client recomputes the keywords.
-pub const TERMS_FIELD: &str = "terms";
 
 /// How often a record is made anew when another workstation took its tags.
 const MAX_ATTEMPTS: u32 = 3;
@@ -47,10 +37,12 @@ const MAX_RECEIPT_BYTES: usize = 4 * 1024;
 pub struct UploadInput {
     /// The plaintext.
     pub bytes: Vec<u8>,
-    /// Its media type; [`FHIR_JSON`] is indexed by content, anything else by the terms alone.
+    /// Its media type; [`FHIR_JSON`](super::FHIR_JSON) is indexed by content, anything else by the terms alone.
     pub media_type: String,
     /// The doctor's own words for it.
     pub own_terms: Vec<String>,
+    /// The record that it replaces, of the same patient and hospital: its newest version. Both stay.
+    pub amends: Option<Hash>,
 }
 
 impl fmt::Debug for UploadInput {
@@ -58,6 +50,7 @@ impl fmt::Debug for UploadInput {
         f.debug_struct("UploadInput")
             .field("bytes", &self.bytes.len())
             .field("media_type", &self.media_type)
+            .field("amends", &self.amends)
             .finish_non_exhaustive()
     }
 }
@@ -69,7 +62,7 @@ pub struct Uploaded {
     pub record_hash: Hash,
     /// The hospital's promise, checked; for the patient.
     pub receipt: Receipt,
-    /// Index tags, padding included.
+    /// Index entries (tags, where the scheme is `tags`), padding included.
     pub tags: usize,
     /// Keywords that are indexed.
     pub keywords: usize,
@@ -89,32 +82,6 @@ pub struct Uploaded {
     pub took: Duration,
 }
 
-/// The keywords of a plaintext, and how many found no room: what the doctor can look at before she uploads.
-///
-/// # Errors
-/// [`WorkstationError::Fhir`] for a FHIR document that is none, or too many terms.
-pub fn keywords_of(input: &UploadInput) -> Result<(Vec<Keyword>, usize), WorkstationError> {
-    let terms: Vec<&str> = input.own_terms.iter().map(String::as_str).collect();
-    if is_fhir_json(&input.media_type) {
-        let plan = fhir::plan(&input.bytes, &terms)?;
-        return Ok((plan.kept.into_iter().collect(), plan.dropped.len()));
-    }
-    let mut words: Vec<Keyword> = terms.iter().flat_map(|text| Keyword::terms(text)).collect();
-    words.sort();
-    words.dedup();
-    if words.len() > fhir::MAX_OWN_WORDS {
-        let (limit, found) = (fhir::MAX_OWN_WORDS, words.len());
-        return Err(fhir::FhirError::TooManyOwnTerms { limit, found }.into());
-    }
-    Ok((words, 0))
-}
-
-/// Whether a media type is FHIR in JSON, whatever its parameters.
-pub fn is_fhir_json(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case(FHIR_JSON)
-}
-
 /// What ended one attempt.
 enum Attempt {
     Stored(Box<Uploaded>),
@@ -132,7 +99,8 @@ impl Visit {
     /// nothing of the record was kept.
     ///
     /// # Leakage
-    /// The server learns card, author, time, and the size rounded up; the number of tags rounded up to 8.
+    /// The server learns card, author, time, and the size rounded up; the number of index entries rounded up to 8;
+    /// and which record is replaced.
     pub async fn upload(&mut self, input: UploadInput) -> Result<Uploaded, WorkstationError> {
         let begun = Instant::now();
         let (keywords, dropped) = keywords_of(&input)?;
@@ -168,17 +136,14 @@ impl Visit {
     ) -> Result<Attempt, WorkstationError> {
         let now = self.station.now();
         let epoch = now.epoch();
-        let key = self.quarter_key(epoch).await?;
-        let request = TagRequest::new(&key, epoch, keywords.iter().map(Keyword::as_str))?;
-        let counts = self.counts(epoch, &request).await?;
-        let entries = request.entries(&mut OsRng, &counts)?;
+        let indexed = self.index(epoch, keywords).await?;
         let sealed = self.seal(input, epoch).await?;
         let body = AnchorBody {
             hospital: self.station.hospital(),
             pseudonym: sealed.pseudonym,
             record_hash: sealed.record_hash,
             header_hash: sealed.header_hash,
-            entries,
+            entries: indexed.entries.clone(),
             capsule: sealed.capsule.clone(),
             delegating: sealed.header.delegating,
             visit: self
@@ -189,7 +154,9 @@ impl Visit {
             authored_at: now,
         };
         let upload = self.send_chunks(&sealed.bytes).await?;
-        let reply = self.finish(upload, &sealed.bytes, &body).await?;
+        let reply = self
+            .finish(upload, &sealed.bytes, &body, input.amends)
+            .await?;
         match reply {
             StoreRecordReply::Stored {
                 height,
@@ -199,13 +166,11 @@ impl Visit {
                 receipt,
             } => {
                 let receipt = self.check_receipt(&body, &record_hash, &receipt)?;
-                self.counters
-                    .of_day(epoch)
-                    .committed(request.keywords(), &counts);
+                indexed.anchored(&mut self.counters);
                 Ok(Attempt::Stored(Box::new(Uploaded {
                     record_hash,
                     receipt,
-                    tags: body.entries.tags.len(),
+                    tags: body.entries.len(),
                     keywords: keywords.len(),
                     dropped: 0,
                     height,
@@ -253,7 +218,7 @@ impl Visit {
                 plaintext: &input.bytes,
                 visit,
             };
-            seal_with_fields(&mut OsRng, request, own_fields(&input.own_terms))
+            seal_with_fields(&mut OsRng, request, sealed_fields(&input))
         });
         Ok(task
             .await
@@ -300,6 +265,7 @@ impl Visit {
         upload: [u8; 16],
         sealed: &[u8],
         body: &AnchorBody,
+        amends: Option<Hash>,
     ) -> Result<StoreRecordReply, WorkstationError> {
         self.send(StoreRecordRequest::Finish(Finish {
             upload,
@@ -308,7 +274,7 @@ impl Visit {
             card: self.card().number,
             anchor_body: encode(body),
             author_signature: body.sign(self.station.staff_key()),
-            amends: None,
+            amends,
             // The server signs the entry: the keys of the retention buckets are not a workstation's.
             entry: Vec::new(),
         }))
@@ -361,9 +327,7 @@ impl Visit {
         if receipt.record_hash != body.record_hash || *record != body.record_hash {
             return Err(wrong("it is for another record"));
         }
-        if receipt.entries_hash != IndexEntries::hash(&body.entries)
-            || receipt.pseudonym != body.pseudonym
-        {
+        if receipt.entries_hash != body.entries.hash() || receipt.pseudonym != body.pseudonym {
             return Err(wrong("it names other index entries or another pseudonym"));
         }
         if receipt.link_deadline <= body.authored_at {
@@ -374,18 +338,6 @@ impl Visit {
             .map_err(|_| wrong("it is not signed by the hospital's identity key"))?;
         Ok(receipt)
     }
-}
-
-fn own_fields(terms: &[String]) -> Fields {
-    let mut fields = Fields::new();
-    if !terms.is_empty() {
-        let lines: Vec<String> = terms
-            .iter()
-            .map(|term| term.replace(['\n', '\r'], " "))
-            .collect();
-        fields.insert(TERMS_FIELD.to_owned(), lines.join("\n").into_bytes());
-    }
-    fields
 }
 
 /// Rules of an anchor that a fresh pseudonym and fresh tags satisfy.
@@ -408,55 +360,4 @@ fn random_name() -> [u8; 16] {
 
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).expect("a length in memory fits 64 bits")
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn input(media_type: &str, bytes: &[u8], terms: &[&str]) -> UploadInput {
-        UploadInput {
-            bytes: bytes.to_vec(),
-            media_type: media_type.to_owned(),
-            own_terms: terms.iter().map(|term| (*term).to_owned()).collect(),
-        }
-    }
-
-    #[test]
-    fn other_files_are_found_by_the_doctors_words_alone() {
-        let (words, dropped) = keywords_of(&input(
-            "application/pdf",
-            b"%PDF",
-            &["Chest X-ray", "chest"],
-        ))
-        .unwrap();
-        let words: Vec<&str> = words.iter().map(Keyword::as_str).collect();
-        assert_eq!(words, ["term:chest", "term:ray"]);
-        assert_eq!(dropped, 0);
-        let many: Vec<String> = (0..65).map(|n| format!("word{n}")).collect();
-        let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert!(keywords_of(&input("text/plain", b"", &many)).is_err());
-    }
-
-    #[test]
-    fn fhir_is_found_by_what_it_says_and_must_be_fhir() {
-        let condition = br#"{"resourceType":"Condition","code":{"text":"Gout"}}"#;
-        let (words, _) = keywords_of(&input(
-            "application/fhir+json; charset=utf-8",
-            condition,
-            &["toe"],
-        ))
-        .unwrap();
-        let words: Vec<&str> = words.iter().map(Keyword::as_str).collect();
-        assert_eq!(words, ["term:gout", "term:toe", "type:Condition"]);
-        assert!(keywords_of(&input(FHIR_JSON, b"not json", &[])).is_err());
-    }
-
-    #[test]
-    fn terms_are_kept_one_a_line() {
-        let fields = own_fields(&["chest\npain".to_owned(), "left arm".to_owned()]);
-        assert_eq!(fields[TERMS_FIELD], b"chest pain\nleft arm");
-        assert!(own_fields(&[]).is_empty());
-    }
 }

@@ -1,12 +1,14 @@
-//! A visit: a patient's card on the desk, her keys checked against it, the quarter's index key in memory.
+//! A visit: a patient's card on the desk, her keys checked against it, what her records are indexed with in memory.
 
-use caduceus_crypto::Epoch;
+use std::sync::Arc;
+
 use caduceus_crypto::card::{CardNumber, CardQr};
 use caduceus_crypto::codec::encode;
 use caduceus_crypto::domain;
 use caduceus_crypto::evidence::VisitOpening;
 use caduceus_crypto::pseudonym::MetaAddress;
-use caduceus_custody::index_key::QuarterKey;
+use caduceus_crypto::time::{Epoch, Quarter};
+use caduceus_custody::scheme::{self, AuthorKey};
 use caduceus_custody::secret_box::open_from;
 use caduceus_custody::tags::TagRequest;
 use caduceus_network::exchange::{
@@ -17,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::counters::{Counters, Gallop};
 use super::error::{Who, WorkstationError};
+use super::patient::check_meta;
 use super::session::Workstation;
 
 /// The key service's rule for a card without a pair secret.
@@ -27,7 +30,7 @@ pub struct Visit {
     pub(super) station: Workstation,
     card: CardNumber,
     holder: CardHolder,
-    key: Option<QuarterKey>,
+    key: Option<(Quarter, Arc<AuthorKey>)>,
     pub(super) counters: Counters,
     pub(super) attested: Option<VisitOpening>,
 }
@@ -37,7 +40,8 @@ impl Workstation {
     ///
     /// # Errors
     /// [`WorkstationError::Card`] for another hospital's card, [`WorkstationError::CardSubstituted`] when the
-    /// server names other keys than the card is bound to, or the server's refusal.
+    /// server names other keys than the card is bound to, [`WorkstationError::NoIndexKey`] and its like when her
+    /// records can't be indexed on this network, or the server's refusal.
     pub async fn visit(&self, qr: &CardQr) -> Result<Visit, WorkstationError> {
         qr.card.check_hospital(&self.hospital())?;
         let request = MetaLookupRequest {
@@ -54,6 +58,7 @@ impl Workstation {
                 what: "another hospital's keys",
             });
         }
+        check_meta(self.map().index_scheme, &holder.meta)?;
         Ok(Visit {
             station: self.clone(),
             card: qr.card,
@@ -104,11 +109,14 @@ impl Visit {
         Ok(())
     }
 
-    /// The index key of the quarter that holds a day, asked for once.
-    pub(super) async fn quarter_key(&mut self, day: Epoch) -> Result<QuarterKey, WorkstationError> {
+    /// What the records of the quarter that holds a day are indexed with, asked for once.
+    pub(super) async fn author_key(
+        &mut self,
+        day: Epoch,
+    ) -> Result<Arc<AuthorKey>, WorkstationError> {
         let quarter = day.quarter();
-        if let Some(key) = self.key.as_ref().filter(|key| key.quarter() == quarter) {
-            return Ok(key.clone());
+        if let Some((_, key)) = self.key.as_ref().filter(|(held, _)| *held == quarter) {
+            return Ok(Arc::clone(key));
         }
         let who = Who::KeyService;
         let request = IndexKeyRequest {
@@ -150,8 +158,10 @@ impl Visit {
                     who,
                     what: "an index key of a wrong length",
                 })?;
-        let key = QuarterKey::from_bytes(quarter, bytes);
-        self.key = Some(key.clone());
+        let index_scheme = self.station.map().index_scheme;
+        let key = scheme::author_key(index_scheme, quarter, bytes, &self.holder.meta)?;
+        let key = Arc::new(key);
+        self.key = Some((quarter, Arc::clone(&key)));
         Ok(key)
     }
 

@@ -1,6 +1,8 @@
 //! What the program says to mistakes that need no network, word for word: a change of these lines is a decision.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod desk;
+
 use std::process::Command;
 
 /// Arguments, exit code, standard error; HOME stands for a home that does not exist.
@@ -28,6 +30,19 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
         2,
         "error: not a card number: CAD1 and 37 letters and digits expected\n\
          try: the text of the card's QR code: CAD1-...|64 digits\n",
+    ),
+    (
+        &[
+            "upload",
+            "--card",
+            "nonsense",
+            "--amends",
+            "nonsense",
+            "file.json",
+        ],
+        2,
+        "error: invalid value 'nonsense' for '--amends <RECORD_HASH>': expected 64 hexadecimal digits, found 8 characters\n\
+         try: --help\n",
     ),
     (
         &["upload", "--card", "nonsense"],

@@ -1,8 +1,9 @@
 //! What every command needs: the home, the network, the output.
 
 use caduceus_cli::{CliError, CommonArgs, NetworkFile, Output, load_settings, passphrase};
-use caduceus_client::{ConnectOptions, load_network};
-use caduceus_crypto::Hash;
+use caduceus_client::{ConnectOptions, index_scheme, load_network};
+use caduceus_crypto::index::SchemeId;
+use caduceus_crypto::{Hash, HospitalId};
 use patient_client::{FoundRecord, Patient, PatientError, Wallet};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -59,6 +60,15 @@ impl Context {
         load_settings(PROGRAM, &self.common, &[("network", flag)])
     }
 
+    /// How records are indexed in the home's network, which decides what a meta-address carries; tags where no
+    /// network is named.
+    pub(super) fn scheme(&self) -> Result<SchemeId, CliError> {
+        match self.settings()?.network {
+            Some(path) => Ok(index_scheme(&NetworkFile::load(Path::new(&path))?)?),
+            None => Ok(SchemeId::default()),
+        }
+    }
+
     /// Opens the home and a session to the network.
     pub(super) async fn patient(&self) -> Result<Patient, CliError> {
         let (patient, _) = self.patient_and_network().await?;
@@ -80,6 +90,23 @@ impl Context {
         let patient = Patient::connect(wallet, &network, genesis, options).await?;
         Ok((patient, network))
     }
+}
+
+/// The hospitals that a person names.
+pub(super) fn named_hospitals(
+    network: &NetworkFile,
+    names: &[String],
+) -> Result<Vec<HospitalId>, CliError> {
+    let mut hospitals = Vec::new();
+    for name in names {
+        let entry = network.hospital(name)?;
+        let id: HospitalId = entry
+            .id
+            .parse()
+            .map_err(|_| PatientError::UnknownHospital { name: name.clone() })?;
+        hospitals.push(id);
+    }
+    Ok(hospitals)
 }
 
 /// A record that a person names: a number of the last search, or a hash.

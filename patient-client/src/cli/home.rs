@@ -96,8 +96,10 @@ fn refuse_second(context: &Context) -> Result<(), CliError> {
 
 fn make_home(context: &Context, seed: &PatientSeed, phrase: Option<&str>) -> Result<(), CliError> {
     refuse_second(context)?;
+    let scheme = context.scheme()?;
     let passphrase = new_passphrase("your keystore")?;
-    let wallet = Wallet::create(&context.home, seed, &passphrase, KeystoreParams::DEFAULT)?;
+    let wallet = Wallet::create(&context.home, seed, &passphrase, KeystoreParams::DEFAULT)?
+        .with_scheme(scheme);
     if let Some(network) = &context.common.network {
         let settings = Settings {
             network: Some(absolute(network).display().to_string()),
@@ -120,7 +122,7 @@ fn make_home(context: &Context, seed: &PatientSeed, phrase: Option<&str>) -> Res
 
 pub(super) async fn card(context: &Context, add: Option<&str>) -> Result<(), CliError> {
     let wallet = match add {
-        None => context.wallet()?,
+        None => context.wallet()?.with_scheme(context.scheme()?),
         Some(text) => {
             let (number, _) = read_card(text)?;
             let mut patient = context.patient().await?;
@@ -225,6 +227,7 @@ fn qr(text: &str) -> Result<String, CliError> {
 mod tests {
     use super::*;
     use caduceus_cli::ExitCode;
+    use caduceus_crypto::index::SchemeId;
     use caduceus_crypto::{HospitalId, SecretKey};
     use caduceus_custody::patient::PatientKeys;
 
@@ -253,7 +256,10 @@ mod tests {
 
     #[test]
     fn a_meta_address_fits_a_code() {
-        let meta = PatientKeys::from_seed(&PatientSeed::generate(&mut OsRng)).meta();
-        assert!(qr(&meta.to_string()).unwrap().lines().count() > 10);
+        for scheme in SchemeId::ALL {
+            let keys = PatientKeys::from_seed(&PatientSeed::generate(&mut OsRng));
+            let meta = keys.with_scheme(scheme).meta();
+            assert!(qr(&meta.to_string()).unwrap().lines().count() > 10);
+        }
     }
 }

@@ -51,7 +51,88 @@ fn state(rng: &mut ChaCha20Rng) -> PatientState {
     let record = found(rng, 8);
     state.remember(record);
     state.last_search.push(record);
+    state.remember_replacement(Replacement {
+        hospital,
+        newer: record.record_hash,
+        older: Hash([1; 32]),
+    });
+    state.reports.push(OwnReport {
+        id: Hash([2; 32]),
+        hospital,
+        record_hash: record.record_hash,
+        kind: ReportKind::Unlinked,
+    });
     state
+}
+
+/// A file as the program wrote it before it knew of replacements and reports.
+fn first_version(rng: &mut ChaCha20Rng, seed: &PatientSeed, state: &PatientState) -> Vec<u8> {
+    let mut state = state.clone();
+    state.replacements.clear();
+    state.reports.clear();
+    let mut plain = codec::encode(&state);
+    plain.truncate(plain.len() - LATER_LISTS.len());
+    let mut bytes = MAGIC.to_vec();
+    bytes.push(FIRST_VERSION);
+    let mut salt = [0u8; SALT_BYTES];
+    rng.fill_bytes(&mut salt);
+    bytes.extend_from_slice(&salt);
+    let sealed = cipher(seed, &salt)
+        .encrypt(
+            Nonce::from_slice(&NONCE),
+            Payload {
+                msg: &plain,
+                aad: &bytes,
+            },
+        )
+        .unwrap();
+    bytes.extend_from_slice(&sealed);
+    bytes
+}
+
+#[test]
+fn a_file_of_the_first_version_is_read() {
+    let mut rng = rng();
+    let seed = PatientSeed::generate(&mut rng);
+    let mut state = state(&mut rng);
+    let old = first_version(&mut rng, &seed, &state);
+    state.replacements.clear();
+    state.reports.clear();
+    assert_eq!(open_state(&seed, &old).unwrap(), state);
+    // The version is authenticated: neither can be passed off as the other.
+    for (from, to) in [(old, VERSION), (seal_state(&mut rng, &seed, &state), 1)] {
+        let mut passed_off = from;
+        passed_off[8] = to;
+        assert_eq!(
+            open_state(&seed, &passed_off).unwrap_err(),
+            StateFileError::Altered
+        );
+    }
+}
+
+#[test]
+fn what_a_record_replaces_is_kept_once() {
+    let mut state = state(&mut rng());
+    let known = state.replacements[0];
+    state.remember_replacement(Replacement {
+        older: Hash([2; 32]),
+        ..known
+    });
+    assert_eq!(state.replacements, [known]);
+    assert_eq!(
+        state.replaced_by(&known.hospital, &known.newer),
+        Some(known.older)
+    );
+    assert_eq!(state.replaced_by(&HospitalId([4; 32]), &known.newer), None);
+}
+
+#[test]
+fn a_report_is_found_by_what_it_is_about() {
+    let state = state(&mut rng());
+    let made = state.reports[0];
+    let of = |kind| state.report_of(&made.hospital, &made.record_hash, kind);
+    assert_eq!(of(ReportKind::Unlinked), Some(made.id));
+    assert_eq!(of(ReportKind::MisIndexed), None);
 }
 
 #[test]
@@ -83,7 +164,7 @@ fn each_damage_has_its_error() {
         StateFileError::NotAState
     );
     let mut later = bytes.clone();
-    later[8] = 2;
+    later[8] = VERSION + 1;
     assert_eq!(
         open_state(&seed, &later).unwrap_err(),
         StateFileError::UnsupportedVersion

@@ -42,6 +42,30 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
          try: a day such as 2026-11-20\n",
     ),
     (
+        &["search", "asthma", "--local"],
+        2,
+        "error: this command needs to know the network\n\
+         try: --network FILE (a devnet writes DIR/network.toml), or set CADUCEUS_NETWORK\n",
+    ),
+    (
+        &["verify"],
+        2,
+        "error: this command needs to know the network\n\
+         try: --network FILE (a devnet writes DIR/network.toml), or set CADUCEUS_NETWORK\n",
+    ),
+    (
+        &["verify", "--receipt", "nowhere.json"],
+        3,
+        "error: cannot read nowhere.json: No such file or directory (os error 2)\n\
+         try: a path that exists\n",
+    ),
+    (
+        &["init", "--network", "nowhere.toml"],
+        3,
+        "error: cannot read nowhere.toml: No such file or directory (os error 2)\n\
+         try: a path that exists\n",
+    ),
+    (
         &["register", "nonsense", "--desk-code", "12345678"],
         2,
         "error: not a card number: CAD1 and 37 letters and digits expected\n\

@@ -6,7 +6,7 @@ use crate::tx::{AnchorTx, Role};
 use caduceus_crypto::Hash;
 use caduceus_crypto::codec;
 use caduceus_crypto::evidence::EvidenceError;
-use caduceus_crypto::index::Tag;
+use caduceus_crypto::index::{SchemeId, Tag};
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_crypto::time::{Epoch, TimeMillis};
 use caduceus_ledger::{BlockContext, Overlay};
@@ -25,6 +25,14 @@ pub enum AnchorError {
         expected: HospitalId,
         /// The anchor's hospital.
         found: HospitalId,
+    },
+    /// The index entries are not of this chain's scheme.
+    #[error("index entries of scheme {found}, this chain has {expected}")]
+    IndexScheme {
+        /// This chain's scheme.
+        expected: SchemeId,
+        /// That of the entries.
+        found: SchemeId,
     },
     /// The author is not enrolled.
     #[error("author {author} is not enrolled")]
@@ -104,6 +112,7 @@ impl AnchorError {
     pub fn rule_name(&self) -> &'static str {
         match self {
             AnchorError::OtherHospital { .. } => "anchor_other_hospital",
+            AnchorError::IndexScheme { .. } => "anchor_index_scheme",
             AnchorError::AuthorUnknown { .. } => "anchor_author_unknown",
             AnchorError::AuthorRole { .. } => "anchor_author_role",
             AnchorError::AuthorNotValid { .. } => "anchor_author_not_valid",
@@ -133,6 +142,12 @@ pub(super) fn apply(
             found: body.hospital,
         }
     })?;
+    // Their form is a part of the evidence, last: points of curves cost most of all.
+    let (expected, found) = (genesis.scheme, body.entries.scheme());
+    ensure(found == expected, || AnchorError::IndexScheme {
+        expected,
+        found,
+    })?;
     check_author(ctx, &anchor.author, state)?;
     let block = ctx.time.epoch();
     ensure(
@@ -161,7 +176,7 @@ pub(super) fn apply(
     state::anchor(&at).put(state, anchor);
     state::record(&body.record_hash).put(state, &at);
     state::pseudonym(&body.pseudonym.point).put(state, &at);
-    for tag in &body.entries.tags {
+    for tag in body.entries.tags() {
         state::tag(tag).put(state, &at);
     }
     counter.put(state, &(position + 1));
@@ -203,7 +218,7 @@ fn check_unused(tx: &AnchorTx, state: &Overlay<'_>) -> Result<(), Failure> {
     if let Some(at) = state::pseudonym(&body.pseudonym.point).get(state)? {
         return refuse(AnchorError::PseudonymRepeated { at });
     }
-    for (index, tag) in body.entries.tags.iter().enumerate() {
+    for (index, tag) in body.entries.tags().iter().enumerate() {
         if let Some(at) = state::tag(tag).get(state)? {
             return refuse(AnchorError::TagRepeated {
                 index,

@@ -3,7 +3,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::evidence::sign_vault_receipt;
-use caduceus_crypto::index::TAG_SCHEME;
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::reencrypt::{serialize, umbral_key};
 use caduceus_crypto::{
     Anchor, AnchorBody, Hash, HospitalId, IndexEntries, Pseudonym, SecretKey, Tag, TimeMillis,
@@ -11,8 +11,8 @@ use caduceus_crypto::{
 };
 use caduceus_ledger::ChainId;
 use private_chain::{
-    Action, ActionClass, AuditEntry, DraftEntry, Enrol, Outcome, Role, SealedEntry, StaffRecord,
-    Subject, Suspend, Tx,
+    Action, ActionClass, AuditEntry, DraftEntry, Enrol, Outcome, PrivateGenesis, Role, SealedEntry,
+    StaffRecord, Subject, Suspend, Tx,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -67,10 +67,7 @@ fn anchor() -> Anchor {
         },
         record_hash: Hash([0x11; 32]),
         header_hash: Hash([0x22; 32]),
-        entries: IndexEntries {
-            scheme: TAG_SCHEME,
-            tags: (0..8u8).map(|n| Tag([n; 16])).collect(),
-        },
+        entries: IndexEntries::Tags((0..8u8).map(|n| Tag([n; 16])).collect()),
         capsule: serialize(&capsule),
         delegating,
         visit: Hash::ZERO,
@@ -141,6 +138,25 @@ fn a_transaction_that_anchors() {
     let anchor = anchor();
     assert_eq!(anchor.check(), Ok(()));
     check("tx_anchor", &Tx::anchor(anchor, [7; 16]));
+}
+
+/// The bytes are those of the anchor, under another number, with the replaced record's hash after them.
+#[test]
+fn a_transaction_that_amends() {
+    let replaces = Hash([0x33; 32]);
+    let amend = codec::encode(&Tx::amend(anchor(), [7; 16], replaces));
+    let plain = codec::encode(&Tx::anchor(anchor(), [7; 16]));
+    assert_eq!((plain[0], amend[0]), (2, 4));
+    assert_eq!(amend[1..], [&plain[1..], &replaces.0[..]].concat());
+    check("tx_amend", &Tx::amend(anchor(), [7; 16], replaces));
+}
+
+#[test]
+fn a_genesis() {
+    let genesis =
+        PrivateGenesis::new("St Anne".into(), key(1).public(), key(2).public()).unwrap();
+    check("genesis", &genesis);
+    check("genesis_peks", &genesis.with_scheme(SchemeId::Peks));
 }
 
 #[test]

@@ -75,6 +75,7 @@ pub async fn upload(
                 Vec::new()
             };
             let input = UploadInput {
+                amends: None,
                 bytes: encounter.bundle_json.clone(),
                 media_type: "application/fhir+json".to_owned(),
                 own_terms: own_terms.clone(),

@@ -1,6 +1,7 @@
 //! The demo's summary: what `--output json` prints, and what must hold in it.
 
 use super::DemoOptions;
+use super::random::RandomSummary;
 use super::world::World;
 use caduceus_node::home::EngineKind;
 use serde::Serialize;
@@ -128,6 +129,8 @@ pub struct Summary {
     pub private_validators_per_hospital: usize,
     /// The engine.
     pub engine: &'static str,
+    /// How records are indexed.
+    pub scheme: &'static str,
     /// Patients.
     pub patients: usize,
     /// Records uploaded.
@@ -138,6 +141,8 @@ pub struct Summary {
     pub upload_ms: Percentiles,
     /// The searches.
     pub searches: Vec<SearchRow>,
+    /// Random queries, if any were asked for.
+    pub random_queries: Option<RandomSummary>,
     /// Records that their patients opened.
     pub records_opened: usize,
     /// Whether each is the uploaded one, byte for byte.
@@ -179,11 +184,13 @@ impl Summary {
                 EngineKind::Bft => "bft",
                 EngineKind::Solo => "solo",
             },
+            scheme: options.scheme.as_str(),
             patients: world.people.len(),
             records: 0,
             index_tags: 0,
             upload_ms: Percentiles::default(),
             searches: Vec::new(),
+            random_queries: None,
             records_opened: 0,
             opened_match_source: false,
             grant: GrantSummary::default(),
@@ -221,6 +228,12 @@ impl Summary {
             checks.push((
                 format!("search {:?} equals the plaintext", search.query),
                 same,
+            ));
+        }
+        if let Some(random) = &self.random_queries {
+            checks.push((
+                format!("{} random queries equal the plaintext", random.asked),
+                random.asked > 0 && random.equal == random.asked && random.with_matches > 0,
             ));
         }
         let grant = &self.grant;

@@ -153,6 +153,7 @@ async fn meta_address(world: &World) -> anyhow::Result<bool> {
     let thief = MetaAddress {
         view: SecretKey::generate(&mut OsRng).public(),
         spend: SecretKey::generate(&mut OsRng).public(),
+        ..person.patient.wallet().meta()
     };
     let service = Service::start(ServiceConfig {
         key: &hospital.server,

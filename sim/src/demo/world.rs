@@ -11,6 +11,7 @@ use alliance_chain::{query, state::RecordRef};
 use anyhow::Context;
 use caduceus_client::{Alliance, ConnectOptions};
 use caduceus_crypto::card::CardQr;
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{Hash, SecretKey, decode_exact};
 use caduceus_custody::fhir::{self, EncounterRecord};
 use caduceus_custody::keystore::KeystoreParams;
@@ -31,6 +32,8 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Cheap keystore parameters: the demo's keystores hold made-up people and live for a minute.
 const DEMO_KEYSTORE: (u32, u32, u32) = (8 * 1024, 1, 1);
+/// Records that a demo with a linear scan may have.
+const MAX_SCANNED: usize = 20;
 const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;
 
 /// A hospital's staff.
@@ -123,6 +126,11 @@ impl World {
         narrator.tell("hospital servers and key services are up; a registrar and a physician are enrolled at each");
         let people = people(&root.join("people"), &layout, options).await?;
         let encounters: usize = people.iter().map(|p| p.encounters.len()).sum();
+        anyhow::ensure!(
+            options.scheme == SchemeId::Tags || encounters <= MAX_SCANNED,
+            "{encounters} records, at most {MAX_SCANNED} with --scheme {}: a search tests each",
+            options.scheme
+        );
         narrator.tell(format!(
             "{} patients with {encounters} encounters between them",
             people.len()

@@ -103,6 +103,12 @@ fn time_increases() {
     let before = blocks.headers[0].time;
     blocks.alter(2, |header| header.time = before);
     Chain::new().refuse(&tx(blocks.checkpoint(1, 2)), "checkpoint_time");
+    // Also from one checkpoint to the next.
+    let mut chain = Chain::new();
+    chain.accept(&tx(blocks.checkpoint(1, 1)));
+    chain.refuse(&tx(blocks.checkpoint(2, 2)), "checkpoint_time");
+    blocks.alter(2, |header| header.time.0 += 1);
+    chain.accept(&tx(blocks.checkpoint(2, 2)));
 }
 
 #[test]

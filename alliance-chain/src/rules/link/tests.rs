@@ -1,11 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::query;
-use crate::state::{self, LinkedRecord, RecordRef};
-use crate::testing::{Chain, PrivateBlocks, hospital, leaf};
+use crate::state::{self, LinkPlace, LinkedHead, LinkedRecord, RecordRef, ScanRecord};
+use crate::testing::{Chain, PrivateBlocks, hospital, leaf, leaf_of};
 use crate::tx::{Change, Link, Tx};
+use caduceus_crypto::Hash;
 use caduceus_crypto::evidence::AnchorLeaf;
-use caduceus_ledger::Height;
+use caduceus_crypto::index::{IndexEntries, PaeksEntry, PeksEntry, SchemeId, Tag};
+use caduceus_ledger::{Height, Space};
 
 fn link(height: u64, leaves: &[AnchorLeaf]) -> Tx {
     Tx::Link(Link {
@@ -17,11 +19,14 @@ fn link(height: u64, leaves: &[AnchorLeaf]) -> Tx {
 
 /// A chain with these private blocks of hospital 0 checkpointed.
 fn chain_with(anchors: &[&[AnchorLeaf]]) -> Chain {
+    checkpointed(Chain::new(), anchors)
+}
+
+fn checkpointed(mut chain: Chain, anchors: &[&[AnchorLeaf]]) -> Chain {
     let mut blocks = PrivateBlocks::new(0);
     for leaves in anchors {
         blocks.push(leaves);
     }
-    let mut chain = Chain::new();
     chain.accept(&Tx::Checkpoint(blocks.checkpoint(1, anchors.len())));
     chain
 }
@@ -55,9 +60,98 @@ fn anchors_are_linked_in_order() {
         query::find_pseudonym(&chain, &hospital(0), &leaf(1).pseudonym.point).unwrap(),
         Some(at)
     );
-    for tag in &leaf(1).entries.tags {
-        assert_eq!(state::tag(&hospital(0), tag).get(&chain).unwrap(), Some(at));
+    for tag in leaf(1).entries.tags() {
+        assert_eq!(state::tag(0, tag).get(&chain).unwrap(), Some(at));
     }
+}
+
+/// What the store promises of the index space: fixed widths, and nothing to scan.
+#[test]
+fn a_tag_costs_thirty_two_bytes() {
+    let key = state::tag(0x0102_0304, &Tag([7; 16]));
+    assert_eq!(key.space(), Space::Index);
+    assert_eq!(key.bytes(), [&[1u8, 2, 3, 4][..], &[7u8; 16][..]].concat());
+    let place = RecordRef {
+        height: 0x0506,
+        position: 9,
+    };
+    let value = caduceus_crypto::encode(&place);
+    assert_eq!(value, [6u8, 5, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0]);
+    assert_eq!(key.bytes().len() + value.len(), 32);
+}
+
+#[test]
+fn the_linked_head_follows() {
+    let mut chain = chain_with(&[&[], &[leaf(0), leaf(1)], &[], &[leaf(2)]]);
+    assert_eq!(query::linked_head(&chain, &hospital(0)).unwrap(), None);
+    let mut digest = Hash::ZERO;
+    let expected = [(2, vec![leaf(0), leaf(1)], 2), (4, vec![leaf(2)], 3)];
+    for (n, (height, leaves, records)) in (0u64..).zip(expected) {
+        let tx = link(height, &leaves);
+        chain.accept(&tx);
+        let height = Height(height);
+        let header = query::checkpointed(&chain, &hospital(0), height).unwrap();
+        let header = header.unwrap();
+        digest = query::linked_digest(&digest, height, header.time, &header.anchors_root);
+        assert_eq!(
+            query::linked_head(&chain, &hospital(0)).unwrap(),
+            Some(LinkedHead {
+                height,
+                records,
+                digest
+            })
+        );
+        assert_eq!(
+            state::link(&hospital(0), n).get(&chain).unwrap(),
+            Some(LinkPlace {
+                height,
+                tx: tx.id()
+            })
+        );
+        assert_eq!(
+            state::link_count(&hospital(0)).get(&chain).unwrap(),
+            Some(n + 1)
+        );
+    }
+}
+
+#[test]
+fn a_scheme_that_scans_keeps_the_entries_in_order() {
+    for scheme in [SchemeId::Peks, SchemeId::Paeks] {
+        let leaves: Vec<_> = (0..3).map(|i| leaf_of(scheme, i)).collect();
+        let mut chain = checkpointed(Chain::of_scheme(scheme), &[&leaves[..2], &leaves[2..]]);
+        chain.accept(&link(1, &leaves[..2]));
+        chain.accept(&link(2, &leaves[2..]));
+        assert_eq!(state::scan_count(0).get(&chain).unwrap(), Some(3));
+        for (n, leaf) in (0u64..).zip(leaves) {
+            let expected = ScanRecord {
+                record: RecordRef {
+                    height: 1 + n / 2,
+                    position: (n % 2) as u32,
+                },
+                day: crate::testing::NOW.epoch(),
+                entries: leaf.entries,
+            };
+            assert_eq!(
+                state::scan_record(0, n).get(&chain).unwrap(),
+                Some(expected)
+            );
+        }
+    }
+}
+
+#[test]
+fn entries_are_of_the_chains_scheme() {
+    let mut refused = 0;
+    for scheme in SchemeId::ALL {
+        for other in SchemeId::ALL.into_iter().filter(|other| *other != scheme) {
+            let leaves = [leaf_of(other, 0)];
+            let mut chain = checkpointed(Chain::of_scheme(scheme), &[&leaves]);
+            chain.refuse(&link(1, &leaves), "link_index_scheme");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 6);
 }
 
 #[test]
@@ -108,9 +202,19 @@ fn the_anchors_are_those_of_the_header() {
 
 #[test]
 fn entries_are_well_formed() {
-    let mut unpadded = leaf(0);
-    unpadded.entries.tags.pop();
-    chain_with(&[&[unpadded.clone()]]).refuse(&link(1, &[unpadded]), "link_entries");
+    let unpadded = leaf(0).entries.tags()[..7].to_vec();
+    let no_points: Vec<_> = (0..8).map(|n| PeksEntry([n; 80])).collect();
+    let no_pairs: Vec<_> = (0..8).map(|n| PaeksEntry([n; 96])).collect();
+    for entries in [
+        IndexEntries::Tags(unpadded),
+        IndexEntries::Peks(no_points),
+        IndexEntries::Paeks(no_pairs),
+    ] {
+        let scheme = entries.scheme();
+        let leaves = [AnchorLeaf { entries, ..leaf(0) }];
+        let mut chain = checkpointed(Chain::of_scheme(scheme), &[&leaves]);
+        chain.refuse(&link(1, &leaves), "link_entries");
+    }
 }
 
 #[test]

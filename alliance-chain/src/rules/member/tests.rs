@@ -43,6 +43,18 @@ fn a_hospital_is_admitted() {
 }
 
 #[test]
+fn hospitals_are_numbered_in_the_order_of_admission() {
+    let mut chain = Chain::new();
+    chain.accept(&approved(&chain, Change::Remove(hospital(2))));
+    chain.accept(&signed_by(&[0, 1], 1, admit()));
+    let ordinals: Vec<_> = [0, 1, 2, 3, 9]
+        .map(|i| state::ordinal(&hospital(i)).get(&chain).unwrap())
+        .into();
+    assert_eq!(ordinals, [Some(0), Some(1), Some(2), Some(3), None]);
+    assert_eq!(state::ordinals().get(&chain).unwrap(), Some(4));
+}
+
+#[test]
 fn a_hospital_is_removed_and_remembered() {
     let mut chain = Chain::new();
     chain.accept(&signed_by(&[0, 1, 2], 0, Change::Remove(hospital(2))));

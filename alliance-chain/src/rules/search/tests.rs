@@ -1,12 +1,16 @@
 #![allow(clippy::unwrap_used)]
 
+mod malformed;
+mod scan;
+
 use crate::query;
 use crate::state::{self, RecordRef};
 use crate::testing::{
-    self, Chain, hospital, keyword_cover, leaf, search_body, secret, token, token_key,
+    self, Chain, hospital, keyword_cover, leaf, paeks_trapdoor, peks_trapdoor, search_body, secret,
+    token, token_key,
 };
-use crate::tx::{Change, Hit, Search, SearchResult, Tx};
-use caduceus_crypto::index::{Clause, MAX_LEAVES, Query};
+use crate::tx::{Change, Hit, Issuer, Search, SearchResult, Tx};
+use caduceus_crypto::index::{Clause, MAX_LEAVES, Query, Scan, Slots};
 use caduceus_crypto::time::Epoch;
 use caduceus_ledger::Height;
 
@@ -25,10 +29,12 @@ fn all_of(keywords: &[u8]) -> Query {
                 slots: vec![slot],
             })
             .collect(),
-        slots: keywords
-            .iter()
-            .map(|keyword| keyword_cover(*keyword))
-            .collect(),
+        slots: Slots::Tags(
+            keywords
+                .iter()
+                .map(|keyword| keyword_cover(*keyword))
+                .collect(),
+        ),
     }
 }
 
@@ -205,16 +211,13 @@ fn a_token_is_spent_once() {
 }
 
 #[test]
-fn the_query_is_within_its_bounds() {
-    let empty = Query {
-        clauses: Vec::new(),
-        slots: Vec::new(),
-    };
-    chain().refuse(&signed(0, search_body(0, empty)), "search_query");
-    // Nothing before the alliance's first day is searched.
+fn nothing_before_the_alliances_first_day_is_searched() {
     let late = |params: &mut crate::Params| params.first_epoch = Epoch(testing::NOW.epoch().0 + 1);
     let mut chain = prepared(Chain::with_params(late));
-    chain.refuse(&signed(0, search_body(0, all_of(&[1]))), "search_query");
+    chain.refuse(
+        &signed(0, search_body(0, all_of(&[1]))),
+        "search_empty_range",
+    );
 }
 
 #[test]
@@ -271,4 +274,31 @@ fn a_block_has_a_budget() {
 fn the_largest_search_fits_an_empty_block() {
     let params = query::params(&Chain::new()).unwrap();
     assert!(MAX_LEAVES + params.max_probes <= params.block_budget);
+}
+
+#[test]
+fn a_members_tokens_run_so_many_searches_a_day() {
+    let mut chain = prepared(Chain::with_params(|params| params.searches_per_day = 2));
+    let own = Issuer {
+        member: hospital(1),
+        key: testing::issuer_key(1),
+    };
+    chain.accept(&Tx::Issuer(
+        own.sign(&testing::chain(), &testing::identity(1)),
+    ));
+    for n in 0..2 {
+        run(&mut chain, &signed(n, search_body(n, all_of(&[1]))));
+    }
+    let third = signed(2, search_body(2, all_of(&[1])));
+    chain.refuse(&third, "search_member_limit");
+    // Tokens of another member are counted apart.
+    let body = Search {
+        issuer: hospital(1),
+        token: token(1, 0),
+        ..search_body(0, all_of(&[1]))
+    };
+    chain.accept(&Tx::Search(body.sign(&token_key(1, 0))));
+    chain.refuse(&third, "search_member_limit");
+    chain.time = testing::later(testing::DAY);
+    chain.accept(&third);
 }

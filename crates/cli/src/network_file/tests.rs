@@ -30,6 +30,7 @@ fn hospital(name: &str, id: &str) -> HospitalEntry {
 
 fn network() -> NetworkFile {
     NetworkFile {
+        index_scheme: "tags".to_owned(),
         alliance: AllianceSection {
             genesis: "alliance-genesis.bin".to_owned(),
             chain_id: "ab".repeat(32),
@@ -55,7 +56,11 @@ fn a_network_survives_its_file() {
 #[test]
 fn each_mistake_has_its_error() {
     type Mistake = (fn(&mut NetworkFile), fn(&NetworkFileError) -> bool);
-    let mistakes: [Mistake; 11] = [
+    let mistakes: [Mistake; 12] = [
+        (
+            |n| n.index_scheme = "pecks".to_owned(),
+            |e| matches!(e, NetworkFileError::IndexScheme { .. }),
+        ),
         (
             |n| n.alliance.genesis = "../genesis".to_owned(),
             |e| matches!(e, NetworkFileError::Genesis { .. }),

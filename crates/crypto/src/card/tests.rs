@@ -1,5 +1,6 @@
 use super::*;
 use crate::keys::SecretKey;
+use crate::pairing::PairingSecret;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -13,9 +14,16 @@ fn card(number: [u8; 16], hospital: u8) -> Card {
 
 fn meta(seed: u64) -> MetaAddress {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let view = SecretKey::generate(&mut rng).public();
+    MetaAddress::new(view, SecretKey::generate(&mut rng).public())
+}
+
+/// The same with a key of an index scheme.
+fn indexed(seed: u64, key: u64) -> MetaAddress {
+    let secret = PairingSecret::generate(&mut ChaCha20Rng::seed_from_u64(key));
     MetaAddress {
-        view: SecretKey::generate(&mut rng).public(),
-        spend: SecretKey::generate(&mut rng).public(),
+        index: Some(secret.scheme_key()),
+        ..meta(seed)
     }
 }
 
@@ -100,10 +108,7 @@ fn qr_code_refuses_substituted_keys_and_foreign_hospitals() {
         again.check(&meta(1), &HospitalId(twin)),
         Err(CardError::Substituted)
     );
-    let swapped = MetaAddress {
-        view: meta(1).spend,
-        spend: meta(1).view,
-    };
+    let swapped = MetaAddress::new(meta(1).spend, meta(1).view);
     assert_eq!(
         again.check(&swapped, &card.hospital),
         Err(CardError::Substituted)
@@ -113,6 +118,29 @@ fn qr_code_refuses_substituted_keys_and_foreign_hospitals() {
         format!("{}|00", qr.card).parse::<CardQr>(),
         Err(CardError::Malformed)
     );
+}
+
+#[test]
+fn qr_code_covers_the_key_of_the_index_scheme() {
+    let card = card([9; 16], 1);
+    let holder = indexed(1, 10);
+    let qr = CardQr::new(&card, &holder);
+    assert_eq!(qr.check(&holder, &card.hospital), Ok(()));
+    for other in [indexed(1, 11), meta(1), indexed(2, 10)] {
+        assert_eq!(
+            qr.check(&other, &card.hospital),
+            Err(CardError::Substituted)
+        );
+    }
+    let plain = CardQr::new(&card, &meta(1));
+    assert_eq!(
+        plain.check(&holder, &card.hospital),
+        Err(CardError::Substituted)
+    );
+    // Without such a key the value is what it was before there were any.
+    let (view, spend) = (meta(1).view.to_bytes(), meta(1).spend.to_bytes());
+    let before = hash(domain::CARD_BINDING, &[&view, &spend, &card.hospital.0]);
+    assert_eq!(plain.binding, before);
 }
 
 #[test]

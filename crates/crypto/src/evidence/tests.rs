@@ -1,6 +1,6 @@
 use super::*;
 use crate::codec::decode_exact;
-use crate::index::{TAG_SCHEME, Tag};
+use crate::index::{PeksEntry, Tag};
 use crate::merkle;
 use crate::reencrypt::{serialize, umbral_key};
 use proptest::prelude::*;
@@ -39,10 +39,7 @@ fn anchor(seed: u64) -> Anchor {
         pseudonym,
         record_hash: Hash([2; 32]),
         header_hash: Hash([3; 32]),
-        entries: IndexEntries {
-            scheme: TAG_SCHEME,
-            tags: (0..16u8).map(|i| Tag([i; 16])).collect(),
-        },
+        entries: IndexEntries::Tags((0..16u8).map(|i| Tag([i; 16])).collect()),
         capsule: serialize(&capsule),
         delegating,
         visit: Hash::ZERO,
@@ -108,12 +105,18 @@ fn each_rule_has_its_error() {
         EvidenceError::KeysNotDistinct
     );
     assert_eq!(
-        resigned(|body| body.entries.scheme = 1),
-        EvidenceError::Entries(EntriesError::Scheme { found: 1 })
+        resigned(|body| {
+            let tags = body.entries.tags()[..15].to_vec();
+            body.entries = IndexEntries::Tags(tags);
+        }),
+        EvidenceError::Entries(EntriesError::NotPadded { found: 15 })
     );
     assert_eq!(
-        resigned(|body| body.entries.tags.truncate(15)),
-        EvidenceError::Entries(EntriesError::NotPadded { found: 15 })
+        resigned(|body| {
+            let entries = (0..8u8).map(|i| PeksEntry([i; 80])).collect();
+            body.entries = IndexEntries::Peks(entries);
+        }),
+        EvidenceError::Entries(EntriesError::Point { at: 0 })
     );
     assert_eq!(
         resigned(|body| body.capsule.push(0)),

@@ -1,8 +1,13 @@
-//! Boolean queries over covers, and their bounds (DESIGN 3.4), checked before anything is executed.
+//! Boolean queries over trapdoors, and their bounds (DESIGN 3.4), checked before anything is executed.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::index::{Cover, CoverNode, QuarterCover, TREE_DEPTH};
+use crate::index::scan::Test;
+use crate::index::{
+    Cover, CoverNode, PaeksTrapdoor, PeksTrapdoor, PreparedPaeks, PreparedPeks, QuarterCover,
+    SchemeId, TREE_DEPTH,
+};
+use crate::pairing::BadPoint;
 use crate::time::{Epoch, Quarter};
 
 /// Most clauses of a query.
@@ -16,6 +21,7 @@ pub const MAX_LEAVES: u64 = 65_536;
 /// Bytes within which every admissible query encodes.
 pub const MAX_QUERY_BYTES: usize = 4
     + MAX_CLAUSES * (1 + 4 + MAX_SLOTS)
+    + 1
     + 4
     + MAX_SLOTS * (4 + MAX_NODES_PER_SLOT * (2 + 16 + 4 + 18));
 
@@ -31,19 +37,78 @@ pub struct Clause {
 /// A query in conjunctive normal form, as it travels: nothing is checked.
 ///
 /// # Leakage
-/// Its form: which slots stand in which clause. See [`crate::index`] for what each cover tells.
+/// Its form: which slots stand in which clause. See [`crate::index`], [`crate::index::peks`] and
+/// [`crate::index::paeks`] for what each trapdoor tells.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Query {
     /// All must hold.
     pub clauses: Vec<Clause>,
+    /// What the clauses name by index.
+    pub slots: Slots,
+}
+
+/// One trapdoor a slot, all of one scheme. On the wire the scheme's byte, then the trapdoors.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Slots {
     /// One cover each.
-    pub slots: Vec<Cover>,
+    Tags(Vec<Cover>),
+    /// Trapdoors of [`crate::index::peks`].
+    Peks(Scan<PeksTrapdoor>),
+    /// Trapdoors of [`crate::index::paeks`].
+    Paeks(Scan<PaeksTrapdoor>),
+}
+
+/// Trapdoors that are tested on records one by one, and the days of anchoring that count, both included.
+///
+/// # Leakage
+/// The days are a wish: with the trapdoors, every member can test all records, past and future.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Scan<T> {
+    /// The first day.
+    pub first: Epoch,
+    /// The last day.
+    pub last: Epoch,
+    /// One a slot.
+    pub trapdoors: Vec<T>,
+}
+
+impl Slots {
+    /// The scheme of the trapdoors.
+    pub const fn scheme(&self) -> SchemeId {
+        match self {
+            Slots::Tags(_) => SchemeId::Tags,
+            Slots::Peks(_) => SchemeId::Peks,
+            Slots::Paeks(_) => SchemeId::Paeks,
+        }
+    }
+
+    /// Number of slots.
+    pub const fn len(&self) -> usize {
+        match self {
+            Slots::Tags(covers) => covers.len(),
+            Slots::Peks(scan) => scan.trapdoors.len(),
+            Slots::Paeks(scan) => scan.trapdoors.len(),
+        }
+    }
+
+    /// Whether there are none, which no admissible query has.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Why a query is refused. One variant, one rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError {
+    /// Not the scheme of the chain.
+    #[error("the query is for the index scheme {found}, {expected} expected")]
+    Scheme {
+        /// The chain's scheme.
+        expected: SchemeId,
+        /// The scheme found.
+        found: SchemeId,
+    },
     /// The searchable range holds no day.
     #[error("the range from {first} to {today} is empty")]
     EmptyRange {
@@ -140,7 +205,7 @@ pub enum QueryError {
         /// Index of the slot.
         slot: usize,
     },
-    /// A node without any day of the searchable range.
+    /// A node without any day of the searchable range, or a scan without one (which names its first slot).
     #[error("slot {slot} reaches outside the searchable days")]
     OutsideRange {
         /// Index of the slot.
@@ -154,6 +219,20 @@ pub enum QueryError {
         /// Days counted when the limit was passed.
         found: u64,
     },
+    /// The last day of a scan is before its first.
+    #[error("the scan from {first} to {last} holds no day")]
+    ScanRange {
+        /// First day asked for.
+        first: Epoch,
+        /// Last day asked for.
+        last: Epoch,
+    },
+    /// The trapdoor does not decode, lies outside its group, or is the identity.
+    #[error("the trapdoor of slot {slot} is malformed")]
+    BadTrapdoor {
+        /// Index of the slot.
+        slot: usize,
+    },
 }
 
 /// A query within all bounds, together with the searchable days that it was checked against.
@@ -166,7 +245,8 @@ pub struct CheckedQuery {
 }
 
 impl CheckedQuery {
-    /// Days that the covers expand to, over all slots: what a search is charged for.
+    /// Days that the covers expand to, over all slots: what a search by tags is charged for. 0 for a scan, which is
+    /// charged for its tests.
     pub fn leaves(&self) -> u64 {
         self.leaves
     }
@@ -178,22 +258,40 @@ impl CheckedQuery {
 }
 
 impl Query {
-    /// Checks every bound. `first` is the hospital's first searchable day, `today` the last.
+    /// Checks every bound. `scheme` is the chain's, `first` the hospital's first searchable day, `today` the last.
     ///
-    /// A node may cover days outside that range, or beyond the quarter's end, as long as it covers one inside;
-    /// the others are skipped.
+    /// A node may cover days outside that range, or beyond the quarter's end, as long as it covers one inside, and
+    /// so may the days of a scan; the others are skipped.
     ///
     /// # Errors
     /// [`QueryError`] names the first rule broken.
-    pub fn verify(self, first: Epoch, today: Epoch) -> Result<CheckedQuery, QueryError> {
+    pub fn verify(
+        self,
+        scheme: SchemeId,
+        first: Epoch,
+        today: Epoch,
+    ) -> Result<CheckedQuery, QueryError> {
+        let found = self.slots.scheme();
+        if found != scheme {
+            return Err(QueryError::Scheme {
+                expected: scheme,
+                found,
+            });
+        }
         if first > today {
             return Err(QueryError::EmptyRange { first, today });
         }
         self.check_counts()?;
         self.check_clauses()?;
         let mut leaves = 0u64;
-        for (slot, cover) in self.slots.iter().enumerate() {
-            check_cover(slot, cover, first, today, &mut leaves)?;
+        match &self.slots {
+            Slots::Tags(covers) => {
+                for (slot, cover) in covers.iter().enumerate() {
+                    check_cover(slot, cover, first, today, &mut leaves)?;
+                }
+            }
+            Slots::Peks(scan) => check_scan::<PreparedPeks>(scan, first, today)?,
+            Slots::Paeks(scan) => check_scan::<PreparedPaeks>(scan, first, today)?,
         }
         Ok(CheckedQuery {
             query: self,
@@ -250,6 +348,26 @@ impl Query {
         }
         Ok(())
     }
+}
+
+fn check_scan<T: Test>(
+    scan: &Scan<T::Trapdoor>,
+    first: Epoch,
+    today: Epoch,
+) -> Result<(), QueryError> {
+    if scan.first > scan.last {
+        return Err(QueryError::ScanRange {
+            first: scan.first,
+            last: scan.last,
+        });
+    }
+    if scan.last < first || scan.first > today {
+        return Err(QueryError::OutsideRange { slot: 0 });
+    }
+    for (slot, trapdoor) in scan.trapdoors.iter().enumerate() {
+        T::prepare(trapdoor).map_err(|BadPoint| QueryError::BadTrapdoor { slot })?;
+    }
+    Ok(())
 }
 
 fn check_cover(

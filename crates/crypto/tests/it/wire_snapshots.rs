@@ -5,13 +5,13 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::evidence::sign_vault_receipt;
-use caduceus_crypto::index::TAG_SCHEME;
 use caduceus_crypto::record::{SUITE, VERSION};
 use caduceus_crypto::reencrypt::{serialize, umbral_key};
 use caduceus_crypto::{
     Anchor, AnchorBody, Card, CardNumber, CardQr, Clause, Cover, CoverNode, DeskCode, Epoch, Hash,
-    HospitalId, IndexEntries, KeyWrap, MetaAddress, Pseudonym, Quarter, QuarterCover, Query,
-    Receipt, RecordHeader, SecretKey, Tag, TimeMillis, Token, VisitToken, codec, domain,
+    HospitalId, IndexEntries, KeyWrap, MetaAddress, PaeksEntry, PaeksTrapdoor, PeksEntry,
+    PeksTrapdoor, Pseudonym, Quarter, QuarterCover, Query, Receipt, RecordHeader, Scan, SchemeId,
+    SchemeKey, SecretKey, Slots, Tag, TimeMillis, Token, VisitToken, codec, domain,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -55,9 +55,18 @@ fn hospital() -> HospitalId {
 }
 
 fn meta_address() -> MetaAddress {
+    MetaAddress::new(key(2).public(), key(3).public())
+}
+
+/// With the generator of G1 for a receiver's key.
+fn indexed_meta_address() -> MetaAddress {
+    let generator = concat!(
+        "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905",
+        "a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
+    );
     MetaAddress {
-        view: key(2).public(),
-        spend: key(3).public(),
+        index: Some(generator.parse::<SchemeKey>().unwrap()),
+        ..meta_address()
     }
 }
 
@@ -78,9 +87,27 @@ fn wrapped() -> (Vec<u8>, Vec<u8>) {
 }
 
 fn entries() -> IndexEntries {
-    IndexEntries {
-        scheme: TAG_SCHEME,
-        tags: (0..8u8).map(|n| Tag([n; 16])).collect(),
+    IndexEntries::Tags((0..8u8).map(|n| Tag([n; 16])).collect())
+}
+
+/// Two clauses over three slots.
+fn query(slots: Slots) -> Query {
+    let clause = |negative, slots: &[u8]| Clause {
+        negative,
+        slots: slots.to_vec(),
+    };
+    Query {
+        clauses: vec![clause(false, &[0, 1]), clause(true, &[2])],
+        slots,
+    }
+}
+
+/// The days of the quarter of [`day`] so far.
+fn scan<T>(trapdoors: Vec<T>) -> Scan<T> {
+    Scan {
+        first: Epoch(19_814),
+        last: day(),
+        trapdoors,
     }
 }
 
@@ -157,6 +184,18 @@ fn the_text_of_a_meta_address() {
 }
 
 #[test]
+fn a_meta_address_with_a_key_of_an_index_scheme() {
+    check("meta_address_indexed", &indexed_meta_address());
+}
+
+#[test]
+fn its_text() {
+    let text = indexed_meta_address().to_string();
+    assert_eq!(text.parse::<MetaAddress>(), Ok(indexed_meta_address()));
+    check_text("meta_address_indexed_text", &text);
+}
+
+#[test]
 fn a_pseudonym() {
     check("pseudonym", &pseudonym());
 }
@@ -224,6 +263,25 @@ fn index_entries() {
     check("index_entries", &entries());
 }
 
+/// The points are none: what counts here is their place.
+#[test]
+fn index_entries_of_peks() {
+    let entries = IndexEntries::Peks((0..8u8).map(|n| PeksEntry([n; 80])).collect());
+    check("index_entries_peks", &entries);
+}
+
+/// The same.
+#[test]
+fn index_entries_of_paeks() {
+    let entries = IndexEntries::Paeks((0..8u8).map(|n| PaeksEntry([n; 96])).collect());
+    check("index_entries_paeks", &entries);
+}
+
+#[test]
+fn the_schemes() {
+    check("schemes", &SchemeId::ALL);
+}
+
 #[test]
 fn a_cover() {
     check("cover", &cover(1));
@@ -231,20 +289,26 @@ fn a_cover() {
 
 #[test]
 fn a_query() {
-    let query = Query {
-        clauses: vec![
-            Clause {
-                negative: false,
-                slots: vec![0, 1],
-            },
-            Clause {
-                negative: true,
-                slots: vec![2],
-            },
-        ],
-        slots: vec![cover(1), cover(2), cover(3)],
+    let covers = vec![cover(1), cover(2), cover(3)];
+    check("query", &query(Slots::Tags(covers)));
+}
+
+/// The points are none: what counts here is their place.
+#[test]
+fn a_query_of_peks() {
+    let trapdoors = (1..4u8).map(|n| PeksTrapdoor([n; 96])).collect();
+    check("query_peks", &query(Slots::Peks(scan(trapdoors))));
+}
+
+/// The same.
+#[test]
+fn a_query_of_paeks() {
+    let trapdoor = |n: u8| PaeksTrapdoor {
+        token: [n; 288],
+        receiver: [n + 8; 96],
     };
-    check("query", &query);
+    let trapdoors = (1..4u8).map(trapdoor).collect();
+    check("query_paeks", &query(Slots::Paeks(scan(trapdoors))));
 }
 
 /// The signature is none: what counts here is its place.
@@ -270,6 +334,13 @@ fn the_text_of_a_cards_qr_code() {
     let text = qr.to_string();
     assert_eq!(text.parse::<CardQr>(), Ok(qr));
     check_text("card_qr_text", &text);
+}
+
+/// Its check value covers the key of the index scheme.
+#[test]
+fn the_text_of_a_cards_qr_code_with_such_a_key() {
+    let text = CardQr::new(&card(), &indexed_meta_address()).to_string();
+    check_text("card_qr_indexed_text", &text);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Covers against the definition, and against the author's tags.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
-use caduceus_crypto::index::{Clause, Query, Tag, ggm_child, leaf_tag};
+use caduceus_crypto::index::{
+    Clause, IndexView, Query, Scanned, SchemeId, Slots, Tag, ggm_child, leaf_tag,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -133,6 +136,22 @@ fn an_inverted_range_is_empty_and_one_day_is_one_leaf() {
     assert_eq!(one.quarters[0].nodes[0].depth, TREE_DEPTH);
 }
 
+/// A node's index of tags; records are (day, number).
+struct TagIndex(BTreeMap<Tag, (u32, u32)>);
+
+impl IndexView for TagIndex {
+    type Record = (u32, u32);
+    type Error = Infallible;
+
+    fn probe(&mut self, tag: &Tag) -> Result<Option<(u32, u32)>, Infallible> {
+        Ok(self.0.get(tag).copied())
+    }
+
+    fn nth(&mut self, _: u64) -> Result<Option<Scanned<(u32, u32)>>, Infallible> {
+        Ok(None)
+    }
+}
+
 /// The node's own matching finds what the author wrote in the range, and nothing else.
 #[test]
 fn a_node_finds_the_records_of_the_range_only() {
@@ -140,11 +159,13 @@ fn a_node_finds_the_records_of_the_range_only() {
         .step_by(2)
         .map(|n| Epoch(date(2025, 1, 1).0 + n))
         .collect();
-    let mut index: BTreeMap<Tag, (u32, u32)> = BTreeMap::new();
+    let mut index = TagIndex(BTreeMap::new());
     for day in &days {
         for i in 0..(day.0 % 3 + 1) {
-            index.insert(tag_at(&key(day.quarter()), WORD, *day, i), (day.0, i));
-            index.insert(
+            index
+                .0
+                .insert(tag_at(&key(day.quarter()), WORD, *day, i), (day.0, i));
+            index.0.insert(
                 tag_at(&key(day.quarter()), "term:gout", *day, i),
                 (day.0, i + 100),
             );
@@ -156,13 +177,12 @@ fn a_node_finds_the_records_of_the_range_only() {
             negative: false,
             slots: vec![0],
         }],
-        slots: vec![cover(key, WORD, from, to)],
+        slots: Slots::Tags(vec![cover(key, WORD, from, to)]),
     };
-    let checked = query.verify(date(2020, 1, 1), date(2026, 6, 1)).unwrap();
-    let mut probe = |tag: &Tag| -> Result<Option<(u32, u32)>, std::convert::Infallible> {
-        Ok(index.get(tag).copied())
-    };
-    let found = checked.run(4096, 524_288, &mut probe).unwrap();
+    let checked = query
+        .verify(SchemeId::Tags, date(2020, 1, 1), date(2026, 6, 1))
+        .unwrap();
+    let found = checked.run(4096, 524_288, &mut index).unwrap();
     let expected: BTreeSet<(u32, u32)> = days
         .iter()
         .filter(|day| (from..=to).contains(*day))
@@ -202,5 +222,42 @@ proptest! {
         prop_assert_eq!(days, expected);
         let quarters: Vec<Quarter> = made.quarters.iter().map(|part| part.quarter).collect();
         prop_assert!(quarters.windows(2).all(|pair| pair[0].next() == pair[1]));
+    }
+
+    /// No node of a cover stands above a day outside of its range, and none of the values that follow from a cover
+    /// leads to such a day: neither its leaf nor a node above it.
+    #[test]
+    fn a_cover_reveals_nothing_of_other_days(start in 18_000u32..22_000, length in 0u32..200, away in 1u32..100) {
+        let (from, to) = (Epoch(start), Epoch(start + length));
+        let made = cover(key, WORD, from, to);
+        let mut derivable: BTreeSet<[u8; 16]> = BTreeSet::new();
+        for part in &made.quarters {
+            for node in &part.nodes {
+                let mut level = vec![node.seed];
+                for _ in node.depth..TREE_DEPTH {
+                    derivable.extend(level.iter().copied());
+                    level = level
+                        .iter()
+                        .flat_map(|seed| [false, true].map(|right| ggm_child(&part.salt, seed, right)))
+                        .collect();
+                }
+                derivable.extend(level);
+            }
+        }
+        let mut hidden = 0;
+        for outside in [Epoch(from.0 - away), Epoch(from.0 - 1), Epoch(to.0 + 1), Epoch(to.0 + away)] {
+            let (quarter, day) = (outside.quarter(), outside.day_of_quarter());
+            let tree = keyword_key(&key(quarter), WORD);
+            for depth in 0..=TREE_DEPTH {
+                let position = day >> (TREE_DEPTH - depth);
+                for part in made.quarters.iter().filter(|part| part.quarter == quarter) {
+                    let above = |node: &CoverNode| (node.depth, node.position) == (depth, position);
+                    prop_assert!(!part.nodes.iter().any(above), "a node stands above {outside}");
+                }
+                prop_assert!(!derivable.contains(&*tree.node(depth, position)), "{outside}, depth {depth}");
+                hidden += 1;
+            }
+        }
+        prop_assert_eq!(hidden, 4 * 8);
     }
 }

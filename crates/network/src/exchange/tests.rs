@@ -16,10 +16,7 @@ fn key() -> PublicKey {
 }
 
 fn meta() -> MetaAddress {
-    MetaAddress {
-        view: key(),
-        spend: key(),
-    }
+    MetaAddress::new(key(), key())
 }
 
 const SIGNATURE: Signature = Signature([9; 64]);
@@ -31,7 +28,7 @@ const NOW: TimeMillis = TimeMillis(1_700_000_000_000);
 fn names_are_distinct_and_versioned() {
     let distinct: BTreeSet<&str> = PROTOCOLS.iter().copied().collect();
     assert_eq!(distinct.len(), PROTOCOLS.len());
-    assert_eq!(PROTOCOLS.len(), 20);
+    assert_eq!(PROTOCOLS.len(), 21);
     for name in PROTOCOLS {
         let parts: Vec<&str> = name.split('/').collect();
         assert_eq!(parts.len(), 4, "{name}");
@@ -90,6 +87,13 @@ fn the_largest_messages_of_the_chains_fit() {
     request::<Query>(QueryRequest::Head);
     response::<Query>(QueryReply::Found(vec![1; MAX_TX_BYTES + MAX_RESULT_BYTES]));
     response::<Query>(QueryReply::NotFound);
+    request::<LinkedRecords>(LinkedRecordsRequest {
+        hospital: HOSPITAL,
+        from: u64::MAX,
+    });
+    response::<LinkedRecords>(LinkedRecordsReply {
+        blocks: vec![1; MAX_LINKED_BYTES],
+    });
     request::<FetchAnchor>(FetchAnchorRequest {
         height: u64::MAX,
         position: u32::MAX,

@@ -5,3 +5,4 @@ mod a_block_from_the_future_is_refused;
 mod four_validators_decide_on_demand;
 mod solo_chain_survives_a_restart;
 mod support;
+mod validation_names_the_first_bad_height_and_the_transaction;

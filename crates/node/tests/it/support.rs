@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use caduceus_crypto::{SecretKey, TimeMillis, domain};
 use caduceus_ledger::{
-    BlockContext, ChainKind, Genesis, Overlay, Rejection, Space, StateError, StateMachine,
+    BlockContext, ChainKind, Genesis, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Overlay, Rejection, Space, StateError, StateMachine,
     StateView, TxFailure, Validator, ValidatorSet,
 };
 use caduceus_node::{
@@ -38,6 +38,9 @@ impl StateMachine for Words {
         let old = state.get(Space::Auth, b"count")?.unwrap_or_default();
         let count = u64::from_le_bytes(old.try_into().unwrap_or_default()) + 1;
         state.put(Space::Auth, b"count", count.to_le_bytes().to_vec());
+        let mut row = [0u8; INDEX_KEY_BYTES];
+        row[..8].copy_from_slice(&count.to_be_bytes());
+        state.put(Space::Index, &row, vec![7; INDEX_VALUE_BYTES]);
         Ok(count.to_le_bytes().to_vec())
     }
 

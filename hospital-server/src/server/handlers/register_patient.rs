@@ -1,6 +1,7 @@
 //! A registrar makes a card for a meta-address.
 
 use crate::database::blocking;
+use crate::network_map::fits_scheme;
 use crate::server::audit_log::deed::Kind;
 use crate::server::context::{Context, Turned, new_request_id};
 use caduceus_crypto::{Card, DeskCode};
@@ -38,6 +39,17 @@ async fn run(
 ) -> Result<NewCard, Turned> {
     let deed = ctx.deed(KIND, peer, id);
     let staff = ctx.staff(peer, &deed, registers).await?;
+    let scheme = ctx.map.index_scheme;
+    if !fits_scheme(scheme, &request.meta) {
+        let needs = match request.meta.index {
+            Some(_) => "has no use for",
+            None => "needs",
+        };
+        let detail = format!("index scheme {scheme} {needs} an index key in the meta-address");
+        return Err(ctx
+            .deny(deed.as_role(staff.role), "meta_index_key", detail)
+            .await);
+    }
     let card = Card::generate(&mut OsRng, ctx.map.hospital);
     let code = DeskCode::generate(&mut OsRng);
     let since = ctx.now();

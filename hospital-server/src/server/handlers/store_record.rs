@@ -7,6 +7,7 @@
 //! chain commits once: a crash anywhere loses nothing. A record that the chain refuses stays in the vault as
 //! bytes that nothing names, and its pseudonym opens nobody's log.
 
+mod amends;
 mod evidence;
 
 use crate::chain::{ChainError, Placed};
@@ -25,6 +26,9 @@ use private_chain::{Action, ActionClass, Role, Tx, query};
 use std::sync::Arc;
 
 const KIND: Kind = Kind::new(ActionClass::ClinicalWrite, Action::Create, "upload");
+
+/// The end of an upload that replaces a record.
+const AMEND: Kind = Kind::new(ActionClass::ClinicalWrite, Action::Update, "amend");
 
 /// By when a stored record is linked, from the end of its upload.
 const LINK_WITHIN_MILLIS: u64 = 10 * 60 * 1000;
@@ -102,9 +106,13 @@ async fn finish_upload(
     peer: &Peer,
     finish: Finish,
 ) -> Result<StoreRecordReply, Turned> {
-    let deed = ctx
-        .deed(KIND, peer, finish.request_id)
-        .about_card(ctx.card_hash(&finish.card));
+    let deed = match finish.amends {
+        None => ctx.deed(KIND, peer, finish.request_id),
+        Some(replaced) => ctx
+            .deed(AMEND, peer, finish.request_id)
+            .because(format!("replaces {replaced}")),
+    };
+    let deed = deed.about_card(ctx.card_hash(&finish.card));
     let staff = ctx.staff(peer, &deed, Role::may_anchor).await?;
     let deed = deed.as_role(staff.role);
     let body = match evidence::statement(&finish, &staff, ctx.map.hospital) {
@@ -119,13 +127,14 @@ async fn finish_upload(
     if let Err(error) = blocking(move || register.card(&card)).await {
         return Err(ctx.register_refusal(deed, error).await);
     }
+    amends::check(ctx, &deed, &finish).await?;
     let bytes = bytes_of(ctx, &deed, &finish, &staff, body.record_hash).await?;
     if let Err((rule, detail)) = evidence::matches(&body, &bytes) {
         return Err(ctx.deny(deed, rule, detail).await);
     }
     let deadline = intend(ctx, &deed, &finish, &staff, &body).await?;
     let anchor = vaulted(ctx, &finish, &staff, body, bytes).await?;
-    let (placed, _logged) = anchored_and_logged(ctx, &deed, &anchor, finish.request_id).await?;
+    let (placed, _logged) = anchored_and_logged(ctx, &deed, &anchor, &finish).await?;
     concluded(ctx, &finish, &staff, &anchor, &placed, deadline).await
 }
 
@@ -234,14 +243,16 @@ async fn anchored_and_logged(
     ctx: &Context,
     deed: &Deed,
     anchor: &Anchor,
-    request_id: [u8; 16],
+    finish: &Finish,
 ) -> Result<(Placed, Logged), Turned> {
-    if let Err(error) = anchor.check() {
+    // Hundreds of curve points, with an index scheme that has them.
+    let whole = anchor.clone();
+    if let Err(error) = blocking(move || whole.check()).await {
         return Err(ctx
             .deny(deed.clone(), "anchor_evidence", error.to_string())
             .await);
     }
-    let tx = Tx::anchor(anchor.clone(), request_id).encode();
+    let tx = transaction(anchor, finish).encode();
     let (placed, logged) = tokio::join!(ctx.chain.submit(&tx), ctx.commit(deed.clone()));
     match placed {
         Ok(placed) => Ok((placed, logged?)),
@@ -250,6 +261,14 @@ async fn anchored_and_logged(
             Err(ctx.deny(deed.clone(), &rule, detail).await)
         }
         Err(error) => Err(ctx.fail(deed.clone(), error.to_string()).await),
+    }
+}
+
+/// What goes to the chain. The same request makes the same bytes.
+fn transaction(anchor: &Anchor, finish: &Finish) -> Tx {
+    match finish.amends {
+        Some(replaced) => Tx::amend(anchor.clone(), finish.request_id, replaced),
+        None => Tx::anchor(anchor.clone(), finish.request_id),
     }
 }
 
@@ -292,4 +311,70 @@ async fn concluded(
     .await
     .map_err(Turned::later)?;
     Ok(reply)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use caduceus_crypto::index::IndexEntries;
+    use caduceus_crypto::{HospitalId, Pseudonym, PublicKey, SecretKey, Signature};
+    use rand_core::OsRng;
+
+    fn key() -> PublicKey {
+        SecretKey::generate(&mut OsRng).public()
+    }
+
+    fn anchor() -> Anchor {
+        let author = SecretKey::generate(&mut OsRng);
+        let body = AnchorBody {
+            hospital: HospitalId([1; 32]),
+            pseudonym: Pseudonym {
+                point: key(),
+                ephemeral: key(),
+                view_tag: 3,
+            },
+            record_hash: Hash([2; 32]),
+            header_hash: Hash([3; 32]),
+            entries: IndexEntries::Tags(Vec::new()),
+            capsule: Vec::new(),
+            delegating: key(),
+            visit: Hash::ZERO,
+            epoch: caduceus_crypto::Epoch(19_849),
+            authored_at: TimeMillis(1_715_000_000_000),
+        };
+        Anchor {
+            author: author.public(),
+            author_signature: body.sign(&author),
+            stored_bytes: 20_000,
+            vault: key(),
+            vault_signature: sign_vault_receipt(&author, &body.record_hash, 20_000),
+            body,
+        }
+    }
+
+    #[test]
+    fn a_repeated_request_makes_the_same_transaction() {
+        let anchor = anchor();
+        let finish = |amends: Option<Hash>| Finish {
+            upload: [5; 16],
+            total: 20_000,
+            request_id: [6; 16],
+            card: [7; 16],
+            anchor_body: encode(&anchor.body),
+            author_signature: Signature([9; 64]),
+            amends,
+            entry: Vec::new(),
+        };
+        let replaced = Hash([8; 32]);
+        let plain = transaction(&anchor, &finish(None));
+        assert_eq!(plain, Tx::anchor(anchor.clone(), [6; 16]));
+        let amend = transaction(&anchor, &finish(Some(replaced)));
+        assert_eq!(amend, Tx::amend(anchor.clone(), [6; 16], replaced));
+        for amends in [None, Some(replaced)] {
+            let encoded = || transaction(&anchor, &finish(amends)).encode();
+            assert_eq!(encoded(), encoded());
+        }
+        assert_ne!(plain.id(), amend.id());
+    }
 }

@@ -1,9 +1,11 @@
 //! Cards: who holds them, how they are registered, how many tokens they took today.
 
-use super::{AUDIT_KEYS, CARDS, CardNo, PSEUDONYMS, Register, RegisterError};
+use super::{AUDIT_KEYS, CARDS, CardNo, PSEUDONYMS, Register, RegisterError, card_hash};
 use crate::database::decode;
 use borsh::{BorshDeserialize, BorshSerialize};
-use caduceus_crypto::{Epoch, Hash, MetaAddress, PublicKey, TimeMillis, domain, encode, hash};
+use caduceus_crypto::{
+    Epoch, Hash, HospitalId, MetaAddress, PublicKey, TimeMillis, domain, encode, hash,
+};
 use redb::{ReadableDatabase, ReadableTable};
 
 /// Wrong desk codes after which a card is useless.
@@ -102,6 +104,34 @@ impl Register {
     pub(crate) fn card(&self, card: &CardNo) -> Result<CardRow, RegisterError> {
         let bytes = self.value(CARDS, card)?.ok_or(RegisterError::CardUnknown)?;
         Ok(decode(&bytes, "card")?)
+    }
+
+    /// Whether a card hash is that of this card, or of another card that its holder was given here. Walks all
+    /// cards in the second case, which is rare: she lost the first.
+    pub(crate) fn is_of_holder(
+        &self,
+        card: &CardNo,
+        hash: &Hash,
+        hospital: &HospitalId,
+    ) -> Result<bool, RegisterError> {
+        if card_hash(card, hospital) == *hash {
+            return Ok(true);
+        }
+        let holder = self.card(card)?.meta;
+        let txn = self.db.begin_read()?;
+        let table = txn.open_table(CARDS)?;
+        for pair in table.iter()? {
+            let (number, row) = pair?;
+            let row: CardRow = decode(row.value(), "card")?;
+            if row.meta != holder {
+                continue;
+            }
+            let number: CardNo = decode(number.value(), "card number")?;
+            if card_hash(&number, hospital) == *hash {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The card of an audit key.

@@ -17,10 +17,7 @@ fn key() -> PublicKey {
 }
 
 fn meta() -> MetaAddress {
-    MetaAddress {
-        view: key(),
-        spend: key(),
-    }
+    MetaAddress::new(key(), key())
 }
 
 #[test]
@@ -219,4 +216,40 @@ fn a_pseudonym_stays_with_its_record_and_card() {
     assert!(register.pseudonyms(&other).unwrap().is_empty());
     assert!(register.record(&Hash([3; 32])).unwrap().is_none());
     assert_eq!(register.record(&Hash([2; 32])).unwrap(), Some(record));
+}
+
+#[test]
+fn a_record_is_its_holders_whichever_of_her_cards_she_shows() {
+    let home = tempfile::tempdir().unwrap();
+    let register = Register::open(&home.path().join("register.redb")).unwrap();
+    let hospital = HospitalId([1; 32]);
+    let (holder, other) = (meta(), meta());
+    let (lost, new, neighbours): (CardNo, CardNo, CardNo) = ([1; 16], [2; 16], [3; 16]);
+    for (card, meta) in [(lost, holder), (new, holder), (neighbours, other)] {
+        register.add_card(&card, &CODE, meta, NOW).unwrap();
+    }
+    let of = |card: &CardNo, hash: Hash| register.is_of_holder(card, &hash, &hospital);
+    let by_lost = card_hash(&lost, &hospital);
+    assert!(of(&lost, by_lost).unwrap());
+    assert!(of(&new, by_lost).unwrap());
+    assert!(!of(&neighbours, by_lost).unwrap());
+    assert!(!of(&new, card_hash(&neighbours, &hospital)).unwrap());
+    // The hash of a card of another hospital, and of none.
+    assert!(!of(&new, card_hash(&lost, &HospitalId([2; 32]))).unwrap());
+    assert!(!of(&new, Hash([9; 32])).unwrap());
+    let unknown = of(&[7; 16], by_lost);
+    assert!(matches!(unknown, Err(RegisterError::CardUnknown)));
+}
+
+#[test]
+fn a_card_keeps_its_holders_index_key() {
+    let home = tempfile::tempdir().unwrap();
+    let register = Register::open(&home.path().join("register.redb")).unwrap();
+    let bare = meta();
+    let keyed = crate::network_map::with_index_key(bare);
+    register.add_card(&CARD, &CODE, keyed, NOW).unwrap();
+    assert_eq!(register.card(&CARD).unwrap().meta, keyed);
+    // Without the key it is another meta-address.
+    let shown = register.show_code(&CARD, &CODE, &bare, &key());
+    assert!(matches!(shown, Err(RegisterError::OtherHolder)));
 }

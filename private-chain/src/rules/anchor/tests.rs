@@ -3,10 +3,13 @@
 use crate::query;
 use crate::state::{self, AnchorRef};
 use crate::testing::{
-    Chain, NOW, anchor, anchor_body, author, later, secret, server, signed_anchor, tag,
+    Chain, NOW, anchor, anchor_body, author, later, peks_entries, secret, server, signed_anchor,
+    tag,
 };
 use crate::tx::{Role, Tx};
+use caduceus_crypto::codec;
 use caduceus_crypto::evidence::{Anchor, AnchorBody};
+use caduceus_crypto::index::{IndexEntries, SchemeId};
 use caduceus_crypto::keys::HospitalId;
 use caduceus_crypto::time::{Epoch, MILLIS_PER_DAY};
 
@@ -53,6 +56,48 @@ fn the_anchor_is_for_this_hospital() {
         }),
         "anchor_other_hospital",
     );
+}
+
+#[test]
+fn the_entries_are_of_the_chains_scheme() {
+    let peks = || AnchorBody {
+        entries: peks_entries(),
+        ..anchor_body(1)
+    };
+    chain().refuse(&signed(peks()), "anchor_index_scheme");
+    for scheme in [SchemeId::Peks, SchemeId::Paeks] {
+        let mut other = Chain::of_scheme(scheme);
+        other.enrol(&author(), Role::Physician);
+        other.refuse(&tx(anchor(1)), "anchor_index_scheme");
+        if scheme == SchemeId::Peks {
+            other.accept(&signed(peks()));
+            // Entries are drawn anew for each record, so that none can be recognised: none is repeated.
+            let again = AnchorBody {
+                entries: peks_entries(),
+                ..anchor_body(2)
+            };
+            other.accept(&signed(again));
+        } else {
+            other.refuse(&signed(peks()), "anchor_index_scheme");
+        }
+    }
+}
+
+#[test]
+fn entries_without_a_point_are_no_evidence() {
+    let mut bytes = codec::encode(&peks_entries());
+    // Behind the scheme and the number: the first entry's point is on no curve now.
+    bytes[5..53].fill(0xff);
+    let Ok(entries) = codec::decode_exact::<IndexEntries>(&bytes, bytes.len()) else {
+        panic!("the form of entries is checked, not decoded");
+    };
+    let mut chain = Chain::of_scheme(SchemeId::Peks);
+    chain.enrol(&author(), Role::Physician);
+    let body = AnchorBody {
+        entries,
+        ..anchor_body(1)
+    };
+    chain.refuse(&signed(body), "anchor_evidence");
 }
 
 #[test]
@@ -126,7 +171,7 @@ fn the_evidence_holds() {
     body.capsule[70] ^= 1;
     chain().refuse(&signed(body), "anchor_evidence");
     let mut body = anchor_body(1);
-    body.entries.tags.pop();
+    body.entries = IndexEntries::Tags((0..7).map(|n| tag(1, n)).collect());
     chain().refuse(&signed(body), "anchor_evidence");
 }
 
@@ -154,7 +199,9 @@ fn a_tag_is_used_once() {
     let mut chain = chain();
     chain.accept(&tx(anchor(1)));
     let mut body = anchor_body(2);
-    body.entries.tags[0] = tag(1, 3);
+    let mut tags = body.entries.tags().to_vec();
+    tags[0] = tag(1, 3);
+    body.entries = IndexEntries::Tags(tags);
     chain.refuse(&signed(body), "anchor_tag_repeated");
     // A refused anchor leaves nothing behind: its own tags stay free.
     chain.accept(&tx(anchor(2)));

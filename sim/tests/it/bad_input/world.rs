@@ -126,6 +126,7 @@ impl World {
             alliance_validators: 4,
             private_validators: 1,
             engine,
+            ..NetworkSpec::default()
         };
         let layout = Layout::create(&folder.path().join("network"), &spec).unwrap();
         private_chain_by_one_sequencer(&layout);

@@ -17,12 +17,6 @@ pub(super) fn statement(
     staff: &Staff,
     hospital: HospitalId,
 ) -> Result<AnchorBody, Broken> {
-    if finish.amends.is_some() {
-        return Err((
-            "amend_unsupported",
-            "records cannot be replaced yet".to_owned(),
-        ));
-    }
     if !finish.entry.is_empty() {
         return Err((
             "entry_unsupported",

@@ -1,0 +1,108 @@
+//! What a report's proof must show. A hospital is held to its own signature, and to what it had checkpointed.
+
+use super::{Failure, ReportError, ensure, refuse};
+use crate::genesis::Member;
+use crate::state::{self, RecordRef};
+use crate::tx::{Report, ReportProof};
+use caduceus_crypto::codec;
+use caduceus_crypto::evidence::{AnchorLeaf, Receipt};
+use caduceus_crypto::merkle::InclusionProof;
+use caduceus_crypto::time::TimeMillis;
+use caduceus_ledger::{Height, Overlay};
+
+/// Checks the proof of a report about a hospital, present or former; one without a proof passes.
+pub(super) fn check(
+    body: &Report,
+    hospital: &Member,
+    now: TimeMillis,
+    state: &Overlay<'_>,
+) -> Result<(), Failure> {
+    match (&body.proof, body.record) {
+        (ReportProof::None, _) => Ok(()),
+        (ReportProof::MissedDeadline { .. }, Some(record)) => {
+            refuse(ReportError::RecordNamed { record })
+        }
+        (ReportProof::MissedDeadline { receipt }, None) => {
+            check_late(receipt, body, now, state)?;
+            check_receipt(receipt, hospital)
+        }
+        (ReportProof::EntriesDiffer { .. }, None) => {
+            refuse(ReportError::RecordMissing { kind: body.kind })
+        }
+        (
+            ReportProof::EntriesDiffer {
+                receipt,
+                leaf,
+                proof,
+            },
+            Some(record),
+        ) => {
+            check_differs(receipt, leaf, record)?;
+            check_included(leaf, proof, body, record, state)?;
+            check_receipt(receipt, hospital)
+        }
+    }
+}
+
+/// The deadline has passed and nothing is linked under the pseudonym.
+fn check_late(
+    receipt: &Receipt,
+    body: &Report,
+    now: TimeMillis,
+    state: &Overlay<'_>,
+) -> Result<(), Failure> {
+    let deadline = receipt.link_deadline;
+    ensure(now > deadline, || ReportError::NotLate { deadline, now })?;
+    match state::pseudonym(&body.hospital, &receipt.pseudonym.point).get(state)? {
+        Some(at) => refuse(ReportError::Linked { at }),
+        None => Ok(()),
+    }
+}
+
+/// The leaf is under the receipt's pseudonym, and about another record or with other entries.
+fn check_differs(receipt: &Receipt, leaf: &AnchorLeaf, record: RecordRef) -> Result<(), Failure> {
+    let (expected, found) = (receipt.pseudonym.point, leaf.pseudonym.point);
+    ensure(expected == found, || ReportError::OtherPseudonym {
+        expected,
+        found,
+    })?;
+    let as_promised =
+        leaf.record_hash == receipt.record_hash && leaf.entries.hash() == receipt.entries_hash;
+    ensure(!as_promised, || ReportError::AsPromised { record })
+}
+
+/// The leaf is the one that the checkpointed header commits to at the record's place.
+fn check_included(
+    leaf: &AnchorLeaf,
+    proof: &InclusionProof,
+    body: &Report,
+    record: RecordRef,
+    state: &Overlay<'_>,
+) -> Result<(), Failure> {
+    // It is there: the record is linked, and only what is checkpointed is.
+    let header = state::header(&body.hospital, Height(record.height)).require(state)?;
+    let (index, size) = (proof.index, proof.size);
+    let at_place = index == u64::from(record.position) && size == u64::from(header.anchors_count);
+    ensure(at_place, || ReportError::OtherPosition {
+        record,
+        index,
+        size,
+    })?;
+    proof
+        .verify(&header.anchors_root, &codec::encode(leaf))
+        .or_else(|source| refuse(ReportError::NotIncluded { record, source }))
+}
+
+/// The hospital itself made the promise.
+fn check_receipt(receipt: &Receipt, hospital: &Member) -> Result<(), Failure> {
+    let (expected, found) = (hospital.hospital, receipt.hospital);
+    ensure(expected == found, || ReportError::ReceiptElsewhere {
+        expected,
+        found,
+    })?;
+    let signed = receipt.verify(&hospital.identity).is_ok();
+    ensure(signed, || ReportError::ReceiptForged { hospital: expected })
+}
+
+#[cfg(test)]
+mod tests;

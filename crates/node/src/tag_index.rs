@@ -1,0 +1,566 @@
+//! The rows of [`Space::Index`](caduceus_ledger::Space::Index): sorted runs in memory, one table on disk, a filter
+//! in front of it.
+//!
+//! Index tags are random bytes, so each one lands on another page of a B-tree: a thousand of them rewrite a
+//! thousand leaves. So a block's rows become a sorted *run* in memory, made durable by the chain's own database
+//! in the block's write transaction; runs are merged as they grow, and once there are [`FLUSH_ROWS`] rows they
+//! are written to the table `rows` of a file of their own in one sorted pass. What was not flushed before a crash
+//! is loaded again from the chain's database.
+//!
+//! A row is 20 bytes of key and 12 of value, both of fixed width, so that a page holds no offsets.
+//! Most lookups miss (a search probes each day of its range), so a Bloom filter answers before the table does;
+//! the filter only ever errs towards a read that finds nothing.
+
+use crate::database;
+use crate::store::StoreError;
+use caduceus_ledger::{INDEX_KEY_BYTES, INDEX_VALUE_BYTES};
+use fastbloom::AtomicBloomFilter;
+use redb::backends::InMemoryBackend;
+use redb::{
+    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition,
+};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+/// A key: hospital ordinal (u32 big-endian) and tag.
+pub type IndexKey = [u8; INDEX_KEY_BYTES];
+/// A value: height (u64 little-endian) and position (u32 little-endian) of a record.
+pub type IndexValue = [u8; INDEX_VALUE_BYTES];
+/// A row.
+pub type IndexRow = (IndexKey, IndexValue);
+
+/// Rows in memory at which a flush begins: 8 MiB.
+pub const FLUSH_ROWS: usize = 1 << 18;
+/// Rows that the smallest filter is made for.
+const MIN_FILTER_ROWS: usize = 1 << 16;
+/// Share of absent keys for which the table is read all the same.
+const FALSE_POSITIVES: f64 = 0.005;
+
+const ROWS: TableDefinition<'static, &IndexKey, &IndexValue> = TableDefinition::new("rows");
+const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
+/// Height up to which all rows are in the table.
+const FLUSHED: &str = "flushed";
+
+/// Rows of consecutive heights, sorted by key.
+type Run = Arc<Vec<IndexRow>>;
+
+/// The rows on disk as of one flush.
+struct Table {
+    rows: ReadOnlyTable<&'static IndexKey, &'static IndexValue>,
+    filter: Arc<AtomicBloomFilter>,
+    /// Rows that the filter was made for.
+    capacity: usize,
+    flushed: u64,
+}
+
+struct Shelf {
+    table: Arc<Table>,
+    /// Oldest first. The first `frozen` are being flushed and are not merged.
+    runs: Vec<Run>,
+    frozen: usize,
+    /// Newest height among the frozen runs.
+    frozen_height: u64,
+    /// Newest height whose rows are here.
+    height: u64,
+    /// Rows of the height that is being committed: not in `runs` until it is.
+    pending: Option<(u64, Run)>,
+}
+
+struct Shared {
+    db: Database,
+    /// None in memory.
+    path: Option<PathBuf>,
+    shelf: RwLock<Shelf>,
+    flushing: Mutex<()>,
+}
+
+/// An open index.
+#[derive(Clone)]
+pub struct TagIndex {
+    shared: Arc<Shared>,
+    worker: Arc<Worker>,
+}
+
+/// The thread that flushes, if one runs. Joined when the last handle goes, so that the file is closed then.
+#[derive(Default)]
+struct Worker(Mutex<Option<JoinHandle<Result<(), StoreError>>>>);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let handle = lock(&self.0).take();
+        if let Some(Err(_)) = handle.map(JoinHandle::join) {
+            tracing::error!("the thread that flushes the index panicked");
+        }
+    }
+}
+
+/// Sizes of an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TagIndexStats {
+    /// Rows in the table.
+    pub rows: u64,
+    /// Rows in memory, not flushed yet.
+    pub rows_in_memory: u64,
+    /// Bytes of the table's pages: rows, branches and free space in pages.
+    pub table_bytes: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Bytes of the filter in memory.
+    pub filter_bytes: u64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl TagIndex {
+    /// Opens or creates the file, and makes the filter from the table.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or read.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let db = database::open(path)?;
+        Self::with(db, Some(path.to_path_buf()))
+    }
+
+    /// An empty index in memory.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn scratch() -> Result<Self, StoreError> {
+        let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
+        Self::with(db, None)
+    }
+
+    fn with(db: Database, path: Option<PathBuf>) -> Result<Self, StoreError> {
+        let txn = db.begin_write()?;
+        {
+            txn.open_table(ROWS)?;
+            txn.open_table(META)?;
+        }
+        txn.commit()?;
+        let table = Table::open(&db, None)?;
+        let height = table.flushed;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                db,
+                path,
+                shelf: RwLock::new(Shelf {
+                    table: Arc::new(table),
+                    runs: Vec::new(),
+                    frozen: 0,
+                    frozen_height: 0,
+                    height,
+                    pending: None,
+                }),
+                flushing: Mutex::new(()),
+            }),
+            worker: Arc::default(),
+        })
+    }
+
+    /// Height up to which all rows are in the table.
+    pub fn flushed(&self) -> u64 {
+        self.shared.read().table.flushed
+    }
+
+    /// Takes the rows of a height that the caller made durable, in any order.
+    pub fn add(&self, height: u64, rows: Vec<IndexRow>) {
+        self.prepare(height, rows);
+        self.publish(height);
+    }
+
+    /// Holds the rows of a height that is about to be committed: a view at that height sees them, an older one
+    /// does not.
+    pub fn prepare(&self, height: u64, mut rows: Vec<IndexRow>) {
+        rows.sort_unstable();
+        self.shared.write().pending = Some((height, Arc::new(rows)));
+    }
+
+    /// The height is committed: its rows count for every view from now on.
+    pub fn publish(&self, height: u64) {
+        let mut shelf = self.shared.write();
+        shelf.height = shelf.height.max(height);
+        match shelf.pending.take() {
+            Some((pending, run)) if pending == height => {
+                if !run.is_empty() {
+                    shelf.runs.push(run);
+                    shelf.merge();
+                }
+            }
+            other => shelf.pending = other,
+        }
+    }
+
+    /// Rows that are in memory only.
+    pub fn rows_in_memory(&self) -> usize {
+        self.shared.read().runs.iter().map(|run| run.len()).sum()
+    }
+
+    /// Starts a flush on a thread of its own when there is enough to write and none runs.
+    pub fn flush_when_large(&self) {
+        if self.rows_in_memory() < FLUSH_ROWS {
+            return;
+        }
+        let mut worker = lock(&self.worker.0);
+        if worker.as_ref().is_some_and(|handle| !handle.is_finished()) {
+            return;
+        }
+        if let Some(handle) = worker.take() {
+            match handle.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the index could not be flushed"),
+                Err(_) => tracing::error!("the thread that flushes the index panicked"),
+            }
+        }
+        let shared = self.shared.clone();
+        *worker = std::thread::Builder::new()
+            .name("index-flush".to_owned())
+            .spawn(move || shared.flush())
+            .map_err(|error| tracing::error!(%error, "no thread to flush the index"))
+            .ok();
+    }
+
+    /// Writes all runs to the table in one sorted pass.
+    ///
+    /// # Errors
+    /// When the database fails; the rows stay in memory then.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.shared.flush()
+    }
+
+    /// A consistent view of everything published.
+    ///
+    /// # Errors
+    /// None today; a store may fail to give one.
+    pub fn view(&self) -> Result<TagIndexView, StoreError> {
+        let shelf = self.shared.read();
+        Ok(TagIndexView {
+            runs: shelf.runs.clone(),
+            table: shelf.table.clone(),
+        })
+    }
+
+    /// A view of exactly the rows of heights up to `height`; none if a newer height is published already.
+    pub(crate) fn view_at(&self, height: u64) -> Option<TagIndexView> {
+        let shelf = self.shared.read();
+        if shelf.height > height {
+            return None;
+        }
+        let mut runs = shelf.runs.clone();
+        if let Some((pending, run)) = &shelf.pending
+            && *pending <= height
+        {
+            runs.push(run.clone());
+        }
+        Some(TagIndexView {
+            runs,
+            table: shelf.table.clone(),
+        })
+    }
+
+    /// Sizes.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn stats(&self) -> Result<TagIndexStats, StoreError> {
+        let table = self.shared.read().table.clone();
+        let stats = table.rows.stats()?;
+        let file_bytes = match &self.shared.path {
+            Some(path) => std::fs::metadata(path)
+                .map_err(|source| StoreError::File {
+                    path: path.clone(),
+                    source,
+                })?
+                .len(),
+            None => 0,
+        };
+        Ok(TagIndexStats {
+            rows: table.rows.len()?,
+            rows_in_memory: self.rows_in_memory() as u64,
+            table_bytes: stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes(),
+            file_bytes,
+            filter_bytes: table.filter.num_bits() as u64 / 8,
+        })
+    }
+}
+
+impl Shelf {
+    /// Merges the newest runs while they are of a size, so that there are few.
+    fn merge(&mut self) {
+        while self.runs.len() >= self.frozen + 2 {
+            let last = &self.runs[self.runs.len() - 1];
+            let before = &self.runs[self.runs.len() - 2];
+            if before.len() > 2 * last.len() {
+                break;
+            }
+            let merged = Arc::new(merge(&[before.clone(), last.clone()]));
+            self.runs.truncate(self.runs.len() - 2);
+            self.runs.push(merged);
+        }
+    }
+}
+
+/// One sorted run from several. Rows are written once, so equal keys have equal values.
+fn merge(runs: &[Run]) -> Vec<IndexRow> {
+    let mut all: Vec<IndexRow> = Vec::with_capacity(runs.iter().map(|run| run.len()).sum());
+    for run in runs {
+        all.extend_from_slice(run);
+    }
+    // Sorted stretches: the stable sort merges them in linear time.
+    all.sort();
+    all.dedup_by_key(|row| row.0);
+    all
+}
+
+impl Shared {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Shelf> {
+        self.shelf.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Shelf> {
+        self.shelf.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = lock(&self.flushing);
+        let (runs, height, before) = {
+            let mut shelf = self.write();
+            shelf.frozen = shelf.runs.len();
+            shelf.frozen_height = shelf.height;
+            (shelf.runs.clone(), shelf.frozen_height, shelf.table.clone())
+        };
+        let written = self.write_table(&merge(&runs), height, &before);
+        let mut shelf = self.write();
+        let frozen = std::mem::take(&mut shelf.frozen);
+        let table = written?;
+        shelf.table = Arc::new(table);
+        shelf.runs.drain(..frozen);
+        Ok(())
+    }
+
+    fn write_table(
+        &self,
+        rows: &[IndexRow],
+        height: u64,
+        before: &Table,
+    ) -> Result<Table, StoreError> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_two_phase_commit(true);
+        {
+            let mut table = txn.open_table(ROWS)?;
+            for (key, value) in rows {
+                table.insert(key, value)?;
+            }
+            txn.open_table(META)?.insert(FLUSHED, height)?;
+        }
+        txn.commit()?;
+        let filter = (before.rows.len()? as usize + rows.len() <= before.capacity).then(|| {
+            for (key, _) in rows {
+                before.filter.insert(key);
+            }
+            (before.filter.clone(), before.capacity)
+        });
+        Table::open(&self.db, filter)
+    }
+}
+
+impl Table {
+    /// Reads the table as it is now; makes the filter unless one that covers it is given.
+    fn open(
+        db: &Database,
+        filter: Option<(Arc<AtomicBloomFilter>, usize)>,
+    ) -> Result<Self, StoreError> {
+        let txn = db.begin_read()?;
+        let rows = txn.open_table(ROWS)?;
+        let flushed = txn
+            .open_table(META)?
+            .get(FLUSHED)?
+            .map_or(0, |height| height.value());
+        let (filter, capacity) = match filter {
+            Some(filter) => filter,
+            None => {
+                let capacity = (rows.len()? as usize * 2).max(MIN_FILTER_ROWS);
+                let filter =
+                    AtomicBloomFilter::with_false_pos(FALSE_POSITIVES).expected_items(capacity);
+                for row in rows.iter()? {
+                    filter.insert(row?.0.value());
+                }
+                (Arc::new(filter), capacity)
+            }
+        };
+        Ok(Self {
+            rows,
+            filter,
+            capacity,
+            flushed,
+        })
+    }
+}
+
+/// A consistent view of an index.
+#[derive(Clone)]
+pub struct TagIndexView {
+    runs: Vec<Run>,
+    table: Arc<Table>,
+}
+
+impl TagIndexView {
+    /// The value under a key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn get(&self, key: &IndexKey) -> Result<Option<IndexValue>, StoreError> {
+        for run in self.runs.iter().rev() {
+            if let Ok(at) = run.binary_search_by(|row| row.0.cmp(key)) {
+                return Ok(Some(run[at].1));
+            }
+        }
+        if !self.table.filter.contains(key) {
+            return Ok(None);
+        }
+        Ok(self.table.rows.get(key)?.map(|value| *value.value()))
+    }
+
+    /// The first key whose row differs from another view's.
+    pub(crate) fn first_difference(&self, other: &Self) -> Result<Option<IndexKey>, StoreError> {
+        for (one, two) in [(self, other), (other, self)] {
+            for row in one.table.rows.iter()? {
+                let (key, value) = row?;
+                if two.get(key.value())? != Some(*value.value()) {
+                    return Ok(Some(*key.value()));
+                }
+            }
+            for (key, value) in one.runs.iter().flat_map(|run| run.iter()) {
+                if two.get(key)? != Some(*value) {
+                    return Ok(Some(*key));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn row(n: u64) -> IndexRow {
+        let mut key = [0u8; INDEX_KEY_BYTES];
+        key[4..].copy_from_slice(
+            &u128::from(n)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+                .to_be_bytes(),
+        );
+        let mut value = [0u8; INDEX_VALUE_BYTES];
+        value[..8].copy_from_slice(&n.to_le_bytes());
+        (key, value)
+    }
+
+    fn rows(from: u64, to: u64) -> Vec<IndexRow> {
+        (from..to).map(row).collect()
+    }
+
+    fn holds(view: &TagIndexView, n: u64) -> bool {
+        let (key, value) = row(n);
+        match view.get(&key).unwrap() {
+            None => false,
+            Some(found) => {
+                assert_eq!(found, value);
+                true
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_found_in_runs_and_in_the_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = TagIndex::open(&folder.path().join("index.redb")).unwrap();
+        for height in 1..=100 {
+            index.add(height, rows(height * 10, height * 10 + 10));
+        }
+        assert!(index.shared.read().runs.len() <= 8, "runs are merged");
+        let before = index.view().unwrap();
+        index.flush().unwrap();
+        assert_eq!(index.flushed(), 100);
+        assert_eq!(index.rows_in_memory(), 0);
+        index.add(101, rows(1010, 1020));
+        let after = index.view().unwrap();
+        for n in 0..1200 {
+            assert_eq!(holds(&before, n), (10..1010).contains(&n), "{n}");
+            assert_eq!(holds(&after, n), (10..1020).contains(&n), "{n}");
+        }
+        let stats = index.stats().unwrap();
+        assert_eq!((stats.rows, stats.rows_in_memory), (1000, 10));
+        assert!(stats.table_bytes >= 32_000);
+    }
+
+    #[test]
+    fn what_was_flushed_is_there_after_reopening_and_the_rest_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.redb");
+        let index = TagIndex::open(&path).unwrap();
+        index.add(7, rows(0, 5000));
+        index.flush().unwrap();
+        index.add(8, rows(5000, 5010));
+        drop(index);
+        let index = TagIndex::open(&path).unwrap();
+        assert_eq!(index.flushed(), 7);
+        let view = index.view().unwrap();
+        assert!((0..5000).all(|n| holds(&view, n)));
+        assert!((5000..5010).all(|n| !holds(&view, n)));
+        // A height that is loaded again does no harm.
+        index.add(7, rows(0, 5000));
+        index.flush().unwrap();
+        assert_eq!(index.stats().unwrap().rows, 5000);
+    }
+
+    #[test]
+    fn a_view_at_a_height_sees_its_rows_and_no_later_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = TagIndex::open(&folder.path().join("index.redb")).unwrap();
+        index.add(1, rows(0, 10));
+        index.prepare(2, rows(10, 20));
+        let at_1 = index.view_at(1).unwrap();
+        let at_2 = index.view_at(2).unwrap();
+        assert!(holds(&at_1, 9) && !holds(&at_1, 10));
+        assert!(holds(&at_2, 9) && holds(&at_2, 10));
+        index.publish(2);
+        assert!(index.view_at(1).is_none(), "too late for height 1");
+        assert!(holds(&index.view_at(2).unwrap(), 10));
+    }
+
+    #[test]
+    fn a_filter_that_is_too_small_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = TagIndex::open(&folder.path().join("index.redb")).unwrap();
+        let many = MIN_FILTER_ROWS as u64 + 1000;
+        index.add(1, rows(0, many));
+        index.flush().unwrap();
+        assert!(index.shared.read().table.capacity > many as usize);
+        let view = index.view().unwrap();
+        assert!((0..many).all(|n| holds(&view, n)));
+        assert!((many..many + 5000).all(|n| !holds(&view, n)));
+    }
+
+    #[test]
+    fn runs_that_come_during_a_flush_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = TagIndex::open(&folder.path().join("index.redb")).unwrap();
+        index.add(1, rows(0, 200_000));
+        let flusher = {
+            let index = index.clone();
+            std::thread::spawn(move || index.flush())
+        };
+        for height in 2..=200 {
+            index.add(height, rows(200_000 + height * 10, 200_010 + height * 10));
+        }
+        flusher.join().unwrap().unwrap();
+        let view = index.view().unwrap();
+        assert!((0..200_000).step_by(97).all(|n| holds(&view, n)));
+        assert!((200_020..202_010).all(|n| holds(&view, n)));
+    }
+}

@@ -1,0 +1,272 @@
+//! Checks a node's whole chain from genesis: every hash, certificate, root and stored row (DESIGN 4.4).
+//!
+//! It is the block validation of the logging paper, a block against its predecessor and the whole chain in
+//! order, with two things more: what validators signed, and what execution gives. The chain is executed again
+//! into memory, from the genesis, and then compared with what the node's files hold.
+
+use crate::store::{Snapshot, Store, StoreError};
+use caduceus_crypto::Hash;
+use caduceus_ledger::{
+    Block, BlockError, CertifiedHeader, Genesis, Header, Height, StateMachine, ValidatorSet,
+    find_tx, genesis_state, replay, tx_id,
+};
+
+/// How much is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Hashes, links and certificates, under the validators that the state names: fast.
+    Hashes,
+    /// That, and every transaction is executed again from genesis.
+    Execution,
+}
+
+/// A transaction that is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultyTx {
+    /// Its position in the block.
+    pub index: usize,
+    /// Identifier of the bytes that are stored now.
+    pub id: Hash,
+}
+
+/// What is wrong first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The lowest height at which something is wrong; the tip's where the state differs.
+    pub height: u64,
+    /// What differs.
+    pub what: String,
+    /// The transaction, where it can be told.
+    pub transaction: Option<FaultyTx>,
+}
+
+/// What a validation found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Height of the stored tip.
+    pub tip: u64,
+    /// Blocks that hold, from 1 on.
+    pub blocks: u64,
+    /// Transactions in them.
+    pub transactions: u64,
+    /// The first fault; none when the chain holds.
+    pub fault: Option<Fault>,
+}
+
+/// Validates the chain of an open store. `progress` hears of each height and the tip.
+///
+/// # Errors
+/// When the store cannot be read at all, or holds another chain. A fault in the chain is no error.
+pub fn validate<M: StateMachine>(
+    store: &Store,
+    genesis: &Genesis,
+    machine: &M,
+    depth: Depth,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, StoreError> {
+    let stored = store.snapshot()?;
+    let tip = stored.newest_height()?;
+    let mut report = Report {
+        tip,
+        blocks: 0,
+        transactions: 0,
+        fault: None,
+    };
+    let scratch = Store::scratch()?;
+    let empty = scratch.snapshot()?;
+    let first = genesis_state(machine, genesis, &empty, &empty)?;
+    scratch.init(&caduceus_crypto::codec::encode(genesis), &first)?;
+    let fault = |height: u64, what: String| Fault {
+        height,
+        what,
+        transaction: None,
+    };
+    match stored.unchecked_block(Height::GENESIS)? {
+        Some(block) if block.header == first.header => {}
+        _ => {
+            report.fault = Some(fault(0, "the genesis header is not this genesis's".into()));
+            return Ok(report);
+        }
+    }
+    let mut parent = first.header.clone();
+    let mut voters = genesis.validators.clone();
+    for height in 1..=tip {
+        progress(height, tip);
+        let outcome = check_height(&stored, &parent, &voters, Height(height))?;
+        let block = match outcome {
+            Ok(block) => block,
+            Err(found) => {
+                report.fault = Some(found);
+                return Ok(report);
+            }
+        };
+        match depth {
+            Depth::Execution => {
+                let view = scratch.snapshot()?;
+                let limit = genesis.kind.max_block_bytes();
+                let executed = match replay(machine, &view, &view, &parent, &block, limit) {
+                    Ok(executed) => executed,
+                    Err(BlockError::State(error)) => return Err(error.into()),
+                    Err(error) => {
+                        report.fault = Some(not_executed(&block, height, &error));
+                        return Ok(report);
+                    }
+                };
+                if let Some(found) = results_differ(&stored, &block, &executed.results)? {
+                    report.fault = Some(found);
+                    return Ok(report);
+                }
+                let certified = stored.certified(Height(height))?;
+                let certificate = certified.ok_or(StoreError::Damaged {
+                    height,
+                    what: "certificate",
+                })?;
+                scratch.commit(&block, &certificate.certificate, &executed)?;
+                voters = executed.next_validators;
+            }
+            Depth::Hashes => {
+                if block.header.next_validators != voters.hash() {
+                    match stored.tip() {
+                        Ok(Some(tip))
+                            if tip.next_validators.hash() == block.header.next_validators =>
+                        {
+                            voters = tip.next_validators;
+                        }
+                        _ => {
+                            let what = "the validators change here: only a full validation knows the new set";
+                            report.fault = Some(fault(height, what.into()));
+                            return Ok(report);
+                        }
+                    }
+                }
+            }
+        }
+        report.blocks += 1;
+        report.transactions += block.txs.len() as u64;
+        parent = block.header;
+    }
+    report.fault = match depth {
+        Depth::Execution => store
+            .first_difference(&scratch)?
+            .map(|what| fault(tip, what)),
+        Depth::Hashes => None,
+    };
+    Ok(report)
+}
+
+/// One block against its predecessor, its body and its certificate.
+fn check_height(
+    stored: &Snapshot,
+    parent: &Header,
+    voters: &ValidatorSet,
+    height: Height,
+) -> Result<Result<Block, Fault>, StoreError> {
+    let fault = |what: &str| {
+        Ok(Err(Fault {
+            height: height.0,
+            what: what.to_owned(),
+            transaction: None,
+        }))
+    };
+    let block = match stored.unchecked_block(height) {
+        Ok(Some(block)) => block,
+        Ok(None) => return fault("the block is missing"),
+        Err(StoreError::Damaged { .. }) => return fault("the block does not decode"),
+        Err(error) => return Err(error),
+    };
+    let header = &block.header;
+    if header.height != height {
+        return fault("the block is of another height");
+    }
+    if !block.body_matches() {
+        return Ok(Err(Fault {
+            height: height.0,
+            what: "the transactions are not those of the header's root".to_owned(),
+            transaction: edited(stored, &block)?,
+        }));
+    }
+    if header.parent != parent.hash() {
+        return fault("the header does not name its predecessor's hash");
+    }
+    if header.chain != parent.chain {
+        return fault("the header is of another chain");
+    }
+    if header.validators != voters.hash() {
+        return fault("the header names other validators than its predecessor");
+    }
+    match stored.header(height) {
+        Ok(Some(row)) if row == *header => {}
+        _ => return fault("the stored header is not the block's"),
+    }
+    let certificate = match stored.certificate(height) {
+        Ok(Some(certificate)) => certificate,
+        Ok(None) => return fault("the certificate is missing"),
+        Err(StoreError::Damaged { .. }) => return fault("the certificate does not decode"),
+        Err(error) => return Err(error),
+    };
+    let certified = CertifiedHeader {
+        header: header.clone(),
+        certificate,
+    };
+    if let Err(error) = certified.verify(&header.chain, voters) {
+        return fault(&format!("the certificate does not hold: {error}"));
+    }
+    Ok(Ok(block))
+}
+
+/// The first transaction that the node committed elsewhere or never.
+fn edited(stored: &Snapshot, block: &Block) -> Result<Option<FaultyTx>, StoreError> {
+    for (index, tx) in block.txs.iter().enumerate() {
+        let id = tx_id(tx);
+        let place = find_tx(stored, &id)?;
+        let here = place.is_some_and(|place| {
+            place.height == block.header.height && place.index as usize == index
+        });
+        if !here {
+            return Ok(Some(FaultyTx { index, id }));
+        }
+    }
+    Ok(None)
+}
+
+fn not_executed(block: &Block, height: u64, error: &BlockError) -> Fault {
+    let transaction = match error {
+        BlockError::Transaction { index, .. } => block.txs.get(*index).map(|tx| FaultyTx {
+            index: *index,
+            id: tx_id(tx),
+        }),
+        _ => None,
+    };
+    Fault {
+        height,
+        what: error.to_string(),
+        transaction,
+    }
+}
+
+fn results_differ(
+    stored: &Snapshot,
+    block: &Block,
+    executed: &[Vec<u8>],
+) -> Result<Option<Fault>, StoreError> {
+    let height = block.header.height.0;
+    let found = match stored.results(block.header.height) {
+        Ok(found) => found,
+        Err(StoreError::Damaged { .. }) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    if found == executed {
+        return Ok(None);
+    }
+    let index = (0..executed.len())
+        .find(|index| found.get(*index) != executed.get(*index))
+        .unwrap_or(0);
+    Ok(Some(Fault {
+        height,
+        what: "a stored result is not what execution gives".to_owned(),
+        transaction: block.txs.get(index).map(|tx| FaultyTx {
+            index,
+            id: tx_id(tx),
+        }),
+    }))
+}

@@ -1,0 +1,47 @@
+//! What the program says to mistakes that need no node, word for word: a change of these lines is a decision.
+
+use std::process::Command;
+
+const HASH: &str = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+
+/// Arguments, exit code, the first line and the beginning of the second.
+const MISTAKES: &[(&[&str], i32, &str, &str)] = &[
+    (
+        &["inspect", "record", "nonsense"],
+        2,
+        "error: invalid value 'nonsense' for '<RECORD_HASH>': expected 64 hexadecimal digits, found 8 characters",
+        "try: --help",
+    ),
+    (
+        &["inspect", "record"],
+        2,
+        "error: the following required arguments were not provided: <RECORD_HASH>",
+        "try: private-chain inspect record",
+    ),
+    (
+        &["inspect", "record", HASH],
+        2,
+        "error: no node here: ",
+        "try: --home DIR of a node",
+    ),
+];
+
+#[test]
+fn each_mistake_has_its_two_lines_and_its_code() {
+    for (arguments, code, what, todo) in MISTAKES {
+        let done = Command::new(env!("CARGO_BIN_EXE_private-chain"))
+            .args(*arguments)
+            .env_clear()
+            .env("CADUCEUS_HOME", "/nonexistent/caduceus-node")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines.len(), 2, "{arguments:?}: {said}");
+        assert!(lines[0].starts_with(what), "{arguments:?}: {said}");
+        assert!(lines[1].starts_with(todo), "{arguments:?}: {said}");
+        assert_eq!(done.status.code(), Some(*code), "{arguments:?}: {said}");
+        assert!(done.stdout.is_empty(), "{arguments:?}");
+    }
+    println!("{} mistakes", MISTAKES.len());
+}
