@@ -301,9 +301,17 @@ const RECORD_REF_BYTES: usize = 8 + 4;
 const _: () = assert!(4 + std::mem::size_of::<Tag>() == INDEX_KEY_BYTES);
 const _: () = assert!(RECORD_REF_BYTES == INDEX_VALUE_BYTES);
 
+/// The key of [`tag`].
+pub fn tag_key(ordinal: u32, tag: &Tag) -> [u8; INDEX_KEY_BYTES] {
+    let mut key = [0; INDEX_KEY_BYTES];
+    key[..4].copy_from_slice(&ordinal.to_be_bytes());
+    key[4..].copy_from_slice(&tag.0);
+    key
+}
+
 /// The record that carries a tag of the hospital with this ordinal.
 pub fn tag(ordinal: u32, tag: &Tag) -> Key<RecordRef> {
-    Key::new(Space::Index, "", &[&ordinal.to_be_bytes(), &tag.0])
+    Key::new(Space::Index, "", &[&tag_key(ordinal, tag)])
 }
 
 /// The n-th linked record of a hospital, from 0 in the order of linking; only where the scheme scans.

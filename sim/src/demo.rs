@@ -8,6 +8,7 @@ mod queries;
 mod random;
 mod summary;
 mod tamper;
+mod versions;
 mod world;
 
 use crate::layout::NetworkSpec;
@@ -116,6 +117,7 @@ async fn story(
     queries::run(world, narrator, &mut summary).await?;
     random::run(world, options, narrator, &mut summary).await?;
     queries::open_all(world, narrator, &mut summary).await?;
+    versions::run(world, narrator, &mut summary).await?;
     consent::run(world, narrator, &mut summary).await?;
     tamper::run(world, narrator, &mut summary).await?;
     kill::rejoin(world, narrator, killed, &mut summary).await?;

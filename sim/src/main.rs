@@ -162,9 +162,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
         Command::Bench { what } => {
             tokio::task::block_in_place(|| bench::run(what, &arguments.common, &output))
         }
-        Command::Attack { what } => {
-            tokio::task::block_in_place(|| attack::run(what, &arguments.common, &output))
-        }
+        Command::Attack { what } => attack::run(what, &arguments.common, &output).await,
         Command::Node { kind, dir } => sim::loopback::run_node(&kind, &dir)
             .await
             .map_err(|e| CliError::failure(format!("the node stopped: {e:#}"), "see its log")),

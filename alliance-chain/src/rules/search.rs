@@ -157,10 +157,7 @@ pub(super) fn apply(
     let daily = state::daily(Daily::Searches, &issuer.0, ctx.time.epoch());
     let today = daily.get(state)?.unwrap_or(0);
     let limit = params.searches_per_day;
-    ensure(today < limit, || SearchError::MemberLimit {
-        issuer,
-        limit,
-    })?;
+    ensure(today < limit, || SearchError::MemberLimit { issuer, limit })?;
     let budget = state::budget();
     let used = budget.get(state)?.unwrap_or(0);
     let needed = checked.leaves().saturating_add(params.max_probes);
@@ -245,6 +242,14 @@ impl IndexView for Index<'_> {
 
     fn probe(&mut self, tag: &Tag) -> Result<Option<RecordRef>, StateError> {
         state::tag(self.ordinal, tag).get(self.view)
+    }
+
+    fn absent(&mut self, tags: &[Tag]) -> Result<Vec<bool>, StateError> {
+        let keys: Vec<_> = tags
+            .iter()
+            .map(|tag| state::tag_key(self.ordinal, tag))
+            .collect();
+        self.view.index_absent(&keys)
     }
 
     fn nth(&mut self, n: u64) -> Result<Option<Scanned<RecordRef>>, StateError> {

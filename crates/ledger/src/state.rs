@@ -44,6 +44,15 @@ pub trait StateView {
     /// # Errors
     /// When the store fails, or the space is [`Space::Index`].
     fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Pairs, StateError>;
+
+    /// Which of these keys of [`Space::Index`] are certainly absent; the others have to be looked up. A store with a
+    /// filter answers for thousands of keys in the time of a few look-ups.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn index_absent(&self, keys: &[[u8; INDEX_KEY_BYTES]]) -> Result<Vec<bool>, StateError> {
+        Ok(vec![false; keys.len()])
+    }
 }
 
 /// Changes to a state: `None` deletes.
@@ -94,6 +103,10 @@ impl StateView for Overlay<'_> {
     fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Pairs, StateError> {
         Layer::new(self.base, &self.writes).scan(space, prefix, limit)
     }
+
+    fn index_absent(&self, keys: &[[u8; INDEX_KEY_BYTES]]) -> Result<Vec<bool>, StateError> {
+        Layer::new(self.base, &self.writes).index_absent(keys)
+    }
 }
 
 /// A state with changes on top that somebody else holds.
@@ -116,6 +129,17 @@ impl StateView for Layer<'_> {
             Some(value) => Ok(value.clone()),
             None => self.base.get(space, key),
         }
+    }
+
+    fn index_absent(&self, keys: &[[u8; INDEX_KEY_BYTES]]) -> Result<Vec<bool>, StateError> {
+        let mut absent = self.base.index_absent(keys)?;
+        let written = self.writes.range((Space::Index, Vec::new())..).next();
+        if written.is_some() {
+            for (key, absent) in keys.iter().zip(&mut absent) {
+                *absent &= !self.writes.contains_key(&(Space::Index, key.to_vec()));
+            }
+        }
+        Ok(absent)
     }
 
     fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Pairs, StateError> {

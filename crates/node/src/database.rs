@@ -13,6 +13,23 @@ use std::path::Path;
 /// Bytes of pages that redb keeps in memory for each file.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
+/// Opens a file as it is, to find out what is wrong with it. Reads may bring damaged bytes or panic.
+///
+/// # Errors
+/// When it is not there, in use, or no database any more.
+pub fn open_unchecked(path: &Path) -> Result<Database, StoreError> {
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        Database::builder().set_cache_size(CACHE_BYTES).open(path)
+    }));
+    match opened {
+        Ok(opened) => Ok(opened?),
+        Err(_) => Err(StoreError::Corrupt {
+            path: path.to_path_buf(),
+            reason: "the database engine panicked over it".to_owned(),
+        }),
+    }
+}
+
 /// Opens or creates a file and checks all of it.
 ///
 /// # Errors

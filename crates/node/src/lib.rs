@@ -6,6 +6,7 @@
 pub mod bft;
 pub mod chain;
 mod database;
+mod filter;
 pub mod guard;
 pub mod home;
 pub mod mempool;

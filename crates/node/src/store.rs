@@ -12,8 +12,8 @@ use crate::tag_index::{IndexRow, TagIndex, TagIndexView};
 use caduceus_crypto::{Hash, codec};
 use caduceus_ledger::tree::{LeafNode, Node as TreeNode, NodeKey, OwnedValue, TreeKey, Version};
 use caduceus_ledger::{
-    Block, Certificate, CertifiedHeader, Executed, Header, Height, Space, StateError, StateView,
-    TreeReader, ValidatorSet,
+    Block, Certificate, CertifiedHeader, Executed, Header, Height, INDEX_KEY_BYTES, Space,
+    StateError, StateView, TreeReader, ValidatorSet,
 };
 use redb::backends::InMemoryBackend;
 use redb::{
@@ -145,6 +145,22 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let db = database::open(path)?;
         Self::with(db, TagIndex::open(&path.with_file_name(INDEX_FILE))?)
+    }
+
+    /// Opens files as they are, without checking them as a whole and without writing to them: for
+    /// [`crate::validate`], which says what is wrong with them.
+    ///
+    /// # Errors
+    /// When a file is not there or no database any more.
+    pub fn open_damaged(path: &Path) -> Result<Self, StoreError> {
+        let db = database::open_unchecked(path)?;
+        let index = TagIndex::open_damaged(&path.with_file_name(INDEX_FILE))?;
+        let store = Self {
+            db: Arc::new(db),
+            index,
+        };
+        store.load_runs()?;
+        Ok(store)
     }
 
     /// An empty store in memory, for a chain that is executed again.
@@ -624,6 +640,10 @@ impl StateView for Snapshot {
             found.push((key.value().to_vec(), value.value().to_vec()));
         }
         Ok(found)
+    }
+
+    fn index_absent(&self, keys: &[[u8; INDEX_KEY_BYTES]]) -> Result<Vec<bool>, StateError> {
+        Ok(self.index.absent(keys))
     }
 }
 

@@ -8,13 +8,13 @@
 //! is loaded again from the chain's database.
 //!
 //! A row is 20 bytes of key and 12 of value, both of fixed width, so that a page holds no offsets.
-//! Most lookups miss (a search probes each day of its range), so a Bloom filter answers before the table does;
+//! Most lookups miss (a search probes each day of its range), so a Bloom filter over all rows answers before them;
 //! the filter only ever errs towards a read that finds nothing.
 
 use crate::database;
+use crate::filter::Filter;
 use crate::store::StoreError;
 use caduceus_ledger::{INDEX_KEY_BYTES, INDEX_VALUE_BYTES};
-use fastbloom::AtomicBloomFilter;
 use redb::backends::InMemoryBackend;
 use redb::{
     Database, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata,
@@ -35,8 +35,6 @@ pub type IndexRow = (IndexKey, IndexValue);
 pub const FLUSH_ROWS: usize = 1 << 18;
 /// Rows that the smallest filter is made for.
 const MIN_FILTER_ROWS: usize = 1 << 16;
-/// Share of absent keys for which the table is read all the same.
-const FALSE_POSITIVES: f64 = 0.005;
 
 const ROWS: TableDefinition<'static, &IndexKey, &IndexValue> = TableDefinition::new("rows");
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
@@ -49,19 +47,16 @@ type Run = Arc<Vec<IndexRow>>;
 /// The rows on disk as of one flush.
 struct Table {
     rows: ReadOnlyTable<&'static IndexKey, &'static IndexValue>,
-    filter: Arc<AtomicBloomFilter>,
-    /// Rows that the filter was made for.
-    capacity: usize,
     flushed: u64,
 }
 
 struct Shelf {
     table: Arc<Table>,
+    /// Over the table and all runs, the pending one included.
+    filter: Arc<Filter>,
     /// Oldest first. The first `frozen` are being flushed and are not merged.
     runs: Vec<Run>,
     frozen: usize,
-    /// Newest height among the frozen runs.
-    frozen_height: u64,
     /// Newest height whose rows are here.
     height: u64,
     /// Rows of the height that is being committed: not in `runs` until it is.
@@ -125,6 +120,14 @@ impl TagIndex {
         Self::with(db, Some(path.to_path_buf()))
     }
 
+    /// Opens the file as it is, without checking it and without writing to it.
+    ///
+    /// # Errors
+    /// When the file is not there or no database any more.
+    pub fn open_damaged(path: &Path) -> Result<Self, StoreError> {
+        Self::over(database::open_unchecked(path)?, Some(path.to_path_buf()))
+    }
+
     /// An empty index in memory.
     ///
     /// # Errors
@@ -141,17 +144,22 @@ impl TagIndex {
             txn.open_table(META)?;
         }
         txn.commit()?;
-        let table = Table::open(&db, None)?;
+        Self::over(db, path)
+    }
+
+    fn over(db: Database, path: Option<PathBuf>) -> Result<Self, StoreError> {
+        let table = Table::open(&db)?;
         let height = table.flushed;
+        let filter = table.filter()?;
         Ok(Self {
             shared: Arc::new(Shared {
                 db,
                 path,
                 shelf: RwLock::new(Shelf {
                     table: Arc::new(table),
+                    filter: Arc::new(filter),
                     runs: Vec::new(),
                     frozen: 0,
-                    frozen_height: 0,
                     height,
                     pending: None,
                 }),
@@ -176,7 +184,11 @@ impl TagIndex {
     /// does not.
     pub fn prepare(&self, height: u64, mut rows: Vec<IndexRow>) {
         rows.sort_unstable();
-        self.shared.write().pending = Some((height, Arc::new(rows)));
+        let mut shelf = self.shared.write();
+        for (key, _) in &rows {
+            shelf.filter.insert(key);
+        }
+        shelf.pending = Some((height, Arc::new(rows)));
     }
 
     /// The height is committed: its rows count for every view from now on.
@@ -240,6 +252,7 @@ impl TagIndex {
         Ok(TagIndexView {
             runs: shelf.runs.clone(),
             table: shelf.table.clone(),
+            filter: shelf.filter.clone(),
         })
     }
 
@@ -258,6 +271,7 @@ impl TagIndex {
         Some(TagIndexView {
             runs,
             table: shelf.table.clone(),
+            filter: shelf.filter.clone(),
         })
     }
 
@@ -266,7 +280,10 @@ impl TagIndex {
     /// # Errors
     /// When the file cannot be read.
     pub fn stats(&self) -> Result<TagIndexStats, StoreError> {
-        let table = self.shared.read().table.clone();
+        let (table, filter_bytes) = {
+            let shelf = self.shared.read();
+            (shelf.table.clone(), shelf.filter.bytes())
+        };
         let stats = table.rows.stats()?;
         let file_bytes = match &self.shared.path {
             Some(path) => std::fs::metadata(path)
@@ -282,7 +299,7 @@ impl TagIndex {
             rows_in_memory: self.rows_in_memory() as u64,
             table_bytes: stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes(),
             file_bytes,
-            filter_bytes: table.filter.num_bits() as u64 / 8,
+            filter_bytes: filter_bytes as u64,
         })
     }
 }
@@ -326,27 +343,34 @@ impl Shared {
 
     fn flush(&self) -> Result<(), StoreError> {
         let _one_at_a_time = lock(&self.flushing);
-        let (runs, height, before) = {
+        let (runs, height) = {
             let mut shelf = self.write();
             shelf.frozen = shelf.runs.len();
-            shelf.frozen_height = shelf.height;
-            (shelf.runs.clone(), shelf.frozen_height, shelf.table.clone())
+            (shelf.runs.clone(), shelf.height)
         };
-        let written = self.write_table(&merge(&runs), height, &before);
+        let written = self.write_table(&merge(&runs), height);
+        let outcome = written.and_then(|table| {
+            let capacity = self.read().filter.capacity();
+            let full = table.rows.len()? as usize > capacity;
+            let filter = if full { Some(table.filter()?) } else { None };
+            Ok((table, filter))
+        });
         let mut shelf = self.write();
         let frozen = std::mem::take(&mut shelf.frozen);
-        let table = written?;
+        let (table, filter) = outcome?;
         shelf.table = Arc::new(table);
         shelf.runs.drain(..frozen);
+        if let Some(filter) = filter {
+            let pending = shelf.pending.iter().map(|(_, run)| run);
+            for (key, _) in shelf.runs.iter().chain(pending).flat_map(|run| run.iter()) {
+                filter.insert(key);
+            }
+            shelf.filter = Arc::new(filter);
+        }
         Ok(())
     }
 
-    fn write_table(
-        &self,
-        rows: &[IndexRow],
-        height: u64,
-        before: &Table,
-    ) -> Result<Table, StoreError> {
+    fn write_table(&self, rows: &[IndexRow], height: u64) -> Result<Table, StoreError> {
         let mut txn = self.db.begin_write()?;
         txn.set_two_phase_commit(true);
         {
@@ -357,46 +381,29 @@ impl Shared {
             txn.open_table(META)?.insert(FLUSHED, height)?;
         }
         txn.commit()?;
-        let filter = (before.rows.len()? as usize + rows.len() <= before.capacity).then(|| {
-            for (key, _) in rows {
-                before.filter.insert(key);
-            }
-            (before.filter.clone(), before.capacity)
-        });
-        Table::open(&self.db, filter)
+        Table::open(&self.db)
     }
 }
 
 impl Table {
-    /// Reads the table as it is now; makes the filter unless one that covers it is given.
-    fn open(
-        db: &Database,
-        filter: Option<(Arc<AtomicBloomFilter>, usize)>,
-    ) -> Result<Self, StoreError> {
+    /// Reads the table as it is now.
+    fn open(db: &Database) -> Result<Self, StoreError> {
         let txn = db.begin_read()?;
         let rows = txn.open_table(ROWS)?;
         let flushed = txn
             .open_table(META)?
             .get(FLUSHED)?
             .map_or(0, |height| height.value());
-        let (filter, capacity) = match filter {
-            Some(filter) => filter,
-            None => {
-                let capacity = (rows.len()? as usize * 2).max(MIN_FILTER_ROWS);
-                let filter =
-                    AtomicBloomFilter::with_false_pos(FALSE_POSITIVES).expected_items(capacity);
-                for row in rows.iter()? {
-                    filter.insert(row?.0.value());
-                }
-                (Arc::new(filter), capacity)
-            }
-        };
-        Ok(Self {
-            rows,
-            filter,
-            capacity,
-            flushed,
-        })
+        Ok(Self { rows, flushed })
+    }
+
+    /// A filter over all rows, with room for as many more.
+    fn filter(&self) -> Result<Filter, StoreError> {
+        let filter = Filter::new((self.rows.len()? as usize * 2).max(MIN_FILTER_ROWS));
+        for row in self.rows.iter()? {
+            filter.insert(row?.0.value());
+        }
+        Ok(filter)
     }
 }
 
@@ -405,6 +412,8 @@ impl Table {
 pub struct TagIndexView {
     runs: Vec<Run>,
     table: Arc<Table>,
+    /// May know rows of later heights too.
+    filter: Arc<Filter>,
 }
 
 impl TagIndexView {
@@ -413,15 +422,21 @@ impl TagIndexView {
     /// # Errors
     /// When the database fails.
     pub fn get(&self, key: &IndexKey) -> Result<Option<IndexValue>, StoreError> {
+        if !self.filter.may_hold(key) {
+            return Ok(None);
+        }
         for run in self.runs.iter().rev() {
             if let Ok(at) = run.binary_search_by(|row| row.0.cmp(key)) {
                 return Ok(Some(run[at].1));
             }
         }
-        if !self.table.filter.contains(key) {
-            return Ok(None);
-        }
         Ok(self.table.rows.get(key)?.map(|value| *value.value()))
+    }
+
+    /// Which of these keys are certainly absent: much faster than to look each one up.
+    #[must_use]
+    pub fn absent(&self, keys: &[IndexKey]) -> Vec<bool> {
+        keys.iter().map(|key| !self.filter.may_hold(key)).collect()
     }
 
     /// The first key whose row differs from another view's.
@@ -540,7 +555,7 @@ mod tests {
         let many = MIN_FILTER_ROWS as u64 + 1000;
         index.add(1, rows(0, many));
         index.flush().unwrap();
-        assert!(index.shared.read().table.capacity > many as usize);
+        assert!(index.shared.read().filter.capacity() > many as usize);
         let view = index.view().unwrap();
         assert!((0..many).all(|n| holds(&view, n)));
         assert!((many..many + 5000).all(|n| !holds(&view, n)));

@@ -2,6 +2,7 @@
 
 use super::DemoOptions;
 use super::random::RandomSummary;
+use super::versions::Versions;
 use super::world::World;
 use caduceus_node::home::EngineKind;
 use serde::Serialize;
@@ -147,6 +148,8 @@ pub struct Summary {
     pub records_opened: usize,
     /// Whether each is the uploaded one, byte for byte.
     pub opened_match_source: bool,
+    /// Versions, local searches, verification.
+    pub versions: Versions,
     /// The grant.
     pub grant: GrantSummary,
     /// What was refused.
@@ -193,6 +196,7 @@ impl Summary {
             random_queries: None,
             records_opened: 0,
             opened_match_source: false,
+            versions: Versions::default(),
             grant: GrantSummary::default(),
             refused: Refused::default(),
             tamper: Tamper::default(),
@@ -236,6 +240,7 @@ impl Summary {
                 random.asked > 0 && random.equal == random.asked && random.with_matches > 0,
             ));
         }
+        let versions = &self.versions;
         let grant = &self.grant;
         let refused = &self.refused;
         let detected = |text: &str| text == DETECTED;
@@ -248,6 +253,23 @@ impl Summary {
                 (
                     "opened records are the uploaded ones",
                     self.opened_match_source,
+                ),
+                (
+                    "a search shows the newest version and says that earlier ones exist",
+                    versions.newest_version_shown && versions.new_words_found,
+                ),
+                (
+                    "local searches have the same answers",
+                    versions.local_searches > 0
+                        && versions.local_searches_equal == versions.local_searches,
+                ),
+                (
+                    "verification finds an honest network in order",
+                    versions.records_verified > self.records && versions.false_findings == 0,
+                ),
+                (
+                    "a broken promise becomes a report",
+                    versions.broken_promise_reported,
                 ),
                 (
                     "the data user opened what was granted",

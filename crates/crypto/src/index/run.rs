@@ -35,6 +35,15 @@ pub trait IndexView {
     /// When the index cannot be read.
     fn probe(&mut self, tag: &Tag) -> Result<Option<Self::Record>, Self::Error>;
 
+    /// Which of these tags certainly no record carries; the others are probed. A hint that saves look-ups and changes
+    /// neither the answer nor its count of probes. For queries over tags.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn absent(&mut self, tags: &[Tag]) -> Result<Vec<bool>, Self::Error> {
+        Ok(vec![false; tags.len()])
+    }
+
     /// The n-th indexed record of the hospital, from 0 in the order of linking; none past the last. For scans.
     ///
     /// # Errors
@@ -93,6 +102,8 @@ pub enum RunError<E> {
 struct Leaf {
     epoch: Epoch,
     seed: [u8; 16],
+    /// Whether the view says that no record carries its first tag.
+    absent: bool,
 }
 
 impl CheckedQuery {
@@ -142,7 +153,8 @@ impl CheckedQuery {
         max_probes: u64,
         view: &mut V,
     ) -> Result<Hits<V::Record>, RunError<V::Error>> {
-        let slots: Vec<Vec<Leaf>> = covers.iter().map(|cover| self.expand(cover)).collect();
+        let mut slots: Vec<Vec<Leaf>> = covers.iter().map(|cover| self.expand(cover)).collect();
+        mark_absent(&mut slots, view)?;
         let mut next: Vec<usize> = vec![0; slots.len()];
         let mut prober = Prober {
             view,
@@ -152,7 +164,17 @@ impl CheckedQuery {
         let mut hits: Vec<V::Record> = Vec::new();
         let mut seen: BTreeSet<V::Record> = BTreeSet::new();
 
+        let decisive = self.query.clauses.iter().find(|clause| !clause.negative);
+        let decisive = &decisive.expect("verify refused queries without one").slots;
         while let Some(day) = earliest(&slots, &next) {
+            // Most days end here: the first positive clause has no record.
+            if let Some(misses) = all_absent(decisive, &slots, &next, day) {
+                prober.count(misses)?;
+                for (at, leaves) in next.iter_mut().zip(&slots) {
+                    *at += usize::from(leaves.get(*at).is_some_and(|leaf| leaf.epoch == day));
+                }
+                continue;
+            }
             let today: Vec<Option<&Leaf>> = slots
                 .iter()
                 .zip(&next)
@@ -196,6 +218,7 @@ impl CheckedQuery {
                 out.extend(leaves.into_iter().map(|(day, seed)| Leaf {
                     epoch: Epoch(start.0 + u32::from(day)),
                     seed,
+                    absent: false,
                 }));
             }
         }
@@ -240,6 +263,36 @@ fn earliest(slots: &[Vec<Leaf>], next: &[usize]) -> Option<Epoch> {
         .min()
 }
 
+/// Asks the view about the first tag of every leaf at once.
+fn mark_absent<V: IndexView>(
+    slots: &mut [Vec<Leaf>],
+    view: &mut V,
+) -> Result<(), RunError<V::Error>> {
+    let first: Vec<Tag> = slots
+        .iter()
+        .flatten()
+        .map(|leaf| LeafTags::new(&leaf.seed).tag(0))
+        .collect();
+    let absent = view.absent(&first).map_err(RunError::Probe)?;
+    for (leaf, absent) in slots.iter_mut().flatten().zip(absent) {
+        leaf.absent = absent;
+    }
+    Ok(())
+}
+
+/// How many leaves these slots have on a day, if all of them are known to be absent.
+fn all_absent(slots: &[u8], leaves: &[Vec<Leaf>], next: &[usize], day: Epoch) -> Option<u64> {
+    let mut misses = 0;
+    for slot in slots.iter().map(|slot| usize::from(*slot)) {
+        match leaves[slot].get(next[slot]) {
+            Some(leaf) if leaf.epoch == day && leaf.absent => misses += 1,
+            Some(leaf) if leaf.epoch == day => return None,
+            _ => {}
+        }
+    }
+    Some(misses)
+}
+
 /// The caller's index, its look-ups counted.
 struct Prober<'v, V> {
     view: &'v mut V,
@@ -268,15 +321,26 @@ impl<V: IndexView> Prober<'_, V> {
         Ok(union)
     }
 
+    /// Counts look-ups, before they are done.
+    fn count(&mut self, probes: u64) -> Result<(), RunError<V::Error>> {
+        let after = self.probes.saturating_add(probes);
+        if after > self.limit {
+            return Err(RunError::TooManyProbes { limit: self.limit });
+        }
+        self.probes = after;
+        Ok(())
+    }
+
     /// The records of one leaf: tags 0, 1, 2 and so on, up to the first miss.
     fn records(&mut self, leaf: &Leaf) -> Result<BTreeSet<V::Record>, RunError<V::Error>> {
+        if leaf.absent {
+            self.count(1)?;
+            return Ok(BTreeSet::new());
+        }
         let tags = LeafTags::new(&leaf.seed);
         let mut records = BTreeSet::new();
         for i in 0..=u32::MAX {
-            if self.probes >= self.limit {
-                return Err(RunError::TooManyProbes { limit: self.limit });
-            }
-            self.probes += 1;
+            self.count(1)?;
             match self.view.probe(&tags.tag(i)).map_err(RunError::Probe)? {
                 Some(record) => records.insert(record),
                 None => break,

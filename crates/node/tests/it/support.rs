@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use caduceus_crypto::{SecretKey, TimeMillis, domain};
 use caduceus_ledger::{
-    BlockContext, ChainKind, Genesis, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Overlay, Rejection, Space, StateError, StateMachine,
-    StateView, TxFailure, Validator, ValidatorSet,
+    BlockContext, ChainKind, Genesis, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Overlay, Rejection,
+    Space, StateError, StateMachine, StateView, TxFailure, Validator, ValidatorSet,
 };
 use caduceus_node::{
     BftSettings, Clock, Engine, Node, NodeConfig, SystemClock, TxRelay, node::peer_id,

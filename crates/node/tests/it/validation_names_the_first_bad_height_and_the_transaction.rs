@@ -1,7 +1,7 @@
 use crate::support::{Words, genesis, key};
 use caduceus_ledger::{Genesis, tx_id};
 use caduceus_node::validate::{Depth, Report, validate};
-use caduceus_node::{Engine, Node, NodeConfig, Store, SystemClock};
+use caduceus_node::{Engine, Node, NodeConfig, Store, StoreError, SystemClock};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ async fn chain(home: &Path) -> Genesis {
 }
 
 fn check(home: &Path, genesis: &Genesis, depth: Depth) -> Report {
-    let store = Store::open(&home.join("chain.redb")).unwrap();
+    let store = Store::open_damaged(&home.join("chain.redb")).unwrap();
     let mut heights = 0;
     let report = validate(&store, genesis, &Words, depth, &mut |_, _| heights += 1).unwrap();
     assert!(heights > 0, "no height was looked at");
@@ -58,7 +58,10 @@ async fn a_whole_chain_holds() {
     for depth in [Depth::Hashes, Depth::Execution] {
         let report = check(dir.path(), &genesis, depth);
         assert_eq!(report.fault, None);
-        assert_eq!((report.tip, report.blocks, report.transactions), (20, 20, 20));
+        assert_eq!(
+            (report.tip, report.blocks, report.transactions),
+            (20, 20, 20)
+        );
     }
 }
 
@@ -71,6 +74,8 @@ async fn an_edited_transaction_is_named() {
         b"a word that is number 0007 of them",
         b"a word that is number 9997 of them",
     );
+    let refused = Store::open(&dir.path().join("chain.redb"));
+    assert!(matches!(refused, Err(StoreError::Corrupt { .. })));
     for depth in [Depth::Hashes, Depth::Execution] {
         let report = check(dir.path(), &genesis, depth);
         let fault = report.fault.unwrap();
@@ -122,7 +127,7 @@ async fn another_genesis_is_refused_at_height_0() {
     let mut genesis = chain(dir.path()).await;
     genesis.name = "another".into();
     let report = {
-        let store = Store::open(&dir.path().join("chain.redb")).unwrap();
+        let store = Store::open_damaged(&dir.path().join("chain.redb")).unwrap();
         validate(&store, &genesis, &Words, Depth::Hashes, &mut |_, _| ()).unwrap()
     };
     assert_eq!(report.fault.unwrap().height, 0);

@@ -53,6 +53,11 @@ impl IndexView for NodeView {
         Ok(self.0.get(&key(tag))?.as_ref().map(record_at))
     }
 
+    fn absent(&mut self, tags: &[Tag]) -> Result<Vec<bool>, StoreError> {
+        let keys: Vec<IndexKey> = tags.iter().map(key).collect();
+        Ok(self.0.absent(&keys))
+    }
+
     fn nth(&mut self, _: u64) -> Result<Option<Scanned<usize>>, StoreError> {
         Ok(None)
     }
