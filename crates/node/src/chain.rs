@@ -70,7 +70,12 @@ impl<M: StateMachine> Chain<M> {
                 let executed = genesis_state(&machine, &genesis, &snapshot, &snapshot)?;
                 store.init(&encoded, &executed)?;
             }
-            Some(found) if found == encoded => {}
+            Some(found) if found == encoded => {
+                if store.lacks_index() {
+                    tracing::warn!("the index is not the chain's: executing the chain to make it");
+                    crate::validate::rebuild_index(&store, &genesis, &machine)?;
+                }
+            }
             Some(found) => {
                 let found = borsh::from_slice::<Genesis>(&found)
                     .map_or_else(|_| "unknown".to_owned(), |g| g.chain_id().to_string());

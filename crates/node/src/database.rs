@@ -7,6 +7,7 @@
 
 use crate::store::StoreError;
 use redb::Database;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -57,6 +58,11 @@ pub fn open(path: &Path) -> Result<Database, StoreError> {
         Ok(Ok((_, false))) => Err(corrupt("its checksums do not hold".to_owned())),
         Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Corrupted(reason)))) => {
             Err(corrupt(reason))
+        }
+        Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))))
+            if error.kind() == ErrorKind::InvalidData =>
+        {
+            Err(corrupt(error.to_string()))
         }
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(corrupt("the database engine panicked over it".to_owned())),

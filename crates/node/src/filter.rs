@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Words of a block.
 const WORDS: usize = 8;
+/// Keys whose blocks are waited for together.
+const BATCH: usize = 64;
 /// Bits of filter for each key that it is made for: about one absent key in a thousand passes.
 const BITS_A_KEY: usize = 16;
 /// Odd, random looking: spreads a hash over six-bit indices.
@@ -52,32 +54,62 @@ impl Filter {
         self.blocks.len() * WORDS * 8
     }
 
-    /// The block of a key, and the bit in each of its words.
-    fn place(&self, key: &[u8]) -> (&[AtomicU64; WORDS], [u64; WORDS]) {
+    fn place(&self, key: &[u8]) -> Place {
         let hash = self.hasher.hash_one(key);
-        // The high half of a product is a number below the other factor.
-        let block = (u128::from(hash) * self.blocks.len() as u128) >> 64;
-        let spread = hash.wrapping_mul(SPREAD);
-        let bits = std::array::from_fn(|word| 1u64 << ((spread >> (8 * word)) & 63));
-        (&self.blocks[block as usize].0, bits)
+        Place {
+            // The high half of a product is a number below the other factor.
+            block: ((u128::from(hash) * self.blocks.len() as u128) >> 64) as usize,
+            spread: hash.wrapping_mul(SPREAD),
+        }
     }
 
     /// Adds a key.
     pub(crate) fn insert(&self, key: &[u8]) {
-        let (words, bits) = self.place(key);
-        for (word, bit) in words.iter().zip(bits) {
-            word.fetch_or(bit, Ordering::Relaxed);
+        let place = self.place(key);
+        for (at, word) in self.blocks[place.block].0.iter().enumerate() {
+            word.fetch_or(place.bit(at), Ordering::Relaxed);
         }
     }
 
     /// Whether the key may have been added; false means that it was not.
     pub(crate) fn may_hold(&self, key: &[u8]) -> bool {
-        let (words, bits) = self.place(key);
+        self.has(&self.place(key))
+    }
+
+    /// The same for many keys, in less time than one by one.
+    pub(crate) fn may_hold_each<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<bool> {
+        let mut held = Vec::with_capacity(keys.len());
+        for batch in keys.chunks(BATCH) {
+            let places: Vec<Place> = batch.iter().map(|key| self.place(key.as_ref())).collect();
+            // Nothing but loads, so that the processor waits for all blocks of the batch at once.
+            let touched = places.iter().fold(0, |touched, place| {
+                touched ^ self.blocks[place.block].0[0].load(Ordering::Relaxed)
+            });
+            std::hint::black_box(touched);
+            held.extend(places.iter().map(|place| self.has(place)));
+        }
+        held
+    }
+
+    fn has(&self, place: &Place) -> bool {
         let mut missing = 0;
-        for (word, bit) in words.iter().zip(bits) {
-            missing |= !word.load(Ordering::Relaxed) & bit;
+        for (at, word) in self.blocks[place.block].0.iter().enumerate() {
+            missing |= !word.load(Ordering::Relaxed) & place.bit(at);
         }
         missing == 0
+    }
+}
+
+/// Where a key's bits are.
+struct Place {
+    block: usize,
+    spread: u64,
+}
+
+impl Place {
+    /// The key's bit in a word of its block.
+    fn bit(&self, word: usize) -> u64 {
+        1 << ((self.spread >> (8 * word)) & 63)
     }
 }
 
@@ -103,6 +135,9 @@ mod tests {
             .count();
         // 100,000 absent keys: a share of 0.002 is twice what theory says.
         assert!(passed < 400, "{passed} of 100,000 absent keys pass");
+        let keys: Vec<[u8; 20]> = (0..1000).map(|n| key(n * 40)).collect();
+        let one_by_one: Vec<bool> = keys.iter().map(|key| filter.may_hold(key)).collect();
+        assert_eq!(filter.may_hold_each(&keys), one_by_one);
         assert!(filter.bytes() >= 40_000 && filter.bytes() < 41_000);
     }
 

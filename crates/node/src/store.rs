@@ -85,18 +85,6 @@ pub enum StoreError {
         /// The chain found.
         found: String,
     },
-    /// The index's file is of another time than the chain's: one of them was restored or lost.
-    #[error(
-        "index.redb holds the rows up to height {index}, chain.redb needs it to be between {oldest} and {chain}"
-    )]
-    IndexOutOfStep {
-        /// The index's height.
-        index: u64,
-        /// Height up to which the chain no longer keeps the rows itself.
-        oldest: u64,
-        /// The chain's height.
-        chain: u64,
-    },
     /// State could not be read or decoded.
     #[error(transparent)]
     State(#[from] StateError),
@@ -126,6 +114,7 @@ fn state_error(e: impl std::fmt::Display) -> StateError {
 pub struct Store {
     db: Arc<Database>,
     index: TagIndex,
+    lacks_index: bool,
 }
 
 /// What the store says of the chain's end.
@@ -144,22 +133,43 @@ impl Store {
     /// When the file cannot be opened or a table cannot be made.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let db = database::open(path)?;
-        Self::with(db, TagIndex::open(&path.with_file_name(INDEX_FILE))?)
+        let file = path.with_file_name(INDEX_FILE);
+        let index = match TagIndex::open(&file) {
+            Err(StoreError::Corrupt { path, reason }) => {
+                tracing::warn!(path = %path.display(), reason, "the index is damaged and made anew");
+                set_aside(&file)?;
+                TagIndex::open(&file)?
+            }
+            opened => opened?,
+        };
+        let mut store = Self::with(db, index)?;
+        if store.lacks_index {
+            // What is in the file is of no use, and may be of another chain's time.
+            store.index = {
+                drop(std::mem::replace(&mut store.index, TagIndex::scratch()?));
+                set_aside(&file)?;
+                TagIndex::open(&file)?
+            };
+        }
+        Ok(store)
     }
 
-    /// Opens files as they are, without checking them as a whole and without writing to them: for
-    /// [`crate::validate`], which says what is wrong with them.
+    /// Opens files as they are, without checking them as a whole, for [`crate::validate`], which says what is wrong
+    /// with them. Reads may panic. A file that was not closed properly is repaired by redb as it always is.
     ///
     /// # Errors
     /// When a file is not there or no database any more.
     pub fn open_damaged(path: &Path) -> Result<Self, StoreError> {
         let db = database::open_unchecked(path)?;
-        let index = TagIndex::open_damaged(&path.with_file_name(INDEX_FILE))?;
-        let store = Self {
+        // A lost index shows as one that has no rows.
+        let index = TagIndex::open_damaged(&path.with_file_name(INDEX_FILE))
+            .or_else(|_| TagIndex::scratch())?;
+        let mut store = Self {
             db: Arc::new(db),
             index,
+            lacks_index: false,
         };
-        store.load_runs()?;
+        store.lacks_index = !store.load_runs()?;
         Ok(store)
     }
 
@@ -187,16 +197,18 @@ impl Store {
             txn.open_table(META)?;
         }
         txn.commit()?;
-        let store = Self {
+        let mut store = Self {
             db: Arc::new(db),
             index,
+            lacks_index: false,
         };
-        store.load_runs()?;
+        store.lacks_index = !store.load_runs()?;
         Ok(store)
     }
 
-    /// Brings the index to the height of the chain: loads the runs that it had not flushed.
-    fn load_runs(&self) -> Result<(), StoreError> {
+    /// Brings the index to the height of the chain: loads the runs that it had not flushed. False if the index's file
+    /// is of another time than the chain's, because one of them was lost or restored.
+    fn load_runs(&self) -> Result<bool, StoreError> {
         let txn = self.db.begin_read()?;
         let tip = newest_height(&txn.open_table(HEADERS)?)?;
         let index = self.index.flushed();
@@ -208,11 +220,7 @@ impl Store {
             None => 0,
         };
         if !(oldest..=tip).contains(&index) {
-            return Err(StoreError::IndexOutOfStep {
-                index,
-                oldest,
-                chain: tip,
-            });
+            return Ok(false);
         }
         for run in txn.open_table(INDEX_RUNS)?.range(index + 1..)? {
             let (height, rows) = run?;
@@ -224,7 +232,30 @@ impl Store {
             self.index.add(height.value(), rows);
         }
         self.index.publish(tip);
-        Ok(())
+        Ok(true)
+    }
+
+    /// Makes the index anew from a store that executed the same chain, and writes it to its file.
+    ///
+    /// # Errors
+    /// When the other store is at another height, or a database fails.
+    pub fn rebuild_index(&self, executed: &Store) -> Result<(), StoreError> {
+        let tip = self.newest_height()?;
+        let found = executed.newest_height()?;
+        if found != tip {
+            return Err(StateError(format!("executed to height {found}, not to {tip}")).into());
+        }
+        self.index.add(tip, executed.index.view()?.rows()?);
+        self.index.flush()
+    }
+
+    /// Whether the index's file is of another time than the chain's: [`Store::rebuild_index`] mends it.
+    pub fn lacks_index(&self) -> bool {
+        self.lacks_index
+    }
+
+    fn newest_height(&self) -> Result<u64, StoreError> {
+        newest_height(&self.db.begin_read()?.open_table(HEADERS)?)
     }
 
     /// The first row of the state that differs from another store's, in words.
@@ -236,6 +267,8 @@ impl Store {
         for (table, other_table, name) in [
             (&here.auth, &there.auth, "authenticated state"),
             (&here.bulk, &there.bulk, "plain state"),
+            (&here.nodes, &there.nodes, "state tree"),
+            (&here.values, &there.values, "state tree's values"),
         ] {
             let mut rows = table.iter()?;
             let mut expected = other_table.iter()?;
@@ -255,6 +288,11 @@ impl Store {
                     "the {name} differs from what execution gives, at key {}",
                     key.escape_ascii()
                 )));
+            }
+        }
+        for key in [META_TIP, META_VALIDATORS, META_GENESIS] {
+            if here.meta(key)? != there.meta(key)? {
+                return Ok(Some(format!("the stored {key} is not the chain's")));
             }
         }
         Ok(here.index.first_difference(&there.index)?.map(|key| {
@@ -301,6 +339,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn init(&self, genesis: &[u8], executed: &Executed) -> Result<(), StoreError> {
+        if executed
+            .writes
+            .keys()
+            .any(|(space, _)| *space == Space::Index)
+        {
+            return Err(StateError("a genesis writes no rows of the index".to_owned()).into());
+        }
         let block = Block {
             header: executed.header.clone(),
             txs: Vec::new(),
@@ -420,6 +465,15 @@ fn drop_runs(runs: &mut Table<'_, u64, Bytes>, flushed: u64) -> Result<Option<u6
         runs.remove(height)?;
     }
     Ok(heights.last().copied())
+}
+
+/// Renames a file that is of no use any more, so that it can be looked at.
+fn set_aside(path: &Path) -> Result<(), StoreError> {
+    let aside = path.with_extension("redb.set-aside");
+    std::fs::rename(path, aside).map_err(|source| StoreError::File {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// A consistent view of one committed height.

@@ -124,7 +124,7 @@ impl TagIndex {
     ///
     /// # Errors
     /// When the file is not there or no database any more.
-    pub fn open_damaged(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open_damaged(path: &Path) -> Result<Self, StoreError> {
         Self::over(database::open_unchecked(path)?, Some(path.to_path_buf()))
     }
 
@@ -436,7 +436,22 @@ impl TagIndexView {
     /// Which of these keys are certainly absent: much faster than to look each one up.
     #[must_use]
     pub fn absent(&self, keys: &[IndexKey]) -> Vec<bool> {
-        keys.iter().map(|key| !self.filter.may_hold(key)).collect()
+        let held = self.filter.may_hold_each(keys);
+        held.into_iter().map(|held| !held).collect()
+    }
+
+    /// All rows, in no order.
+    pub(crate) fn rows(&self) -> Result<Vec<IndexRow>, StoreError> {
+        let mut all: Vec<IndexRow> = self
+            .runs
+            .iter()
+            .flat_map(|run| run.iter().copied())
+            .collect();
+        for row in self.table.rows.iter()? {
+            let (key, value) = row?;
+            all.push((*key.value(), *value.value()));
+        }
+        Ok(all)
     }
 
     /// The first key whose row differs from another view's.

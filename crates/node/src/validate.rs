@@ -53,6 +53,27 @@ pub struct Report {
     pub fault: Option<Fault>,
 }
 
+/// Executes a node's stored chain from genesis into memory and makes its index anew from it: what a node does that
+/// lost its index, or was given an old one.
+///
+/// # Errors
+/// When the chain does not hold, or a database fails.
+pub(crate) fn rebuild_index<M: StateMachine>(
+    store: &Store,
+    genesis: &Genesis,
+    machine: &M,
+) -> Result<(), StoreError> {
+    let (report, executed) = run(store, genesis, machine, Depth::Execution, &mut |_, _| ())?;
+    match report.fault {
+        // The index is what is missing, so the state as a whole is not compared.
+        None => store.rebuild_index(&executed),
+        Some(_) => Err(StoreError::Damaged {
+            height: report.blocks + 1,
+            what: "chain",
+        }),
+    }
+}
+
 /// Validates the chain of an open store. `progress` hears of each height and the tip.
 ///
 /// # Errors
@@ -64,6 +85,25 @@ pub fn validate<M: StateMachine>(
     depth: Depth,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, StoreError> {
+    let (mut report, executed) = run(store, genesis, machine, depth, progress)?;
+    if depth == Depth::Execution && report.fault.is_none() {
+        report.fault = store.first_difference(&executed)?.map(|what| Fault {
+            height: report.tip,
+            what,
+            transaction: None,
+        });
+    }
+    Ok(report)
+}
+
+/// Checks block by block, and gives the store into which they were executed.
+fn run<M: StateMachine>(
+    store: &Store,
+    genesis: &Genesis,
+    machine: &M,
+    depth: Depth,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Report, Store), StoreError> {
     let stored = store.snapshot()?;
     let tip = stored.newest_height()?;
     let mut report = Report {
@@ -85,7 +125,7 @@ pub fn validate<M: StateMachine>(
         Some(block) if block.header == first.header => {}
         _ => {
             report.fault = Some(fault(0, "the genesis header is not this genesis's".into()));
-            return Ok(report);
+            return Ok((report, scratch));
         }
     }
     let mut parent = first.header.clone();
@@ -97,7 +137,7 @@ pub fn validate<M: StateMachine>(
             Ok(block) => block,
             Err(found) => {
                 report.fault = Some(found);
-                return Ok(report);
+                return Ok((report, scratch));
             }
         };
         match depth {
@@ -109,12 +149,12 @@ pub fn validate<M: StateMachine>(
                     Err(BlockError::State(error)) => return Err(error.into()),
                     Err(error) => {
                         report.fault = Some(not_executed(&block, height, &error));
-                        return Ok(report);
+                        return Ok((report, scratch));
                     }
                 };
                 if let Some(found) = results_differ(&stored, &block, &executed.results)? {
                     report.fault = Some(found);
-                    return Ok(report);
+                    return Ok((report, scratch));
                 }
                 let certified = stored.certified(Height(height))?;
                 let certificate = certified.ok_or(StoreError::Damaged {
@@ -135,7 +175,7 @@ pub fn validate<M: StateMachine>(
                         _ => {
                             let what = "the validators change here: only a full validation knows the new set";
                             report.fault = Some(fault(height, what.into()));
-                            return Ok(report);
+                            return Ok((report, scratch));
                         }
                     }
                 }
@@ -145,13 +185,7 @@ pub fn validate<M: StateMachine>(
         report.transactions += block.txs.len() as u64;
         parent = block.header;
     }
-    report.fault = match depth {
-        Depth::Execution => store
-            .first_difference(&scratch)?
-            .map(|what| fault(tip, what)),
-        Depth::Hashes => None,
-    };
-    Ok(report)
+    Ok((report, scratch))
 }
 
 /// One block against its predecessor, its body and its certificate.

@@ -43,6 +43,7 @@ enum Design {
     /// d, of this record alone.
     Separate,
     /// p itself: the design that this one replaces.
+    #[cfg(test)]
     Pseudonym,
 }
 
@@ -142,6 +143,7 @@ fn other_keys(
         .collect();
     let secrets = match design {
         Design::Separate => recovered,
+        #[cfg(test)]
         Design::Pseudonym => naive.as_slice(),
     };
     let ours = leads_to(patient, grantee, granted, secrets);

@@ -132,3 +132,35 @@ async fn another_genesis_is_refused_at_height_0() {
     };
     assert_eq!(report.fault.unwrap().height, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_of_another_time_is_made_anew_at_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let genesis = chain(dir.path()).await;
+    let path = dir.path().join("index.redb");
+    for loss in ["of a later height", "damaged"] {
+        if loss == "damaged" {
+            std::fs::write(&path, b"no database").unwrap();
+        } else {
+            let db = redb::Database::open(&path).unwrap();
+            let meta = redb::TableDefinition::<&str, u64>::new("meta");
+            let txn = db.begin_write().unwrap();
+            txn.open_table(meta).unwrap().insert("flushed", 99).unwrap();
+            txn.commit().unwrap();
+        }
+        let config = NodeConfig {
+            home: dir.path().to_path_buf(),
+            genesis: genesis.clone(),
+            key: key(0),
+            moniker: "mended".into(),
+            engine: Engine::Solo,
+            clock: Arc::new(SystemClock),
+        };
+        let node = Node::start(config, Words).await.unwrap();
+        node.stop().await;
+        drop(node);
+        let report = check(dir.path(), &genesis, Depth::Execution);
+        assert_eq!(report.fault, None, "{loss}");
+        assert_eq!(report.blocks, 20);
+    }
+}

@@ -1,9 +1,11 @@
 //! Cards that are wrong, mistyped or another hospital's; at the workstation and with the patient.
 
 use super::table::{Case, Table};
-use super::world::World;
+use super::world::{PASSPHRASE, World};
 use caduceus_cli::ExitCode::{Denied, NotFound, Usage, VerificationFailed};
+use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{Card, CardQr, HospitalId, SecretKey};
+use patient_client::Wallet;
 use rand_core::OsRng;
 
 /// A card with one wrong symbol.
@@ -116,6 +118,71 @@ async fn registrar(world: &World, table: &mut Table) {
         ),
     ];
     table.run(world, "a meta-address", cases).await;
+    index_keys(world, table).await;
+}
+
+/// Meta-addresses with the key of an index scheme, which this network has no use for.
+async fn index_keys(world: &World, table: &mut Table) {
+    let register = |meta: &str| world.workstation("registrar", &["patient", "register", meta]);
+    let plain = world.people["alice"].meta.to_string();
+    let with_key = |scheme: SchemeId| {
+        Wallet::open(&world.home("alice"), PASSPHRASE)
+            .unwrap()
+            .with_scheme(scheme)
+            .meta()
+            .to_string()
+    };
+    let peks = with_key(SchemeId::Peks);
+    let no_use = "has no use for one";
+    let last = peks.len() - 1;
+    let cases = vec![
+        Case::fails("for peks", register(&peks), Usage, no_use),
+        Case::fails(
+            "for paeks",
+            register(&with_key(SchemeId::Paeks)),
+            Usage,
+            no_use,
+        ),
+        Case::fails(
+            "for peks, in other letters",
+            register(&peks.to_uppercase()),
+            Usage,
+            no_use,
+        ),
+        Case::fails(
+            "for peks, mistyped",
+            register(&swapped(&peks)),
+            Usage,
+            "typing error",
+        ),
+        Case::fails(
+            "for peks, cut by a letter",
+            register(&peks[..last]),
+            Usage,
+            "wrong length",
+        ),
+        Case::fails(
+            "for peks, with a letter too many",
+            register(&format!("{peks}0")),
+            Usage,
+            "wrong length",
+        ),
+        Case::fails(
+            "for peks, cut to the length of one without a key",
+            register(&peks[..plain.len()]),
+            Usage,
+            "typing error",
+        ),
+        Case::fails(
+            "the right one, and the key of one for peks",
+            register(&format!("{plain}{}", &peks[plain.len()..])),
+            Usage,
+            "typing error",
+        ),
+    ];
+    table
+        .run(world, "a meta-address with an index key", cases)
+        .await;
 }
 
 /// A meta-address with two neighbours swapped, the first ones that differ.

@@ -85,8 +85,66 @@ pub async fn run(world: &World, table: &mut Table) {
             .run(world, &format!("the keystore of {program}"), cases)
             .await;
     }
+    before_anything_is_sent(world, table).await;
     state(world, table).await;
     in_use(world, table).await;
+}
+
+/// What a patient can do without sending a search.
+const QUIET: [&[&str]; 3] = [
+    &["search", "asthma", "--explain"],
+    &["search", "asthma", "--local"],
+    &["verify"],
+];
+
+async fn before_anything_is_sent(world: &World, table: &mut Table) {
+    let truncated = damaged(world, "alice", "alice-quiet-cut", "keystore", |bytes| {
+        bytes.truncate(60)
+    });
+    let altered = damaged(world, "alice", "alice-quiet-state", "state", |bytes| {
+        *bytes.last_mut().unwrap() ^= 1
+    });
+    let mut cases = Vec::new();
+    for arguments in QUIET {
+        let call = |home: &Path| world.at(home, PATIENT, arguments);
+        let home = world.home("alice");
+        for (what, call, exit, says) in [
+            (
+                "a wrong passphrase",
+                call(&home).with("CADUCEUS_PASSPHRASE", "open sesame"),
+                Locked,
+                "wrong passphrase",
+            ),
+            (
+                "no passphrase",
+                call(&home).without("CADUCEUS_PASSPHRASE"),
+                Locked,
+                "no terminal",
+            ),
+            (
+                "no home",
+                call(&world.home("nowhere")),
+                NotFound,
+                "no keystore",
+            ),
+            (
+                "a keystore cut in the middle",
+                call(&truncated),
+                VerificationFailed,
+                "truncated",
+            ),
+            (
+                "an altered state",
+                call(&altered),
+                VerificationFailed,
+                "altered",
+            ),
+        ] {
+            let what = format!("{}, {what}", arguments.join(" "));
+            cases.push(Case::fails(what, call, exit, says));
+        }
+    }
+    table.run(world, "before anything is sent", cases).await;
 }
 
 fn of_program(world: &World, who: &str, program: &'static str, arguments: &[&str]) -> Vec<Case> {
@@ -192,18 +250,14 @@ async fn state(world: &World, table: &mut Table) {
 async fn in_use(world: &World, table: &mut Table) {
     let card = || world.patient("alice", &["card"]);
     let held = Wallet::open(&world.home("alice"), PASSPHRASE).unwrap();
-    table
-        .run(
-            world,
-            "a home",
-            vec![Case::fails(
-                "in use",
-                card(),
-                Locked,
-                "in use by another process",
-            )],
-        )
-        .await;
+    let says = "in use by another process";
+    let mut cases = vec![Case::fails("in use", card(), Locked, says)];
+    for arguments in QUIET {
+        let what = format!("in use, {}", arguments.join(" "));
+        let call = world.patient("alice", arguments);
+        cases.push(Case::fails(what, call, Locked, says));
+    }
+    table.run(world, "a home", cases).await;
     drop(held);
     table
         .run(world, "a home", vec![Case::works("free again", card())])

@@ -13,8 +13,15 @@ pub const PATIENT: &str = "patient-client";
 pub const HOSPITAL: &str = "hospital-server";
 /// Data users' program.
 pub const DATA_USER: &str = "data-user-client";
+/// A node of a hospital's chain.
+pub const PRIVATE_CHAIN: &str = "private-chain";
+/// A node of the alliance.
+pub const ALLIANCE_CHAIN: &str = "alliance-chain";
+/// Demo, benches and attacks.
+pub const SIM: &str = "sim";
 
-const PROGRAMS: [&str; 3] = [PATIENT, HOSPITAL, DATA_USER];
+/// The programs of other packages.
+const PROGRAMS: [&str; 5] = [PATIENT, HOSPITAL, DATA_USER, PRIVATE_CHAIN, ALLIANCE_CHAIN];
 
 /// Longest that a program may take: each gives up by itself long before.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -75,7 +82,7 @@ impl Call {
     /// Runs it, without a terminal, to its end.
     pub async fn run(&self) -> Outcome {
         let begun = Instant::now();
-        let mut command = tokio::process::Command::new(folder().join(self.program));
+        let mut command = tokio::process::Command::new(path_of(self.program));
         command
             .args(&self.arguments)
             .env_clear()
@@ -100,6 +107,14 @@ impl Outcome {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_default()
     }
+}
+
+fn path_of(program: &str) -> PathBuf {
+    if program == SIM {
+        // Cargo builds a package's own program before its tests.
+        return PathBuf::from(env!("CARGO_BIN_EXE_sim"));
+    }
+    folder().join(program)
 }
 
 /// The folder with the programs, beside that of this test. What is missing there, or older than its sources, is

@@ -1,7 +1,7 @@
-//! Searches that nothing matches, that say nothing, or that ask for impossible days.
+//! Searches that nothing matches, that say nothing, or that ask for impossible days; sent, explained and local.
 
 use super::table::{Case, Ending, Table};
-use super::world::World;
+use super::world::{NORTH, World};
 use caduceus_cli::ExitCode::{NotFound, Usage};
 
 /// Query, further flags, what the first line says.
@@ -65,8 +65,12 @@ const FAULTY: &[(&str, &[&str], &str)] = &[
     ("asthma", &["--unheard-of"], "unexpected argument"),
 ];
 
+/// What a search can be besides sent.
+const WAYS: [&str; 2] = ["--explain", "--local"];
+
 pub async fn run(world: &World, table: &mut Table) {
     unknown_keyword(world, table).await;
+    other_ways(world, table).await;
 
     let search = |query: &str, flags: &[&str]| {
         let mut arguments = vec!["search", query];
@@ -151,6 +155,166 @@ pub async fn run(world: &World, table: &mut Table) {
         "no record abab",
     ));
     table.run(world, "a search", cases).await;
+}
+
+/// A search that is explained sends nothing, a local one no transaction; mistakes are told as for one that is sent.
+async fn other_ways(world: &World, table: &mut Table) {
+    for way in WAYS {
+        let before = world.traces();
+        let outcome = world
+            .patient("alice", &["search", "type:Encounter", way])
+            .json()
+            .run()
+            .await;
+        table.judge(&format!("a search, {way}"), &outcome, Ending::Works);
+        let changed = world.traces().since(&before);
+        // A local search is kept as her last one.
+        let told = changed
+            .iter()
+            .any(|trace| way == "--explain" || trace.contains("transaction"));
+        table.check(
+            &format!("a search, {way}: {}", changed.join("; ")),
+            !told,
+            &outcome,
+        );
+    }
+    let shown = table
+        .control(
+            "an explained search",
+            world.patient("alice", &["search", "asthma AND cough", "--explain"]),
+        )
+        .await;
+    assert_eq!(shown["sent"], false, "{shown}");
+    let slots = shown["hospitals"][0]["windows"][0]["slots"].as_array();
+    assert_eq!(slots.map(Vec::len), Some(2), "{shown}");
+
+    let mut cases = Vec::new();
+    for way in WAYS {
+        for (query, flags, says) in FAULTY {
+            let mut arguments = vec!["search", *query, way];
+            arguments.extend(*flags);
+            cases.push(Case::fails(
+                format!("{query:?} {way} {}", flags.join(" ")),
+                world.patient("alice", &arguments),
+                Usage,
+                *says,
+            ));
+        }
+        let of = |who: &str, arguments: &[&str]| {
+            let mut all = vec!["search", way];
+            all.extend(arguments);
+            world.patient(who, &all)
+        };
+        let value = format!("{way}=no");
+        for (what, call, exit, says) in [
+            (
+                "an unknown hospital",
+                of("alice", &["asthma", "--hospital", "West"]),
+                NotFound,
+                "\"West\"",
+            ),
+            (
+                "one hospital of two unknown",
+                of(
+                    "alice",
+                    &["asthma", "--hospital", NORTH, "--hospital", "West"],
+                ),
+                NotFound,
+                "\"West\"",
+            ),
+            (
+                "a hospital without a name",
+                of("alice", &["asthma", "--hospital", ""]),
+                NotFound,
+                "\"\"",
+            ),
+            (
+                "without a card",
+                of("dora", &["asthma"]),
+                NotFound,
+                "no card",
+            ),
+            (
+                "without a card of the hospital",
+                of("dora", &["asthma", "--hospital", NORTH]),
+                NotFound,
+                "no card of North",
+            ),
+            ("no query", of("alice", &[]), Usage, "<QUERY>"),
+            (
+                "twice",
+                of("alice", &["asthma", way]),
+                Usage,
+                "multiple times",
+            ),
+            (
+                "with a value",
+                world.patient("alice", &["search", "asthma", &value]),
+                Usage,
+                "unexpected value",
+            ),
+        ] {
+            cases.push(Case::fails(format!("{way}, {what}"), call, exit, says));
+        }
+    }
+    cases.push(Case::fails(
+        "explained and local",
+        world.patient("alice", &["search", "asthma", "--explain", "--local"]),
+        Usage,
+        "cannot be used with",
+    ));
+    table.run(world, "a search", cases).await;
+    versions(world, table).await;
+}
+
+async fn versions(world: &World, table: &mut Table) {
+    let search = |arguments: &[&str]| {
+        let mut all = vec!["search"];
+        all.extend(arguments);
+        world.patient("alice", &all)
+    };
+    let cases = vec![
+        Case::works(
+            "not looked for",
+            search(&["type:Encounter", "--no-versions"]),
+        ),
+        Case::works(
+            "nor explained",
+            search(&["type:Encounter", "--no-versions", "--explain"]),
+        ),
+        Case::fails("of no query", search(&["--no-versions"]), Usage, "<QUERY>"),
+        Case::fails(
+            "of an empty query",
+            search(&["", "--no-versions"]),
+            Usage,
+            "the query is empty",
+        ),
+        Case::fails(
+            "with a value",
+            search(&["asthma", "--no-versions=yes"]),
+            Usage,
+            "unexpected value",
+        ),
+        Case::fails(
+            "twice",
+            search(&["asthma", "--no-versions", "--no-versions"]),
+            Usage,
+            "multiple times",
+        ),
+        Case::fails(
+            "asked for, which is what a search does",
+            search(&["asthma", "--versions"]),
+            Usage,
+            "unexpected argument",
+        ),
+        Case::fails(
+            "not looked for at an unknown hospital",
+            search(&["asthma", "--no-versions", "--hospital", "West"]),
+            NotFound,
+            "\"West\"",
+        ),
+    ];
+    table.run(world, "newer versions", cases).await;
 }
 
 /// Nothing found is an answer: proved, and no mistake.

@@ -54,6 +54,14 @@ async fn without_the_server(world: &World, table: &mut Table) {
             patient("alice", &["search", "type:Encounter"]),
         ),
         Case::works("and lists her grants", patient("alice", &["grants"])),
+        Case::works(
+            "and gives away what is linked",
+            patient("alice", &["search", "type:Encounter", "--local"]),
+        ),
+        Case::works(
+            "an explained search needs no token",
+            patient("bob", &["search", "type:Encounter", "--explain"]),
+        ),
         Case::fails(
             "an upload",
             world.upload(&alice.qr, &[&good]),
@@ -152,6 +160,19 @@ async fn without_the_chains(world: &World, table: &mut Table) {
             Unreachable,
             away,
         ),
+        Case::fails(
+            "an explained search",
+            alice(&["search", "type:Encounter", "--explain"]),
+            Unreachable,
+            away,
+        ),
+        Case::fails(
+            "a local search",
+            alice(&["search", "type:Encounter", "--local"]),
+            Unreachable,
+            away,
+        ),
+        Case::fails("a verification", alice(&["verify"]), Unreachable, away),
         Case::fails("a record", alice(&["open", "1"]), Unreachable, away),
         Case::fails("requests", alice(&["requests"]), Unreachable, away),
         Case::fails(

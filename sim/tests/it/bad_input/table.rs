@@ -1,8 +1,9 @@
 //! Cases: a run of a program, and how it must end.
 
 use super::program::{Call, Outcome};
-use super::world::{PASSPHRASE, World};
+use super::world::{PASSPHRASE, World, files_below};
 use caduceus_cli::ExitCode;
+use std::path::Path;
 
 /// How a run must end.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,20 @@ impl Table {
                 }
             }
             self.judge(&format!("{group}: {}", case.what), &outcome, case.ending);
+        }
+    }
+
+    /// The same for what needs no network. A mistake must leave the folder as it was.
+    pub async fn run_alone(&mut self, folder: &Path, group: &str, cases: Vec<Case>) {
+        for case in cases {
+            let before = files_below(folder);
+            let outcome = case.call.run().await;
+            let what = format!("{group}: {}", case.what);
+            if let Ending::Fails(..) = case.ending {
+                let same = files_below(folder) == before;
+                self.check(&format!("{what}: the folder is another"), same, &outcome);
+            }
+            self.judge(&what, &outcome, case.ending);
         }
     }
 

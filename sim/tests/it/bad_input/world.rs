@@ -265,16 +265,16 @@ impl World {
         let chain = self.alliance[0].chain();
         let tip = chain.tip().height;
         let snapshot = chain.snapshot().unwrap();
-        let by_people = |bytes: &Vec<u8>| {
-            matches!(
-                Tx::decode(bytes).unwrap(),
-                Tx::Account(_)
-                    | Tx::Search(_)
-                    | Tx::Request(_)
-                    | Tx::Grant(_)
-                    | Tx::Access(_)
-                    | Tx::Revoke(_)
-            )
+        let by_people = |bytes: &Vec<u8>| match Tx::decode(bytes).unwrap() {
+            Tx::Account(_)
+            | Tx::Search(_)
+            | Tx::Request(_)
+            | Tx::Grant(_)
+            | Tx::Access(_)
+            | Tx::Revoke(_) => true,
+            // Nodes report on their word, patients with a receipt.
+            Tx::Report(report) => report.body.proof.receipt().is_some(),
+            _ => false,
         };
         let blocks = (1..=tip.0).filter_map(|height| snapshot.block(Height(height)).unwrap());
         blocks
@@ -442,7 +442,7 @@ async fn all_answer(layout: &Layout) {
 }
 
 /// All files below a folder, with their content; none if there is no such folder.
-fn files_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn files_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
