@@ -166,7 +166,7 @@ pub fn apply(
         Tx::Issuer(tx) => issuer::apply(ctx, tx, state),
         Tx::Account(tx) => account::apply(ctx, tx, state),
         Tx::Checkpoint(tx) => checkpoint::apply(ctx, tx, state),
-        Tx::Link(tx) => link::apply(tx_id(bytes), tx, state),
+        Tx::Link(tx) => link::apply(ctx, tx_id(bytes), tx, state),
         Tx::Search(tx) => search::apply(ctx, tx, state),
         Tx::Request(tx) => request::apply(ctx, tx_id(bytes), tx, state),
         Tx::Grant(tx) => grant::apply(ctx, tx_id(bytes), tx, state),

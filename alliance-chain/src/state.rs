@@ -26,6 +26,7 @@
 //! | `pseudonym/` hospital P | Bulk | [`RecordRef`] |
 //! | `record/` hospital height position | Bulk | [`LinkedRecord`] |
 //! | `daily/` kind owner epoch | Bulk | u32: uses of a daily allowance |
+//! | `proved/` hospital kind P | Bulk | Hash: the report that proved such misbehaviour under a pseudonym |
 //! | `budget` | Bulk | u64: leaves and probes of the block in progress; absent between blocks |
 //!
 //! Heights, positions, epochs, ordinals and indices are big-endian in keys, so that key order is chain order.
@@ -40,6 +41,7 @@ mod list;
 mod records;
 
 use crate::genesis::{Params, ProxyInfo};
+use crate::tx::ReportKind;
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
 use caduceus_crypto::codec;
@@ -360,7 +362,7 @@ pub enum Daily {
     Accounts,
     /// Requests of a data user.
     Requests,
-    /// One report by one reporter about one thing.
+    /// One report by one reporter about one thing, on the reporter's word.
     Reports,
     /// Searches under tokens of a member's issue.
     Searches,
@@ -375,6 +377,16 @@ pub fn daily(kind: Daily, owner: &[u8], day: Epoch) -> Key<u32> {
         Daily::Searches => b"s/",
     };
     Key::new(Space::Bulk, "daily/", &[kind, owner, &day.0.to_be_bytes()])
+}
+
+/// The report that proved misbehaviour of a kind by a receipt for this pseudonym P.
+pub fn proved(hospital: &HospitalId, kind: ReportKind, point: &PublicKey) -> Key<Hash> {
+    let kind = codec::encode(&kind);
+    Key::new(
+        Space::Bulk,
+        "proved/",
+        &[&hospital.0, &kind, point.as_bytes()],
+    )
 }
 
 /// Leaves and probes spent by the searches of the block in progress.

@@ -79,7 +79,8 @@ pub fn linked_head(
 }
 
 /// A document of linked blocks: borsh of `Vec<LinkedBlock>` with the next ones from the private height `from` on, as
-/// many as fit into `limit` bytes. `link_tx` gives the bytes of a committed `Link` by its identifier.
+/// many as fit into `limit` bytes. `link_tx` gives the bytes of a committed `Link` by its identifier; none ends the
+/// document, for a source that has read enough.
 ///
 /// # Errors
 /// When the store fails, or `link_tx` does.
@@ -88,14 +89,16 @@ pub fn linked_document(
     hospital: &HospitalId,
     from: Height,
     limit: usize,
-    link_tx: &mut dyn FnMut(&Hash) -> Result<Vec<u8>, StateError>,
+    link_tx: &mut dyn FnMut(&Hash) -> Result<Option<Vec<u8>>, StateError>,
 ) -> Result<Vec<u8>, StateError> {
     let mut count = 0u32;
     let mut document = count.to_le_bytes().to_vec();
     for n in links_from(view, hospital, from)? {
         let place = state::link(hospital, n).require(view)?;
         let header = state::header(hospital, place.height).require(view)?;
-        let tx = link_tx(&place.tx)?;
+        let Some(tx) = link_tx(&place.tx)? else {
+            break;
+        };
         let block = LinkedBlock::encode_from_link(&tx, header.time)
             .ok_or_else(|| StateError(format!("transaction {} is no link", place.tx)))?;
         if document.len() + block.len() > limit {
@@ -187,7 +190,7 @@ mod tests {
         height: u64,
         limit: usize,
     ) -> Vec<LinkedBlock> {
-        let mut link_tx = |id: &Hash| Ok(links[id].clone());
+        let mut link_tx = |id: &Hash| Ok(Some(links[id].clone()));
         let document =
             linked_document(chain, &hospital(0), Height(height), limit, &mut link_tx).unwrap();
         assert!(document.len() <= limit.max(4));
@@ -209,7 +212,8 @@ mod tests {
         }
         println!("{compared} blocks compared");
         assert_eq!(compared, 3 + 3 + 3 + 2 + 1 + 1 + 1);
-        let mut none = |_: &Hash| -> Result<Vec<u8>, StateError> { panic!("nothing is linked") };
+        let mut none =
+            |_: &Hash| -> Result<Option<Vec<u8>>, StateError> { panic!("nothing is linked") };
         let empty = linked_document(&chain, &hospital(1), Height(0), 100, &mut none).unwrap();
         assert!(linked_blocks(&empty).unwrap().is_empty());
     }
@@ -225,6 +229,24 @@ mod tests {
         let first = codec::encode(&expected[..1]).len();
         assert_eq!(from(&chain, &links, 0, first), expected[..1]);
         assert!(from(&chain, &links, 0, first - 1).is_empty());
+    }
+
+    #[test]
+    fn a_document_ends_where_its_source_does() {
+        let (chain, links, expected) = linked();
+        for wanted in 0..=expected.len() {
+            let mut left = wanted;
+            let mut link_tx = |id: &Hash| {
+                let tx = (left > 0).then(|| links[id].clone());
+                left = left.saturating_sub(1);
+                Ok(tx)
+            };
+            let from = Height(0);
+            let limit = MAX_LINKED_BYTES;
+            let document =
+                linked_document(&chain, &hospital(0), from, limit, &mut link_tx).unwrap();
+            assert_eq!(linked_blocks(&document).unwrap(), expected[..wanted]);
+        }
     }
 
     #[test]

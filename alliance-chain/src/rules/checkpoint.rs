@@ -54,7 +54,8 @@ pub enum CheckpointError {
         /// Height of the header.
         height: Height,
     },
-    /// A header that is not later than the one before it.
+    /// A header that is not later than the one before it. A private chain's own nodes refuse such a block, so its
+    /// voters misbehaved; and clients that read linked blocks take their days from these times, in order.
     #[error("header {height} is not later than the one before it")]
     Time {
         /// Height of the header.

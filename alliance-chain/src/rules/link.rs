@@ -11,7 +11,7 @@ use caduceus_crypto::codec;
 use caduceus_crypto::index::{EntriesError, IndexEntries, Tag};
 use caduceus_crypto::keys::HospitalId;
 use caduceus_crypto::merkle;
-use caduceus_ledger::{Height, Overlay, StateError};
+use caduceus_ledger::{BlockContext, Height, Overlay, StateError};
 
 /// Why a batch of links is refused.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +122,12 @@ impl LinkError {
 }
 
 /// Links the anchors of one private block. The result is empty.
-pub(super) fn apply(id: Hash, tx: Link, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn apply(
+    ctx: &BlockContext,
+    id: Hash,
+    tx: Link,
+    state: &mut Overlay<'_>,
+) -> Result<Vec<u8>, Failure> {
     let hospital = tx.hospital;
     let height = tx.height;
     if active_member(state, &hospital)?.is_none() {
@@ -160,7 +165,8 @@ pub(super) fn apply(id: Hash, tx: Link, state: &mut Overlay<'_>) -> Result<Vec<u
 
     let scheme = state::params().require(state)?.scheme;
     let ordinal = state::ordinal(&hospital).require(state)?;
-    let day = header.time.epoch();
+    // Not the private header's: that is the hospital's word, and could take records out of every search by days.
+    let day = ctx.time.epoch();
     for (position, leaf) in (0u32..).zip(tx.leaves) {
         leaf.entries
             .check(scheme)

@@ -4,13 +4,13 @@ mod proof;
 
 use super::{Failure, ensure, refuse};
 use crate::query;
-use crate::state::{self, Daily, RecordRef, ReportRecord};
+use crate::state::{self, Daily, Key, RecordRef, ReportRecord};
 use crate::tx::{MAX_DETAIL_BYTES, Report, ReportKind, SignedReport};
 use caduceus_crypto::Hash;
 use caduceus_crypto::codec;
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_crypto::merkle::BadProof;
-use caduceus_crypto::time::TimeMillis;
+use caduceus_crypto::time::{Epoch, TimeMillis};
 use caduceus_ledger::{BlockContext, Overlay, StateError, StateView};
 
 /// Why a report is refused.
@@ -49,9 +49,15 @@ pub enum ReportError {
         /// Where it should be.
         record: RecordRef,
     },
-    /// The reporter said the same today, or the same was proved today.
+    /// The reporter said the same today.
     #[error("this was reported today already")]
     Repeated,
+    /// The same was proved before.
+    #[error("report {by} proved this already")]
+    Proved {
+        /// The report.
+        by: Hash,
+    },
     /// Not signed by the reporter.
     #[error("the report is not signed with the reporter's key")]
     NotSigned,
@@ -62,6 +68,20 @@ pub enum ReportError {
         proved: ReportKind,
         /// The report's kind.
         found: ReportKind,
+    },
+    /// The hospital left the alliance: it may not link any more, so that nothing is linked in time shows nothing.
+    #[error("{hospital} is a member no longer")]
+    NotAMember {
+        /// The hospital.
+        hospital: HospitalId,
+    },
+    /// A receipt names no chain: this promise was due before this one began, hence made for another.
+    #[error("the record was to be linked by {deadline}, this alliance begins on {first}")]
+    BeforeAlliance {
+        /// The deadline.
+        deadline: TimeMillis,
+        /// First day of the alliance.
+        first: Epoch,
     },
     /// The receipt is another hospital's.
     #[error("the receipt is of {found}, the report is about {expected}")]
@@ -140,9 +160,11 @@ impl ReportError {
             ReportError::ReporterUnknown { .. } => "report_reporter_unknown",
             ReportError::RecordMissing { .. } => "report_record_missing",
             ReportError::RecordUnknown { .. } => "report_record_unknown",
-            ReportError::Repeated => "report_repeated",
+            ReportError::Repeated | ReportError::Proved { .. } => "report_repeated",
             ReportError::NotSigned => "report_not_signed",
             ReportError::ProofKind { .. } => "report_proof_kind",
+            ReportError::NotAMember { .. } => "report_not_a_member",
+            ReportError::BeforeAlliance { .. } => "report_before_alliance",
             ReportError::ReceiptElsewhere { .. } => "report_receipt_elsewhere",
             ReportError::ReceiptForged { .. } => "report_receipt_forged",
             ReportError::RecordNamed { .. } => "report_record_named",
@@ -192,11 +214,11 @@ pub(super) fn apply(
         let linked = state::record(&hospital, &record).is_set(state)?;
         ensure(linked, || ReportError::RecordUnknown { record })?;
     }
-    let daily = state::daily(Daily::Reports, &about(body), ctx.time.epoch());
-    ensure(!daily.is_set(state)?, || ReportError::Repeated)?;
-    proof::check(body, &known.member, ctx.time, state)?;
+    let once = Once::of(body, ctx.time.epoch());
+    once.check(state)?;
+    proof::check(body, &known, ctx.time, state)?;
     ensure(tx.is_signed(&ctx.chain), || ReportError::NotSigned)?;
-    daily.put(state, &1);
+    once.put(state, &id);
     state::reports_about(&hospital).push(state, &id)?;
     state::report(&id).put(
         state,
@@ -209,13 +231,44 @@ pub(super) fn apply(
     Ok(Vec::new())
 }
 
-/// What may be said once a day: by one reporter which kind, which hospital, which record; or, since the key of who
-/// proves something is anybody's, which kind and hospital under which pseudonym.
-fn about(body: &Report) -> Vec<u8> {
-    match body.proof.receipt() {
-        None => codec::encode(&(body.reporter, body.kind, body.hospital, body.record)),
-        // One byte shorter than any of the above, so the two are never one key.
-        Some(receipt) => codec::encode(&(receipt.pseudonym.point, body.kind, body.hospital)),
+/// Where it is noted that something was said, so that it is not said over and over.
+enum Once {
+    /// Somebody's word: once a day by one reporter of which kind, about which hospital and record.
+    ADay(Key<u32>),
+    /// A proof, which stays true: once for ever, whoever brings it, since the key of who does is anybody's.
+    ForEver(Key<Hash>),
+}
+
+impl Once {
+    fn of(body: &Report, day: Epoch) -> Self {
+        match body.proof.receipt() {
+            None => {
+                let about = codec::encode(&(body.reporter, body.kind, body.hospital, body.record));
+                Self::ADay(state::daily(Daily::Reports, &about, day))
+            }
+            Some(receipt) => Self::ForEver(state::proved(
+                &body.hospital,
+                body.kind,
+                &receipt.pseudonym.point,
+            )),
+        }
+    }
+
+    fn check(&self, state: &Overlay<'_>) -> Result<(), Failure> {
+        match self {
+            Self::ADay(said) => ensure(!said.is_set(state)?, || ReportError::Repeated),
+            Self::ForEver(proved) => match proved.get(state)? {
+                Some(by) => refuse(ReportError::Proved { by }),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn put(&self, state: &mut Overlay<'_>, id: &Hash) {
+        match self {
+            Self::ADay(said) => said.put(state, &1),
+            Self::ForEver(proved) => proved.put(state, id),
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Nothing that costs much is refused after it ran: else one unspent token could keep proposers busy for ever.
 //! So a search reserves its leaves and its most probes in the block's budget, and one whose probes run out has
-//! a result that says so, and its token is spent.
+//! a result that says so, and its token is spent. For the same reason what is known without looking at the query
+//! comes before the query's check, which for a scan reads a point of a curve for every trapdoor.
 
 use super::{Failure, active_member, ensure, refuse};
 use crate::genesis::Params;
@@ -150,29 +151,37 @@ pub(super) fn apply(
         ..
     } = tx.body;
     let params = state::params().require(state)?;
-    let checked = match query.verify(params.scheme, params.first_epoch, ctx.time.epoch()) {
-        Ok(checked) => checked,
-        Err(e) => return refuse(SearchError::Query(e)),
-    };
     let daily = state::daily(Daily::Searches, &issuer.0, ctx.time.epoch());
     let today = daily.get(state)?.unwrap_or(0);
     let limit = params.searches_per_day;
     ensure(today < limit, || SearchError::MemberLimit { issuer, limit })?;
     let budget = state::budget();
     let used = budget.get(state)?.unwrap_or(0);
+    // All that a scan needs, and the least that a search by tags does.
+    check_room(used, params.max_probes, &params)?;
+    let checked = match query.verify(params.scheme, params.first_epoch, ctx.time.epoch()) {
+        Ok(checked) => checked,
+        Err(e) => return refuse(SearchError::Query(e)),
+    };
     let needed = checked.leaves().saturating_add(params.max_probes);
-    ensure(used.saturating_add(needed) <= params.block_budget, || {
-        SearchError::BlockBudget {
-            needed,
-            used,
-            limit: params.block_budget,
-        }
-    })?;
+    check_room(used, needed, &params)?;
     let result = run(&hospital, &checked, &params, state)?;
     budget.put(state, &(used + checked.leaves() + result.probes));
     daily.put(state, &(today + 1));
     state::spent(&token.id()).put(state, &ctx.height);
     Ok(codec::encode(&result))
+}
+
+/// The block has room for this much more.
+fn check_room(used: u64, needed: u64, params: &Params) -> Result<(), Failure> {
+    let limit = params.block_budget;
+    ensure(used.saturating_add(needed) <= limit, || {
+        SearchError::BlockBudget {
+            needed,
+            used,
+            limit,
+        }
+    })
 }
 
 /// The search is for here and now, and carries an unspent token whose key signs it.
@@ -261,7 +270,7 @@ impl IndexView for Index<'_> {
         }))
     }
 
-    /// Private blocks are linked in order and their times rise, so the days do.
+    /// Records are numbered in the order of linking, so their days rise.
     fn span(&mut self, first: Epoch, last: Epoch) -> Result<Range<u64>, StateError> {
         let start = self.first_after(|day| day < first)?;
         Ok(start..self.first_after(|day| day <= last)?)

@@ -156,7 +156,7 @@ pub struct LinkPlace {
 pub struct ScanRecord {
     /// Its place.
     pub record: RecordRef,
-    /// UTC day of its private block.
+    /// UTC day on which it was linked, by the alliance's block time, which never goes back.
     pub day: Epoch,
     /// Its index entries.
     pub entries: IndexEntries,

@@ -32,7 +32,7 @@ pub enum ReportKind {
     BadFragment,
     /// Two headers at one height of a private chain.
     Fork,
-    /// A record was linked with other index entries than its keywords have, or than its receipt names.
+    /// A record was linked with other index entries than its keywords have, or otherwise than its receipt says.
     MisIndexed,
 }
 
@@ -84,13 +84,14 @@ impl fmt::Display for ReportKind {
 pub enum ReportProof {
     /// Nothing but the reporter's word.
     None,
-    /// The hospital promised to link a record by a time that has passed, and nothing is linked under its pseudonym.
-    /// For [`ReportKind::Unlinked`].
+    /// The hospital, a member, promised to link a record by a time that has passed, and nothing is linked under its
+    /// pseudonym. For [`ReportKind::Unlinked`].
     MissedDeadline {
         /// The hospital's promise.
         receipt: Receipt,
     },
-    /// What the hospital linked under a pseudonym is not what it promised. For [`ReportKind::MisIndexed`].
+    /// What the hospital linked under a pseudonym's P is not what it promised: another record, other entries, another
+    /// R or view tag. For [`ReportKind::MisIndexed`].
     EntriesDiffer {
         /// The hospital's promise.
         receipt: Receipt,

@@ -1,4 +1,6 @@
-//! What travels and rests keeps its bytes.
+//! What travels and rests keeps its bytes, and the program says when it did not.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[cfg(feature = "node")]
+mod validate;
 mod wire_snapshots;

@@ -1,4 +1,5 @@
-//! What travels and rests keeps its bytes.
+//! What travels and rests keeps its bytes; what users get wrong is told in two lines.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod mistakes;
 mod wire_snapshots;

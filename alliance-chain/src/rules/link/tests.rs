@@ -2,11 +2,12 @@
 
 use crate::query;
 use crate::state::{self, LinkPlace, LinkedHead, LinkedRecord, RecordRef, ScanRecord};
-use crate::testing::{Chain, PrivateBlocks, hospital, leaf, leaf_of};
+use crate::testing::{Chain, DAY, NOW, PrivateBlocks, hospital, later, leaf, leaf_of};
 use crate::tx::{Change, Link, Tx};
 use caduceus_crypto::Hash;
 use caduceus_crypto::evidence::AnchorLeaf;
 use caduceus_crypto::index::{IndexEntries, PaeksEntry, PeksEntry, SchemeId, Tag};
+use caduceus_crypto::time::Epoch;
 use caduceus_ledger::{Height, Space};
 
 fn link(height: u64, leaves: &[AnchorLeaf]) -> Tx {
@@ -121,6 +122,7 @@ fn a_scheme_that_scans_keeps_the_entries_in_order() {
         let leaves: Vec<_> = (0..3).map(|i| leaf_of(scheme, i)).collect();
         let mut chain = checkpointed(Chain::of_scheme(scheme), &[&leaves[..2], &leaves[2..]]);
         chain.accept(&link(1, &leaves[..2]));
+        chain.time = later(5 * DAY);
         chain.accept(&link(2, &leaves[2..]));
         assert_eq!(state::scan_count(0).get(&chain).unwrap(), Some(3));
         for (n, leaf) in (0u64..).zip(leaves) {
@@ -129,7 +131,7 @@ fn a_scheme_that_scans_keeps_the_entries_in_order() {
                     height: 1 + n / 2,
                     position: (n % 2) as u32,
                 },
-                day: crate::testing::NOW.epoch(),
+                day: Epoch(NOW.epoch().0 + if n == 2 { 5 } else { 0 }),
                 entries: leaf.entries,
             };
             assert_eq!(

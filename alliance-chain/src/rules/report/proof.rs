@@ -1,8 +1,11 @@
 //! What a report's proof must show. A hospital is held to its own signature, and to what it had checkpointed.
+//!
+//! A receipt names no chain, so a hospital of two alliances is held to its promise in both: that it was due after
+//! this one began is all that can be told.
 
 use super::{Failure, ReportError, ensure, refuse};
 use crate::genesis::Member;
-use crate::state::{self, RecordRef};
+use crate::state::{self, MemberRecord, RecordRef};
 use crate::tx::{Report, ReportProof};
 use caduceus_crypto::codec;
 use caduceus_crypto::evidence::{AnchorLeaf, Receipt};
@@ -10,10 +13,11 @@ use caduceus_crypto::merkle::InclusionProof;
 use caduceus_crypto::time::TimeMillis;
 use caduceus_ledger::{Height, Overlay};
 
-/// Checks the proof of a report about a hospital, present or former; one without a proof passes.
+/// Checks the proof of a report about a hospital; one without a proof passes. A former member is held to what it
+/// linked, but not to what it could not link any more.
 pub(super) fn check(
     body: &Report,
-    hospital: &Member,
+    known: &MemberRecord,
     now: TimeMillis,
     state: &Overlay<'_>,
 ) -> Result<(), Failure> {
@@ -23,8 +27,10 @@ pub(super) fn check(
             refuse(ReportError::RecordNamed { record })
         }
         (ReportProof::MissedDeadline { receipt }, None) => {
+            let hospital = body.hospital;
+            ensure(known.is_active(), || ReportError::NotAMember { hospital })?;
             check_late(receipt, body, now, state)?;
-            check_receipt(receipt, hospital)
+            check_receipt(receipt, &known.member, state)
         }
         (ReportProof::EntriesDiffer { .. }, None) => {
             refuse(ReportError::RecordMissing { kind: body.kind })
@@ -39,7 +45,7 @@ pub(super) fn check(
         ) => {
             check_differs(receipt, leaf, record)?;
             check_included(leaf, proof, body, record, state)?;
-            check_receipt(receipt, hospital)
+            check_receipt(receipt, &known.member, state)
         }
     }
 }
@@ -59,15 +65,17 @@ fn check_late(
     }
 }
 
-/// The leaf is under the receipt's pseudonym, and about another record or with other entries.
+/// The leaf is under the receipt's P, and about another record, with other entries, or with another R or view tag,
+/// by which the patient would not know the record for hers.
 fn check_differs(receipt: &Receipt, leaf: &AnchorLeaf, record: RecordRef) -> Result<(), Failure> {
     let (expected, found) = (receipt.pseudonym.point, leaf.pseudonym.point);
     ensure(expected == found, || ReportError::OtherPseudonym {
         expected,
         found,
     })?;
-    let as_promised =
-        leaf.record_hash == receipt.record_hash && leaf.entries.hash() == receipt.entries_hash;
+    let as_promised = leaf.pseudonym == receipt.pseudonym
+        && leaf.record_hash == receipt.record_hash
+        && leaf.entries.hash() == receipt.entries_hash;
     ensure(!as_promised, || ReportError::AsPromised { record })
 }
 
@@ -93,12 +101,18 @@ fn check_included(
         .or_else(|source| refuse(ReportError::NotIncluded { record, source }))
 }
 
-/// The hospital itself made the promise.
-fn check_receipt(receipt: &Receipt, hospital: &Member) -> Result<(), Failure> {
+/// The hospital itself made the promise, for this alliance as far as can be told.
+fn check_receipt(receipt: &Receipt, hospital: &Member, state: &Overlay<'_>) -> Result<(), Failure> {
     let (expected, found) = (hospital.hospital, receipt.hospital);
     ensure(expected == found, || ReportError::ReceiptElsewhere {
         expected,
         found,
+    })?;
+    let deadline = receipt.link_deadline;
+    let first = state::params().require(state)?.first_epoch;
+    ensure(deadline >= first.start(), || ReportError::BeforeAlliance {
+        deadline,
+        first,
     })?;
     let signed = receipt.verify(&hospital.identity).is_ok();
     ensure(signed, || ReportError::ReceiptForged { hospital: expected })

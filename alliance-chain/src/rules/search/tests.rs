@@ -10,7 +10,7 @@ use crate::testing::{
     token, token_key,
 };
 use crate::tx::{Change, Hit, Issuer, Search, SearchResult, Tx};
-use caduceus_crypto::index::{Clause, MAX_LEAVES, Query, Scan, Slots};
+use caduceus_crypto::index::{Clause, Query, Scan, SchemeId, Slots};
 use caduceus_crypto::time::Epoch;
 use caduceus_ledger::Height;
 
@@ -272,8 +272,10 @@ fn a_block_has_a_budget() {
 
 #[test]
 fn the_largest_search_fits_an_empty_block() {
-    let params = query::params(&Chain::new()).unwrap();
-    assert!(MAX_LEAVES + params.max_probes <= params.block_budget);
+    for scheme in SchemeId::ALL {
+        let params = query::params(&Chain::of_scheme(scheme)).unwrap();
+        assert!(params.largest_search() <= params.block_budget, "{scheme}");
+    }
 }
 
 #[test]

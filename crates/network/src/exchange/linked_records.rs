@@ -7,7 +7,7 @@
 //! # Leakage
 //! The node learns that its peer follows this hospital's links, and from which height on: not what it looks for.
 
-use super::{Exchange, LOOKUP_TIMEOUT, OVERHEAD_BYTES};
+use super::{Exchange, OVERHEAD_BYTES};
 use crate::bounded::bytes;
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::HospitalId;
@@ -15,6 +15,9 @@ use std::time::Duration;
 
 /// Largest document of one response, bytes. A block is smaller than a transaction, so at least one always fits.
 pub const MAX_LINKED_BYTES: usize = 4 * 1024 * 1024;
+
+/// A document is a thousand times what other lookups bring, and a patient's line may be slow.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The exchange.
 pub struct LinkedRecords;
@@ -43,5 +46,5 @@ impl Exchange for LinkedRecords {
     type Response = LinkedRecordsReply;
     const MAX_REQUEST: usize = 64;
     const MAX_RESPONSE: usize = MAX_LINKED_BYTES + OVERHEAD_BYTES;
-    const TIMEOUT: Duration = LOOKUP_TIMEOUT;
+    const TIMEOUT: Duration = PAGE_TIMEOUT;
 }

@@ -6,6 +6,9 @@
 //! Every step can be repeated, and a repetition under the same request identifier makes the same bytes, which the
 //! chain commits once: a crash anywhere loses nothing. A record that the chain refuses stays in the vault as
 //! bytes that nothing names, and its pseudonym opens nobody's log.
+//!
+//! The receipt's time runs from when the anchor is known to be committed, not from the intent: a repetition may come
+//! a day later, and a promise that is late when it is given would convict the hospital.
 
 mod amends;
 mod evidence;
@@ -15,11 +18,13 @@ use crate::database::blocking;
 use crate::server::audit_log::Logged;
 use crate::server::audit_log::deed::{Deed, Kind};
 use crate::server::context::{Context, Staff, Turned, new_request_id};
-use crate::server::register::{RecordRow, RequestRow};
+use crate::server::register::{RecordRow, Register, RegisterError, RequestRow};
 use crate::server::uploads::UploadError;
 use crate::server::vault::VaultError;
 use caduceus_crypto::evidence::sign_vault_receipt;
-use caduceus_crypto::{Anchor, AnchorBody, Hash, Receipt, TimeMillis, encode};
+use caduceus_crypto::{
+    Anchor, AnchorBody, Hash, PublicKey, Receipt, SecretKey, TimeMillis, encode,
+};
 use caduceus_network::exchange::{Finish, StoreRecord, StoreRecordReply, StoreRecordRequest};
 use caduceus_network::{Exchange, Peer, Refused};
 use private_chain::{Action, ActionClass, Role, Tx, query};
@@ -30,7 +35,7 @@ const KIND: Kind = Kind::new(ActionClass::ClinicalWrite, Action::Create, "upload
 /// The end of an upload that replaces a record.
 const AMEND: Kind = Kind::new(ActionClass::ClinicalWrite, Action::Update, "amend");
 
-/// By when a stored record is linked, from the end of its upload.
+/// By when an anchored record is linked, from when its anchor is known to be committed.
 const LINK_WITHIN_MILLIS: u64 = 10 * 60 * 1000;
 
 pub(super) async fn answer(
@@ -120,8 +125,15 @@ async fn finish_upload(
         Err((rule, detail)) => return Err(ctx.deny(deed, rule, detail).await),
     };
     let deed = deed.on_record(body.record_hash);
-    if let Some(reply) = answered_before(ctx, &finish, &staff, body.record_hash).await? {
-        return Ok(reply);
+    match before(ctx, &finish, &staff, body.record_hash).await? {
+        Before::Done(reply) => return Ok(reply),
+        // Its anchor may be committed, a day ago or more: the chain knows.
+        Before::Begun => {}
+        Before::Nothing => {
+            if let Err((rule, detail)) = evidence::is_of_today(&body, ctx.now()) {
+                return Err(ctx.deny(deed, rule, detail).await);
+            }
+        }
     }
     let (register, card) = (ctx.register.clone(), finish.card);
     if let Err(error) = blocking(move || register.card(&card)).await {
@@ -132,31 +144,53 @@ async fn finish_upload(
     if let Err((rule, detail)) = evidence::matches(&body, &bytes) {
         return Err(ctx.deny(deed, rule, detail).await);
     }
-    let deadline = intend(ctx, &deed, &finish, &staff, &body).await?;
+    intend(ctx, &deed, &finish, &staff, &body).await?;
     let anchor = vaulted(ctx, &finish, &staff, body, bytes).await?;
     let (placed, _logged) = anchored_and_logged(ctx, &deed, &anchor, &finish).await?;
-    concluded(ctx, &finish, &staff, &anchor, &placed, deadline).await
+    concluded(ctx, &finish, &staff, &anchor, &placed).await
 }
 
-/// The answer of a request that was finished before, under the same identifier, by the same caller.
-async fn answered_before(
+/// What became of the same request before.
+#[derive(Debug, PartialEq, Eq)]
+enum Before {
+    /// It is new, or was about another record.
+    Nothing,
+    /// It was begun, and may be anchored.
+    Begun,
+    /// It was finished, with this answer.
+    Done(StoreRecordReply),
+}
+
+/// What became of a request before, under the same identifier, by the same caller, about the same record.
+async fn before(
     ctx: &Context,
     finish: &Finish,
     staff: &Staff,
     record: Hash,
-) -> Result<Option<StoreRecordReply>, Turned> {
+) -> Result<Before, Turned> {
     let (register, id, caller) = (ctx.register.clone(), finish.request_id, staff.key);
-    let found = blocking(move || {
-        let known = register.request(&id)?;
-        if known.is_some_and(|row| row.done && row.caller == caller && row.record_hash == record) {
-            register.record(&record)
-        } else {
-            Ok(None)
-        }
+    blocking(move || known(&register, &id, caller, record))
+        .await
+        .map_err(Turned::later)
+}
+
+fn known(
+    register: &Register,
+    id: &[u8; 16],
+    caller: PublicKey,
+    record: Hash,
+) -> Result<Before, RegisterError> {
+    let row = register
+        .request(id)?
+        .filter(|row| row.caller == caller && row.record_hash == record);
+    Ok(match row {
+        None => Before::Nothing,
+        Some(row) if row.done => match register.record(&record)? {
+            Some(row) => Before::Done(stored(record, &row)),
+            None => Before::Begun,
+        },
+        Some(_) => Before::Begun,
     })
-    .await
-    .map_err(Turned::later)?;
-    Ok(found.map(|row| stored(record, &row)))
 }
 
 fn stored(record_hash: Hash, row: &RecordRow) -> StoreRecordReply {
@@ -193,23 +227,22 @@ async fn bytes_of(
     }
 }
 
-/// Makes the intent durable and gives the link deadline, which no repetition changes.
+/// Makes the intent durable.
 async fn intend(
     ctx: &Context,
     deed: &Deed,
     finish: &Finish,
     staff: &Staff,
     body: &AnchorBody,
-) -> Result<TimeMillis, Turned> {
+) -> Result<(), Turned> {
     let row = RequestRow {
         caller: staff.key,
         record_hash: body.record_hash,
-        link_deadline: TimeMillis(ctx.now().0 + LINK_WITHIN_MILLIS),
         done: false,
     };
     let (register, id) = (ctx.register.clone(), finish.request_id);
     match blocking(move || register.intend(&id, row)).await {
-        Ok(deadline) => Ok(deadline),
+        Ok(()) => Ok(()),
         Err(error) => Err(ctx.register_refusal(deed.clone(), error).await),
     }
 }
@@ -272,6 +305,18 @@ fn transaction(anchor: &Anchor, finish: &Finish) -> Tx {
     }
 }
 
+/// The hospital's promise about a record that is anchored now.
+fn promise(identity: &SecretKey, body: &AnchorBody, now: TimeMillis) -> Receipt {
+    Receipt::sign(
+        identity,
+        body.hospital,
+        body.record_hash,
+        body.entries.hash(),
+        body.pseudonym,
+        TimeMillis(now.0 + LINK_WITHIN_MILLIS),
+    )
+}
+
 /// Signs the receipt and makes the end durable.
 async fn concluded(
     ctx: &Context,
@@ -279,18 +324,10 @@ async fn concluded(
     staff: &Staff,
     anchor: &Anchor,
     placed: &Placed,
-    deadline: TimeMillis,
 ) -> Result<StoreRecordReply, Turned> {
     let body = &anchor.body;
     let record = body.record_hash;
-    let receipt = Receipt::sign(
-        &ctx.identity,
-        ctx.map.hospital,
-        record,
-        body.entries.hash(),
-        body.pseudonym,
-        deadline,
-    );
+    let receipt = promise(&ctx.identity, body, ctx.now());
     let row = RecordRow {
         card: ctx.card_hash(&finish.card),
         pseudonym: body.pseudonym,
@@ -300,81 +337,17 @@ async fn concluded(
         stored_bytes: anchor.stored_bytes,
         receipt: encode(&receipt),
     };
-    let reply = stored(record, &row);
     let (register, id, card) = (ctx.register.clone(), finish.request_id, finish.card);
     let (uploads, owner, name) = (ctx.uploads.clone(), staff.key, finish.upload);
-    blocking(move || {
-        register.finish(&id, &card, &record, &row)?;
+    let kept = blocking(move || {
+        let kept = register.finish(&id, &card, &record, &row)?;
         uploads.discard(owner, name);
-        Ok::<(), crate::server::register::RegisterError>(())
+        Ok::<RecordRow, RegisterError>(kept)
     })
     .await
     .map_err(Turned::later)?;
-    Ok(reply)
+    Ok(stored(record, &kept))
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use caduceus_crypto::index::IndexEntries;
-    use caduceus_crypto::{HospitalId, Pseudonym, PublicKey, SecretKey, Signature};
-    use rand_core::OsRng;
-
-    fn key() -> PublicKey {
-        SecretKey::generate(&mut OsRng).public()
-    }
-
-    fn anchor() -> Anchor {
-        let author = SecretKey::generate(&mut OsRng);
-        let body = AnchorBody {
-            hospital: HospitalId([1; 32]),
-            pseudonym: Pseudonym {
-                point: key(),
-                ephemeral: key(),
-                view_tag: 3,
-            },
-            record_hash: Hash([2; 32]),
-            header_hash: Hash([3; 32]),
-            entries: IndexEntries::Tags(Vec::new()),
-            capsule: Vec::new(),
-            delegating: key(),
-            visit: Hash::ZERO,
-            epoch: caduceus_crypto::Epoch(19_849),
-            authored_at: TimeMillis(1_715_000_000_000),
-        };
-        Anchor {
-            author: author.public(),
-            author_signature: body.sign(&author),
-            stored_bytes: 20_000,
-            vault: key(),
-            vault_signature: sign_vault_receipt(&author, &body.record_hash, 20_000),
-            body,
-        }
-    }
-
-    #[test]
-    fn a_repeated_request_makes_the_same_transaction() {
-        let anchor = anchor();
-        let finish = |amends: Option<Hash>| Finish {
-            upload: [5; 16],
-            total: 20_000,
-            request_id: [6; 16],
-            card: [7; 16],
-            anchor_body: encode(&anchor.body),
-            author_signature: Signature([9; 64]),
-            amends,
-            entry: Vec::new(),
-        };
-        let replaced = Hash([8; 32]);
-        let plain = transaction(&anchor, &finish(None));
-        assert_eq!(plain, Tx::anchor(anchor.clone(), [6; 16]));
-        let amend = transaction(&anchor, &finish(Some(replaced)));
-        assert_eq!(amend, Tx::amend(anchor.clone(), [6; 16], replaced));
-        for amends in [None, Some(replaced)] {
-            let encoded = || transaction(&anchor, &finish(amends)).encode();
-            assert_eq!(encoded(), encoded());
-        }
-        assert_ne!(plain.id(), amend.id());
-    }
-}
+mod tests;

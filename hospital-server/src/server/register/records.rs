@@ -3,7 +3,7 @@
 use super::{CardNo, POINTS, PSEUDONYMS, RECORDS, REQUESTS, Register, RegisterError};
 use crate::database::decode;
 use borsh::{BorshDeserialize, BorshSerialize};
-use caduceus_crypto::{Hash, Pseudonym, PublicKey, TimeMillis, encode};
+use caduceus_crypto::{Hash, Pseudonym, PublicKey, encode};
 use redb::ReadableTable;
 
 /// A request to store a record.
@@ -13,8 +13,6 @@ pub(crate) struct RequestRow {
     pub(crate) caller: PublicKey,
     /// The record.
     pub(crate) record_hash: Hash,
-    /// By when the record is linked: said once, kept for every repetition.
-    pub(crate) link_deadline: TimeMillis,
     /// Whether the record is stored, anchored and logged.
     pub(crate) done: bool,
 }
@@ -60,15 +58,11 @@ impl Register {
         Ok(self.value(POINTS, point.as_bytes())?.is_some())
     }
 
-    /// Notes that a record is about to be anchored. Gives the link deadline: the one of the first time if the
-    /// same request comes again. It says nothing of the card: the chain has not judged the record yet.
-    pub(crate) fn intend(
-        &self,
-        id: &[u8; 16],
-        wanted: RequestRow,
-    ) -> Result<TimeMillis, RegisterError> {
+    /// Notes that a record is about to be anchored. It promises nothing, and says nothing of the card: the chain has
+    /// not judged the record yet.
+    pub(crate) fn intend(&self, id: &[u8; 16], wanted: RequestRow) -> Result<(), RegisterError> {
         let txn = self.db.begin_write()?;
-        let deadline = {
+        {
             let mut requests = txn.open_table(REQUESTS)?;
             let found = requests.get(&id[..])?.map(|value| value.value().to_vec());
             let mut row = wanted;
@@ -79,27 +73,27 @@ impl Register {
                 {
                     return Err(RegisterError::RequestReused);
                 }
-                row.link_deadline = known.link_deadline;
                 row.done = known.done;
             }
             requests.insert(&id[..], encode(&row).as_slice())?;
-            row.link_deadline
-        };
+        }
         txn.commit()?;
-        Ok(deadline)
+        Ok(())
     }
 
     /// Notes that a record is stored, anchored and logged, and that the card's patient stands in the log under
     /// its pseudonym too: from now on, not before, because the chain refuses a pseudonym that another record has.
+    /// Gives what is stored: the row of the first time if the record comes again, so that there is one receipt.
     pub(crate) fn finish(
         &self,
         id: &[u8; 16],
         card: &CardNo,
         record_hash: &Hash,
         record: &RecordRow,
-    ) -> Result<(), RegisterError> {
+    ) -> Result<RecordRow, RegisterError> {
         let point = record.pseudonym.point;
         let txn = self.db.begin_write()?;
+        let mut kept = record.clone();
         {
             let mut points = txn.open_table(POINTS)?;
             let mut records = txn.open_table(RECORDS)?;
@@ -117,6 +111,7 @@ impl Register {
                 if (known.card, known.pseudonym) != (record.card, record.pseudonym) {
                     return Err(RegisterError::PseudonymTaken);
                 }
+                kept = known;
             }
             let mut requests = txn.open_table(REQUESTS)?;
             let found = requests.get(&id[..])?.map(|value| value.value().to_vec());
@@ -125,13 +120,13 @@ impl Register {
                 row.done = true;
                 requests.insert(&id[..], encode(&row).as_slice())?;
             }
-            records.insert(&record_hash.as_bytes()[..], encode(record).as_slice())?;
+            records.insert(&record_hash.as_bytes()[..], encode(&kept).as_slice())?;
             points.insert(&point.as_bytes()[..], &record_hash.as_bytes()[..])?;
             let subject = [&card[..], &point.as_bytes()[..]].concat();
             txn.open_table(PSEUDONYMS)?
                 .insert(subject.as_slice(), b"".as_slice())?;
         }
         txn.commit()?;
-        Ok(())
+        Ok(kept)
     }
 }

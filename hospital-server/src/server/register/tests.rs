@@ -121,14 +121,13 @@ fn tokens_have_a_daily_allowance() {
 }
 
 #[test]
-fn a_repeated_request_keeps_its_first_deadline() {
+fn a_repeated_request_gets_its_first_receipt() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("register.redb");
     let (caller, point, refused) = (key(), key(), key());
-    let row = |record: u8, deadline: u64| RequestRow {
+    let row = |record: u8| RequestRow {
         caller,
         record_hash: Hash([record; 32]),
-        link_deadline: TimeMillis(deadline),
         done: false,
     };
     let record = RecordRow {
@@ -146,35 +145,35 @@ fn a_repeated_request_keeps_its_first_deadline() {
     };
     {
         let register = Register::open(&path).unwrap();
-        let first = register.intend(&[4; 16], row(1, 10)).unwrap();
-        assert_eq!(first, TimeMillis(10));
+        register.intend(&[4; 16], row(1)).unwrap();
     }
     let register = Register::open(&path).unwrap();
     // Refused as a repetition and made anew: the same request, another record.
-    assert_eq!(
-        register.intend(&[4; 16], row(2, 99)).unwrap(),
-        TimeMillis(10)
-    );
+    register.intend(&[4; 16], row(2)).unwrap();
+    assert_eq!(register.request(&[4; 16]).unwrap(), Some(row(2)));
     // An intent gives nobody a name in the log.
     assert!(register.pseudonyms(&CARD).unwrap().is_empty());
     assert!(!register.knows_pseudonym(&point).unwrap());
     assert!(register.record(&Hash([2; 32])).unwrap().is_none());
-    register
-        .finish(&[4; 16], &CARD, &Hash([2; 32]), &record)
-        .unwrap();
-    // Finishing twice, after a crash, is the same as once.
-    register
-        .finish(&[4; 16], &CARD, &Hash([2; 32]), &record)
-        .unwrap();
+    let finish = |record: &RecordRow| {
+        register
+            .finish(&[4; 16], &CARD, &Hash([2; 32]), record)
+            .unwrap()
+    };
+    assert_eq!(finish(&record), record);
+    // Finishing twice is the same as once, though the second receipt would promise something later.
+    let later = RecordRow {
+        receipt: vec![9, 9, 9],
+        ..record.clone()
+    };
+    assert_eq!(finish(&later), record);
     assert!(register.request(&[4; 16]).unwrap().unwrap().done);
     assert_eq!(register.record(&Hash([2; 32])).unwrap().unwrap(), record);
-    assert_eq!(
-        register.intend(&[4; 16], row(2, 99)).unwrap(),
-        TimeMillis(10)
-    );
-    let reused = register.intend(&[4; 16], row(3, 99));
+    register.intend(&[4; 16], row(2)).unwrap();
+    assert!(register.request(&[4; 16]).unwrap().unwrap().done);
+    let reused = register.intend(&[4; 16], row(3));
     assert!(matches!(reused, Err(RegisterError::RequestReused)));
-    let mut foreign = row(2, 99);
+    let mut foreign = row(2);
     foreign.caller = key();
     let reused = register.intend(&[4; 16], foreign);
     assert!(matches!(reused, Err(RegisterError::RequestReused)));

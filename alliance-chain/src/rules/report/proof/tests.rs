@@ -7,6 +7,8 @@ use crate::tx::{Change, ReportKind, Tx};
 use caduceus_crypto::Hash;
 use caduceus_crypto::keys::SecretKey;
 use caduceus_crypto::merkle;
+use caduceus_crypto::pseudonym::Pseudonym;
+use caduceus_crypto::time::Epoch;
 
 const PLACE: RecordRef = RecordRef {
     height: 1,
@@ -118,12 +120,58 @@ fn anybody_proves_that_a_promise_about_a_record_was_broken() {
     }
 }
 
+/// The leaf under the right P has another R or view tag than promised: with either, the patient does not find it.
 #[test]
-fn a_former_member_is_held_to_its_promises() {
+fn anybody_proves_that_a_pseudonym_was_changed() {
+    let linked = leaf(1).pseudonym;
+    let promises = [
+        Pseudonym {
+            ephemeral: leaf(2).pseudonym.ephemeral,
+            ..linked
+        },
+        Pseudonym {
+            view_tag: linked.view_tag ^ 1,
+            ..linked
+        },
+    ];
+    for pseudonym in promises {
+        let promise = AnchorLeaf {
+            pseudonym,
+            ..leaf(1)
+        };
+        let mut chain = chain();
+        chain.accept(&signed(differs(promised(&promise, &identity(0)))));
+        let reports = query::reports_about(&chain, &hospital(0), 0, 10).unwrap();
+        assert_eq!(reports[0].1.report.kind, ReportKind::MisIndexed);
+    }
+}
+
+/// It may not link any more, but what it linked stays.
+#[test]
+fn a_former_member_is_held_to_what_it_linked_only() {
     let mut chain = chain();
     chain.govern(Change::Remove(hospital(0)));
-    chain.accept(&signed(missed(receipt(5))));
+    chain.refuse(&signed(missed(receipt(5))), "report_not_a_member");
     chain.accept(&signed(differs(broken_promise())));
+}
+
+/// A receipt names no chain: one that was due before this alliance began was made for another.
+#[test]
+fn a_promise_from_before_the_alliance_proves_nothing() {
+    let first = Epoch(NOW.epoch().0 + 1);
+    let at_start = first.start();
+    let before = TimeMillis(at_start.0 - 1);
+    let mut chain = Chain::with_params(|params| params.first_epoch = first);
+    chain.link_records();
+    chain.time = later(2 * DAY);
+    let late = |deadline| signed(missed(due(&receipt(5), deadline)));
+    let broken = |deadline| signed(differs(due(&broken_promise(), deadline)));
+    for report in [late(before), broken(before)] {
+        chain.refuse(&report, "report_before_alliance");
+    }
+    for report in [late(at_start), broken(at_start)] {
+        chain.accept(&report);
+    }
 }
 
 #[test]
@@ -268,7 +316,7 @@ fn the_leaf_is_the_one_at_the_records_place() {
 }
 
 #[test]
-fn the_same_is_proved_once_a_day_whoever_says_it() {
+fn the_same_is_proved_once_whoever_says_it_and_whenever() {
     let mut chain = chain();
     chain.accept(&signed(missed(receipt(5))));
     let by_another = |report: Report| {
@@ -281,8 +329,24 @@ fn the_same_is_proved_once_a_day_whoever_says_it() {
     chain.refuse(&by_another(missed(receipt(5))), "report_repeated");
     chain.accept(&by_another(missed(receipt(6))));
     chain.accept(&by_another(differs(broken_promise())));
-    chain.time = later(DAY);
-    chain.accept(&by_another(missed(receipt(5))));
+    for days in [1, 400] {
+        chain.time = later(days * DAY);
+        for report in [
+            missed(receipt(5)),
+            missed(receipt(6)),
+            differs(broken_promise()),
+        ] {
+            chain.refuse(&signed(report.clone()), "report_repeated");
+            chain.refuse(&by_another(report), "report_repeated");
+        }
+    }
+    chain.accept(&by_another(missed(receipt(7))));
+    assert_eq!(
+        state::proved(&hospital(0), ReportKind::Unlinked, &leaf(5).pseudonym.point)
+            .get(&chain)
+            .unwrap(),
+        Some(signed(missed(receipt(5))).id())
+    );
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Each malformed trapdoor meets a rule of its own, before anything is searched or spent.
 
 use super::*;
+use crate::state::Daily;
 use caduceus_crypto::index::{
     Cover, CoverNode, MAX_CLAUSES, MAX_NODES_PER_SLOT, MAX_SLOTS, PaeksTrapdoor, PeksTrapdoor,
-    QuarterCover, SchemeId,
+    QuarterCover,
 };
 use caduceus_crypto::time::Quarter;
 
@@ -286,6 +287,31 @@ fn each_malformed_trapdoor_meets_its_rule_and_nothing_is_executed() {
     }
     println!("{refused} malformed trapdoors, {} rules", rules.len());
     assert_eq!((refused, rules.len()), (39, 18));
+}
+
+/// A malformed trapdoor costs as much to check as a good one, so a token that may not be used now is refused before.
+#[test]
+fn trapdoors_are_looked_at_where_there_is_room_only() {
+    let mut refused = 0;
+    for scheme in SchemeId::ALL {
+        let mut chain = chain_of(scheme);
+        let params = query::params(&chain).unwrap();
+        let full = params.block_budget - params.max_probes;
+        for (rule, query) in cases(scheme) {
+            let tx = signed(0, search_body(0, query));
+            chain.edit(|state| state::budget().put(state, &(full + 1)));
+            chain.refuse_untouched(&tx, "search_block_budget");
+            chain.edit(|state| state::budget().put(state, &full));
+            chain.refuse_untouched(&tx, rule);
+            let today = state::daily(Daily::Searches, &hospital(0).0, testing::NOW.epoch());
+            chain.edit(|state| today.put(state, &params.searches_per_day));
+            chain.refuse_untouched(&tx, "search_member_limit");
+            chain.edit(|state| today.clear(state));
+            refused += 1;
+        }
+    }
+    println!("{refused} malformed trapdoors");
+    assert_eq!(refused, 39);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The schemes that scan give the answers that tags give.
 
 use super::*;
-use caduceus_crypto::index::SchemeId;
 
 const SCANS: [SchemeId; 2] = [SchemeId::Peks, SchemeId::Paeks];
 
@@ -53,6 +52,7 @@ fn all_schemes_give_the_same_answers() {
             let found = run(&mut chain, &signed(n, search_body(n, query)));
             assert_eq!((found.linked_height, found.stopped_at), (1, None));
             answers.push(found.hits);
+            chain.finish_block();
         }
         let expected = [vec![hit(0), hit(1)], vec![hit(1)], vec![hit(0)]];
         assert_eq!(answers, expected, "{scheme}");
@@ -88,7 +88,7 @@ fn other_days_and_other_hospitals_have_no_hits() {
     }
 }
 
-/// Records 0, 1 and 2 are anchored on the three days after the first.
+/// Records 0, 1 and 2 are linked on the three days after the first, whatever their private blocks say of the time.
 #[test]
 fn only_records_of_the_days_asked_for_are_tested() {
     let first = testing::NOW.epoch();
@@ -100,23 +100,25 @@ fn only_records_of_the_days_asked_for_are_tested() {
             blocks.push(std::slice::from_ref(leaf));
         }
         for height in 1..=3 {
-            let time = testing::later(height as u64 * testing::DAY);
+            let time = testing::later((20 + height as u64) * testing::DAY);
             blocks.alter(height, |header| header.time = time);
         }
         let mut chain = Chain::of_scheme(scheme);
         chain.add_issuer_key(0);
-        chain.time = testing::later(9 * testing::DAY);
         chain.accept(&Tx::Checkpoint(blocks.checkpoint(1, 3)));
         for (height, leaf) in (1..).zip(leaves) {
+            chain.time = testing::later(height * testing::DAY);
             chain.accept(&Tx::Link(crate::tx::Link {
                 hospital: hospital(0),
                 height: Height(height),
                 leaves: vec![leaf],
             }));
         }
+        chain.time = testing::later(9 * testing::DAY);
         let mut search = |n: u8, from: u32, to: u32| {
             let query = over(scheme, day(from), day(to), &[1]);
             let found = run(&mut chain, &signed(n, search_body(n, query)));
+            chain.finish_block();
             let heights: Vec<u64> = found.hits.iter().map(|hit| hit.record.height).collect();
             (heights, found.probes)
         };
@@ -158,5 +160,17 @@ fn a_block_has_a_budget_for_tests() {
         chain.refuse_untouched(&tx, "search_block_budget");
         chain.edit(|state| state::budget().put(state, &full));
         chain.accept(&tx);
+    }
+}
+
+#[test]
+fn a_block_has_room_for_one_scan() {
+    for scheme in SCANS {
+        let mut chain = chain_of(scheme, |_| {});
+        let tx = |n| signed(n, search_body(n, under(scheme, &[1])));
+        chain.accept(&tx(0));
+        chain.refuse_untouched(&tx(1), "search_block_budget");
+        chain.finish_block();
+        chain.accept(&tx(1));
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::server::context::Staff;
 use caduceus_crypto::record::SealedView;
-use caduceus_crypto::{AnchorBody, HospitalId, decode_exact, domain, encode};
+use caduceus_crypto::{AnchorBody, HospitalId, TimeMillis, decode_exact, domain, encode};
 use caduceus_network::exchange::Finish;
+use private_chain::rules::anchor::MAX_EPOCH_DRIFT_DAYS;
 
 /// Largest anchor body, bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -36,6 +37,18 @@ pub(super) fn statement(
         .verify(domain::ANCHOR, &encode(&body), &finish.author_signature)
         .map_err(|error| ("author_signature", error.to_string()))?;
     Ok(body)
+}
+
+/// The statement is of today, give or take what the chain allows: else the chain would refuse it in the end.
+pub(super) fn is_of_today(body: &AnchorBody, now: TimeMillis) -> Result<(), Broken> {
+    let today = now.epoch();
+    if body.epoch.0.abs_diff(today.0) > MAX_EPOCH_DRIFT_DAYS {
+        return Err((
+            "anchor_epoch_drift",
+            format!("the anchor is of {}, today is {today}", body.epoch),
+        ));
+    }
+    Ok(())
 }
 
 /// The statement is about these bytes.

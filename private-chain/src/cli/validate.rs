@@ -1,0 +1,174 @@
+//! `validate`: the stored chain, checked from its genesis to its tip (DESIGN 4.4).
+
+use caduceus_cli::{CliError, Output};
+use caduceus_ledger::{Genesis, StateMachine};
+use caduceus_node::validate::{Depth, Report, validate};
+use caduceus_node::{NodeHome, Store, StoreError};
+use private_chain::PrivateMachine;
+use serde::Serialize;
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+
+const PANICKED: &str = "the database engine panicked";
+
+/// What a validation found. Numbers that a panic took with it are none.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Validation {
+    /// Height of the stored tip.
+    tip: Option<u64>,
+    /// Blocks that hold, from 1 on.
+    blocks: u64,
+    /// Transactions in them.
+    transactions: Option<u64>,
+    /// Whether nothing is wrong.
+    holds: bool,
+    /// The lowest height at which something is.
+    height: Option<u64>,
+    /// What that is.
+    what: Option<String>,
+    /// Position of the transaction at fault, where it can be told.
+    transaction_index: Option<usize>,
+    /// Its identifier, of the bytes that are stored now.
+    transaction_id: Option<String>,
+}
+
+/// Why there is no report.
+#[derive(Debug)]
+enum Trouble {
+    /// The files cannot be used: says nothing about the chain.
+    Unusable(StoreError),
+    /// They are damaged, and reading them ended here.
+    Damaged(String),
+}
+
+/// Checks the chain of a node that does not run, and prints what was found.
+pub(super) fn run(home: &NodeHome, fast: bool, output: &Output) -> Result<(), CliError> {
+    let depth = if fast {
+        Depth::Hashes
+    } else {
+        Depth::Execution
+    };
+    let file = home.path.join("chain.redb");
+    let progress = output.progress("validating");
+    // A panic over damaged bytes is a finding, said in two lines like any other.
+    panic::set_hook(Box::new(|_| {}));
+    let found = examine(
+        || Store::open_damaged(&file),
+        &home.genesis,
+        &PrivateMachine,
+        depth,
+        &|height, tip| progress.set_steps(height, tip),
+    );
+    drop(panic::take_hook());
+    drop(progress);
+    let found = found?;
+    output.object(&found)?;
+    found.verdict()
+}
+
+/// Validates a store. `progress` hears of each height and the tip.
+fn examine<M: StateMachine>(
+    open: impl FnOnce() -> Result<Store, StoreError>,
+    genesis: &Genesis,
+    machine: &M,
+    depth: Depth,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Validation, CliError> {
+    let at = Cell::new(None);
+    let mut follow = |height: u64, tip: u64| {
+        at.set(Some((height, tip)));
+        progress(height, tip);
+    };
+    match check(open, genesis, machine, depth, &mut follow) {
+        Ok(report) => Ok(report.into()),
+        Err(Trouble::Damaged(what)) => Ok(Validation::broken_off(at.get(), what)),
+        Err(Trouble::Unusable(error)) => Err(CliError::failure(
+            format!("the store cannot be read: {error}"),
+            "stop the node first, then validate",
+        )),
+    }
+}
+
+/// Opens, validates and closes a store, each of which may panic over damaged bytes.
+fn check<M: StateMachine>(
+    open: impl FnOnce() -> Result<Store, StoreError>,
+    genesis: &Genesis,
+    machine: &M,
+    depth: Depth,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, Trouble> {
+    let panicked = || Trouble::Damaged(PANICKED.to_owned());
+    let store = match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(Ok(store)) => store,
+        Ok(Err(StoreError::Corrupt { path, reason })) => {
+            let what = format!("{} is damaged: {reason}", path.display());
+            return Err(Trouble::Damaged(what));
+        }
+        Ok(Err(error)) => return Err(Trouble::Unusable(error)),
+        Err(_) => return Err(panicked()),
+    };
+    let checked = catch_unwind(AssertUnwindSafe(|| {
+        validate(&store, genesis, machine, depth, progress)
+    }));
+    // Not while a panic unwinds: closing reads too, and a second panic would end the program.
+    let closed = catch_unwind(AssertUnwindSafe(move || drop(store)));
+    match checked {
+        Ok(Ok(report)) if report.fault.is_some() || closed.is_ok() => Ok(report),
+        Ok(Err(error @ StoreError::OtherChain { .. })) => Err(Trouble::Unusable(error)),
+        Ok(Err(error)) => Err(Trouble::Damaged(error.to_string())),
+        Ok(Ok(_)) | Err(_) => Err(panicked()),
+    }
+}
+
+impl From<Report> for Validation {
+    fn from(report: Report) -> Self {
+        let fault = report.fault.as_ref();
+        let transaction = fault.and_then(|fault| fault.transaction);
+        Self {
+            tip: Some(report.tip),
+            blocks: report.blocks,
+            transactions: Some(report.transactions),
+            holds: fault.is_none(),
+            height: fault.map(|fault| fault.height),
+            what: fault.map(|fault| fault.what.clone()),
+            transaction_index: transaction.map(|transaction| transaction.index),
+            transaction_id: transaction.map(|transaction| transaction.id.to_string()),
+        }
+    }
+}
+
+impl Validation {
+    /// One that ended in the middle: at this height below this tip, or before the first.
+    fn broken_off(at: Option<(u64, u64)>, what: String) -> Self {
+        let height = at.map_or(0, |(height, _)| height);
+        Self {
+            tip: at.map(|(_, tip)| tip),
+            blocks: height.saturating_sub(1),
+            transactions: None,
+            holds: false,
+            height: Some(height),
+            what: Some(what),
+            transaction_index: None,
+            transaction_id: None,
+        }
+    }
+
+    /// The two lines of a chain that does not hold.
+    fn verdict(&self) -> Result<(), CliError> {
+        let (Some(height), Some(what)) = (self.height, &self.what) else {
+            return Ok(());
+        };
+        let transaction = match (self.transaction_index, &self.transaction_id) {
+            (Some(index), Some(id)) => format!(" (transaction {index}, {id})"),
+            _ => String::new(),
+        };
+        Err(CliError::verification_failed(
+            format!("height {height}: {what}{transaction}"),
+            "restore or resync this node: put back a backup of chain.redb, or move it away and start the node, \
+             which catches up from the others",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;
