@@ -19,8 +19,10 @@ pub use entry::HospitalEntry;
 
 /// Entries asked for at once.
 const PAGE: u16 = 256;
-/// Pages read of one hospital: a bound against one that never ends.
+/// Pages read of one hospital: a bound against one that never ends. Servers give a patient twice as many a minute.
 const MAX_PAGES: usize = 64;
+/// The actions that store a record, as servers enter them.
+const UPLOADS: [&str; 2] = ["create/upload", "update/amend"];
 
 /// A disclosure through the alliance: an `Access` to a record of hers, on the chain before it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +133,32 @@ impl Patient {
         Ok(found)
     }
 
-    pub(crate) async fn hospital_log(&self, id: &HospitalId) -> Result<HospitalLog, PatientError> {
+    async fn hospital_log(&self, id: &HospitalId) -> Result<HospitalLog, PatientError> {
+        self.read_logs(id, &[AuditFilter::default()]).await
+    }
+
+    /// The entries about uploads of her records, oldest first. They are read newest first and nothing else with
+    /// them, so that in a log that is too long for one reading the oldest are missing.
+    pub(crate) async fn uploads_in_log(
+        &self,
+        id: &HospitalId,
+    ) -> Result<HospitalLog, PatientError> {
+        let filters = UPLOADS.map(|action| AuditFilter {
+            action: Some(action.to_owned()),
+            newest_first: true,
+            ..AuditFilter::default()
+        });
+        let mut log = self.read_logs(id, &filters).await?;
+        log.entries.sort_by_key(|entry| entry.sequence);
+        Ok(log)
+    }
+
+    /// Reads a hospital's log once by each filter.
+    async fn read_logs(
+        &self,
+        id: &HospitalId,
+        filters: &[AuditFilter],
+    ) -> Result<HospitalLog, PatientError> {
         let mut log = HospitalLog {
             hospital: *id,
             name: self.name_of(id),
@@ -146,9 +173,14 @@ impl Patient {
             }
         };
         let service = ephemeral_service().await?;
-        let outcome = self.read_log(&service, site, &mut log.entries).await;
+        let pages = MAX_PAGES / filters.len().max(1);
+        for filter in filters {
+            let read = self.read_log(&service, site, filter, pages, &mut log.entries);
+            if let Err(error) = read.await {
+                log.problem = Some(error.to_string());
+            }
+        }
         service.shutdown().await;
-        log.problem = outcome.err().map(|error| error.to_string());
         Ok(log)
     }
 
@@ -156,15 +188,18 @@ impl Patient {
         &self,
         service: &Service,
         site: &Hospital,
+        filter: &AuditFilter,
+        pages: usize,
         entries: &mut Vec<HospitalEntry>,
     ) -> Result<(), ClientError> {
         let key = self.keys().audit_key(&site.id);
         let who = format!("the server of {}", site.name);
+        let before = entries.len();
         let mut cursor: Option<Vec<u8>> = None;
-        for _ in 0..MAX_PAGES {
+        for _ in 0..pages {
             let request = AuditQueryRequest {
                 hospital: site.id,
-                filter: AuditFilter::default(),
+                filter: filter.clone(),
                 cursor: cursor.take(),
                 limit: PAGE,
                 at: self.alliance.now(),
@@ -189,8 +224,13 @@ impl Patient {
             who,
             after_millis: 0,
             detail: format!(
-                "more than {} entries, only the first are shown",
-                entries.len()
+                "its log is longer than is read at once: only the {} {} entries of this kind are here",
+                if filter.newest_first {
+                    "newest"
+                } else {
+                    "oldest"
+                },
+                entries.len() - before
             ),
         })
     }

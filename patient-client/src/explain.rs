@@ -17,7 +17,7 @@ use rand_core::OsRng;
 const USUAL_SIGNATURE_BYTES: usize = MIN_MODULUS_BITS / 8;
 
 /// What a search would send, hospital by hospital. Newer versions of hits would be searched for after that: once
-/// more for each 64 hits of a hospital, unless the search is told not to.
+/// more for each 64 hits of a hospital and versions of them that are known, unless the search is told not to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// How the network's records are indexed.

@@ -41,9 +41,9 @@ pub use state::{
     StoredToken, open_state, seal_state,
 };
 pub use verify::{
-    AllianceEvidence, Counted, Evidence, Fault, Finding, Gap, GapEvidence, HospitalVerified,
-    InclusionEvidence, MissingEvidence, MissingKeyword, Reported, Stop, VerifyOutcome, VerifySpec,
-    find_gaps,
+    AllianceEvidence, Caution, Counted, Evidence, Fault, Finding, Gap, GapEvidence,
+    HospitalVerified, InclusionEvidence, MissingEvidence, MissingKeyword, Reported, Stop,
+    VerifyOutcome, VerifySpec, Warning, find_gaps,
 };
 pub use versions::{NewestVersions, newest_versions};
 pub use wallet::Wallet;

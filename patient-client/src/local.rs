@@ -1,20 +1,23 @@
 //! Her own eyes: which of a hospital's linked records are hers, and which of those a query means, without a
 //! trapdoor (DESIGN 2.3).
 
+mod dated;
+
+pub(crate) use self::dated::{Dated, by_clinical_day};
 use crate::slots::{SlotKeys, distinct};
 use crate::state::{FoundRecord, Replacement};
-use crate::versions::newest_versions;
+use crate::versions::all_versions;
 use caduceus_client::{LinkedHistory, LinkedLeaf, leaves_of};
-use caduceus_crypto::HospitalId;
 use caduceus_crypto::evidence::AnchorLeaf;
-use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::time::Epoch;
-use caduceus_custody::check;
+use caduceus_crypto::{Hash, HospitalId};
+use caduceus_custody::check::{LinkedEntries, OwnEntries, Seeker};
 use caduceus_custody::keyword::Keyword;
 use caduceus_custody::patient::PatientKeys;
 use caduceus_custody::query::{self, KeywordClause};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// A linked record of hers.
@@ -38,24 +41,6 @@ impl OwnRecord {
             day: linked.time.epoch(),
             leaf: linked.leaf.clone(),
         }
-    }
-
-    /// For each keyword its number on `day`, as her keys find it in the record's entries; none where they don't.
-    pub(crate) fn indexed(
-        &self,
-        with: &SlotKeys<'_>,
-        day: Epoch,
-        keywords: &[&str],
-    ) -> Vec<Option<u32>> {
-        check::indexed(
-            with.scheme,
-            with.keys,
-            with.hospital,
-            with.index,
-            day,
-            &self.leaf.entries,
-            keywords,
-        )
     }
 }
 
@@ -92,85 +77,91 @@ pub(crate) async fn own_records(
     own
 }
 
-/// The days that a record's entries may be of, when its private block is of `day`: the private chain holds the day
-/// of the tags to block time, give or take one. Where the scheme scans, entries have no day of their own.
-pub(crate) fn possible_days(scheme: SchemeId, day: Epoch) -> Vec<Epoch> {
-    if scheme != SchemeId::Tags {
-        return vec![day];
-    }
-    let before = day.0.saturating_sub(1);
-    let after = day.0.saturating_add(1);
-    (before..=after).map(Epoch).collect()
+/// What a hospital has linked, arranged so that she finds her records in it.
+pub(crate) fn linked_entries<'a>(
+    own: &'a [OwnRecord],
+    history: &LinkedHistory,
+) -> LinkedEntries<'a> {
+    let hers = own.iter().map(|each| OwnEntries {
+        day: each.day,
+        entries: &each.leaf.entries,
+    });
+    let tags = history
+        .leaves()
+        .flat_map(|linked| linked.leaf.entries.tags());
+    LinkedEntries::new(hers.collect(), tags.copied().collect())
 }
 
-/// Whether a record of hers is a hit of a search over `days`, both included: what the nodes would find with the
-/// trapdoors, as far as no day has more than 256 records with one keyword.
-pub(crate) fn is_hit(
-    with: &SlotKeys<'_>,
+/// Looks with her keys.
+pub(crate) fn seeker<'a>(with: &SlotKeys<'_>, linked: &'a LinkedEntries<'a>) -> Seeker<'a> {
+    Seeker::new(with.scheme, with.keys, with.hospital, with.index, linked)
+}
+
+/// Which of her records are hits of a search over these days: what the nodes would find with the trapdoors. As they do,
+/// it takes tags day by day. Where the scheme scans, nodes count the day of linking and this the day of the private
+/// block, which are the same but around midnight, or while a hospital is cut off.
+pub(crate) fn hits(
+    seeker: &mut Seeker<'_>,
     clauses: &[KeywordClause],
-    days: (Epoch, Epoch),
-    own: &OwnRecord,
-) -> bool {
-    let keywords = distinct(clauses);
-    let texts: Vec<&str> = keywords.iter().map(|keyword| keyword.as_str()).collect();
-    possible_days(with.scheme, own.day)
+    days: &RangeInclusive<Epoch>,
+) -> BTreeSet<usize> {
+    let mut present: BTreeMap<(usize, Epoch), BTreeSet<Keyword>> = BTreeMap::new();
+    for keyword in distinct(clauses) {
+        for place in seeker.places(keyword.as_str(), days, None) {
+            present.entry(place).or_default().insert(keyword.clone());
+        }
+    }
+    // A record without any keyword of the query is no hit: some clause is positive.
+    present
         .into_iter()
-        .filter(|day| (days.0..=days.1).contains(day))
-        .any(|day| {
-            let numbers = own.indexed(with, day, &texts);
-            let present: BTreeSet<Keyword> = keywords
-                .iter()
-                .zip(numbers)
-                .filter(|(_, number)| number.is_some())
-                .map(|(keyword, _)| (*keyword).clone())
-                .collect();
-            query::matches(clauses, &present)
-        })
+        .filter(|(_, keywords)| query::matches(clauses, keywords))
+        .map(|((record, _), _)| record)
+        .collect()
 }
 
-/// Which of her records replace hits, or what replaces those, as their index entries say. Nothing is opened for it.
-/// `known` are relations that she has from records that she opened.
+/// Which of her records replace hits, or another version of those, as their index entries say. Nothing is opened for
+/// it. `known` are relations that she has from records that she opened.
 pub(crate) fn indexed_replacements(
-    with: &SlotKeys<'_>,
+    seeker: &mut Seeker<'_>,
     own: &[OwnRecord],
     hits: &[FoundRecord],
     known: &[Replacement],
 ) -> Vec<Replacement> {
     let all: Vec<FoundRecord> = own.iter().map(|each| each.found).collect();
+    let days: BTreeMap<Hash, Epoch> = own
+        .iter()
+        .map(|each| (each.found.record_hash, each.day))
+        .collect();
     let mut relations = known.to_vec();
     let mut found = Vec::new();
-    let mut asked: BTreeSet<_> = BTreeSet::new();
-    // Each round asks for what replaces the newest versions known, so there are no more rounds than records.
-    for _ in 0..=own.len() {
-        let newest: Vec<FoundRecord> = newest_versions(hits, &all, &relations)
-            .records
+    let mut asked: BTreeSet<Hash> = BTreeSet::new();
+    // Each round asks for what replaces the versions that the last one brought.
+    loop {
+        let unasked: Vec<Hash> = all_versions(hits, &all, &relations)
             .into_iter()
-            .filter(|record| asked.insert(record.record_hash))
+            .filter(|hash| asked.insert(*hash))
             .collect();
-        if newest.is_empty() {
-            break;
+        if unasked.is_empty() {
+            return found;
         }
-        let keywords: Vec<Keyword> = newest
-            .iter()
-            .map(|record| Keyword::amends(&record.record_hash))
-            .collect();
-        let texts: Vec<&str> = keywords.iter().map(Keyword::as_str).collect();
-        for candidate in own {
-            for day in possible_days(with.scheme, candidate.day) {
-                let numbers = candidate.indexed(with, day, &texts);
-                for (older, _) in newest.iter().zip(numbers).filter(|(_, n)| n.is_some()) {
-                    let relation = Replacement {
-                        hospital: *with.hospital,
-                        newer: candidate.found.record_hash,
-                        older: older.record_hash,
-                    };
+        for older in unasked {
+            // What replaces it is anchored after it, and has tags of the day before at the earliest.
+            let first = days.get(&older).map_or(0, |day| day.0.saturating_sub(1));
+            let since = Epoch(first)..=Epoch(u32::MAX);
+            let keyword = Keyword::amends(&older);
+            for newer in seeker.records(keyword.as_str(), &since, None) {
+                let relation = Replacement {
+                    hospital: all[newer].hospital,
+                    newer: all[newer].record_hash,
+                    older,
+                };
+                if !relations.contains(&relation) {
                     relations.push(relation);
                     found.push(relation);
                 }
             }
         }
     }
-    found
 }
 
 #[cfg(test)]

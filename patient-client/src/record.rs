@@ -23,7 +23,7 @@ pub struct RecordView {
     pub record_hash: Hash,
     /// Its place on the private chain, once a search has shown it.
     pub place: Option<RecordRef>,
-    /// By when the hospital promised to link it, if there is a receipt.
+    /// By when the hospital promised to link it, if there is a receipt; the earliest time if there are several.
     pub link_deadline: Option<TimeMillis>,
     /// Promised by a receipt whose deadline has passed, and never seen in a search since.
     pub overdue: bool,
@@ -88,8 +88,21 @@ impl Patient {
             .await?)
     }
 
-    /// Keeps a receipt that the workstation handed over (DESIGN 2.2, step 5), in place of an earlier one of the
-    /// same record.
+    /// [`Patient::fetch`] from a random node, for one of many records that are fetched together.
+    pub(crate) async fn fetch_at_random(
+        &self,
+        found: &FoundRecord,
+    ) -> Result<Vec<u8>, PatientError> {
+        let keys = self.one_time(found)?;
+        let right = RightKey::Owner(&keys.secret);
+        Ok(self
+            .alliance
+            .fetch_record_at_random(found.hospital, found.record, found.record_hash, &right)
+            .await?)
+    }
+
+    /// Keeps a receipt that the workstation handed over (DESIGN 2.2, step 5), once. Of several receipts for one
+    /// record each is a promise by itself: a later one takes nothing back.
     ///
     /// # Errors
     /// [`PatientError::Receipt`] when the hospital did not sign it, or it is not about a record of hers;
@@ -106,12 +119,7 @@ impl Patient {
                 what: "its record is not yours",
             });
         }
-        self.wallet.update(|state| {
-            state.receipts.retain(|known| {
-                known.hospital != receipt.hospital || known.record_hash != receipt.record_hash
-            });
-            state.receipts.push(receipt);
-        })
+        self.wallet.update(|state| state.remember_receipt(receipt))
     }
 
     /// Every record that she knows of, by hospital and place; those without a place last. No network is asked:
@@ -121,11 +129,12 @@ impl Patient {
         let state = self.state();
         let now = self.alliance.now();
         let deadline_of = |hospital: &HospitalId, hash: &Hash| {
-            let receipt = state
+            state
                 .receipts
                 .iter()
-                .find(|r| r.hospital == *hospital && r.record_hash == *hash);
-            receipt.map(|receipt| receipt.link_deadline)
+                .filter(|receipt| receipt.hospital == *hospital && receipt.record_hash == *hash)
+                .map(|receipt| receipt.link_deadline)
+                .min()
         };
         let mut views: Vec<RecordView> = state
             .known
@@ -144,13 +153,14 @@ impl Patient {
                 view.hospital == receipt.hospital && view.record_hash == receipt.record_hash
             };
             if !views.iter().any(seen) {
+                let deadline = deadline_of(&receipt.hospital, &receipt.record_hash);
                 views.push(RecordView {
                     hospital: receipt.hospital,
                     name: self.name_of(&receipt.hospital),
                     record_hash: receipt.record_hash,
                     place: None,
-                    link_deadline: Some(receipt.link_deadline),
-                    overdue: receipt.link_deadline < now,
+                    link_deadline: deadline,
+                    overdue: deadline.is_some_and(|deadline| deadline < now),
                 });
             }
         }

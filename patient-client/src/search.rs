@@ -3,9 +3,9 @@
 
 mod amended;
 mod online;
+mod scan;
 
 use crate::error::PatientError;
-use crate::local::{OwnRecord, indexed_replacements, is_hit, own_records};
 use crate::patient::Patient;
 use crate::slots::SlotKeys;
 use crate::state::{CardEntry, FoundRecord, Replacement};
@@ -16,7 +16,6 @@ use caduceus_crypto::{Hash, HospitalId};
 use caduceus_custody::amend;
 use caduceus_custody::query::{self, DateRange, KeywordClause, QueryExpr};
 use caduceus_ledger::Height;
-use std::sync::Arc;
 
 /// Blocks within which a search may run.
 const LIFE_BLOCKS: u64 = 1_000;
@@ -114,7 +113,8 @@ pub struct SearchOutcome {
     pub hospitals: Vec<HospitalSearch>,
     /// Her matching records by hospital and place, the newest known version in the place of each.
     pub records: Vec<FoundRecord>,
-    /// Records that could not be opened to look at their clinical day; they are among the hits.
+    /// Records whose clinical day is not known, and why: they could not be opened, or, in a local search, which
+    /// opens nothing, their index does not say. They are among the hits.
     pub undated: Vec<(FoundRecord, String)>,
     /// Those of the records that replace earlier ones, with these, newest first.
     pub earlier: Vec<(FoundRecord, Vec<FoundRecord>)>,
@@ -122,6 +122,9 @@ pub struct SearchOutcome {
     pub unseen: Vec<(FoundRecord, Hash)>,
     /// Records of which it is not known whether newer versions exist, or what they replace; and why.
     pub unversioned: Vec<(FoundRecord, String)>,
+    /// Those of the records that claim to replace the same record, or what claims to: of each group at most one is
+    /// its right correction, and nothing here says which.
+    pub conflicting: Vec<Vec<FoundRecord>>,
 }
 
 /// A parsed search, the same for every hospital.
@@ -148,42 +151,43 @@ impl Patient {
     /// # Leakage
     /// To all members, for ever: the hospital, the days, which records match which keyword's trapdoor
     /// ([`Patient::explain`] tells it for one search). Not whose search it is. The search for newer versions comes
-    /// right after and tells which later records replace hits of the first, if there are any. A local search tells
-    /// nobody more than that somebody reads the hospital's links. With clinical dates her hits are fetched and
-    /// opened, and so are records that replace hits, unless the search is local; the hospital logs that.
+    /// right after and tells which later records replace hits of the first, if there are any. With clinical dates
+    /// her hits are fetched and opened, and so are records that replace hits, which the hospital and a node see.
+    ///
+    /// A local search tells nobody more than that somebody reads the hospital's links: it fetches no record, whatever
+    /// it is asked.
     pub async fn search(&mut self, spec: &SearchSpec) -> Result<SearchOutcome, PatientError> {
         let plan = self.plan(spec).await?;
         let cards = self.searched_cards(&spec.hospitals)?;
         let mut outcome = SearchOutcome::default();
-        let mut own: Vec<Vec<OwnRecord>> = Vec::new();
+        let mut scanned: Vec<FoundRecord> = Vec::new();
+        let mut relations: Vec<Replacement> = Vec::new();
         for card in &cards {
-            let (summary, mut records) = if spec.local {
-                let (summary, records, mine) = self.scan(card, &plan).await?;
-                own.push(mine);
-                (summary, records)
+            if spec.local {
+                let mut scan = self.scan(card, &plan, spec.versions).await?;
+                outcome.hospitals.push(scan.summary);
+                outcome.records.append(&mut scan.seen.hits);
+                outcome.undated.append(&mut scan.seen.undated);
+                relations.append(&mut scan.seen.replacements);
+                scanned.append(&mut scan.own);
             } else {
-                self.search_hospital(card, &plan).await?
-            };
-            outcome.hospitals.push(summary);
-            outcome.records.append(&mut records);
+                let (summary, mut records) = self.search_hospital(card, &plan).await?;
+                outcome.hospitals.push(summary);
+                outcome.records.append(&mut records);
+            }
         }
-        if let Some(range) = &plan.dates {
+        if let Some(range) = plan.dates.as_ref().filter(|_| !spec.local) {
             self.keep_dated(range, &mut outcome).await?;
         }
         self.wallet.update(|state| {
-            let scanned = own.iter().flatten().map(|each| each.found);
-            for record in outcome.records.iter().copied().chain(scanned) {
-                state.remember(record);
+            for record in outcome.records.iter().chain(&scanned) {
+                state.remember(*record);
             }
         })?;
         if spec.versions {
-            let mut relations = Vec::new();
-            for (index, card) in cards.iter().enumerate() {
-                match own.get(index) {
-                    Some(mine) => {
-                        relations.append(&mut self.replacements_of(card, &plan, mine, &outcome));
-                    }
-                    None => self.follow_amendments(card, &plan, &mut outcome).await,
+            if !spec.local {
+                for card in &cards {
+                    self.follow_amendments(card, &plan, &mut outcome).await;
                 }
             }
             self.show_newest(&relations, &mut outcome);
@@ -251,51 +255,6 @@ impl Patient {
         }
     }
 
-    /// Looks through all that a hospital has linked. Her hits, and all of her records.
-    async fn scan(
-        &self,
-        card: &CardEntry,
-        plan: &Plan,
-    ) -> Result<(HospitalSearch, Vec<FoundRecord>, Vec<OwnRecord>), PatientError> {
-        let history = Arc::new(self.alliance.all_linked(card.hospital).await?);
-        let own = own_records(self.keys(), &history).await;
-        let with = self.slot_keys(plan.scheme, card);
-        let hits: Vec<FoundRecord> = own
-            .iter()
-            .filter(|each| is_hit(&with, &plan.clauses, plan.days, each))
-            .map(|each| each.found)
-            .collect();
-        let summary = HospitalSearch {
-            hospital: card.hospital,
-            name: self.name_of(&card.hospital),
-            height: history.head.header.height,
-            time: history.head.header.time,
-            linked_height: history.height().0,
-            hits: hits.len(),
-            foreign: 0,
-            searches: 0,
-            complete: true,
-            local: Some(LocalScan {
-                linked: history.records(),
-                mine: own.len(),
-            }),
-        };
-        Ok((summary, hits, own))
-    }
-
-    /// Which of her records at a hospital replace hits, by what she knows and by their index entries.
-    fn replacements_of(
-        &self,
-        card: &CardEntry,
-        plan: &Plan,
-        own: &[OwnRecord],
-        outcome: &SearchOutcome,
-    ) -> Vec<Replacement> {
-        let hits = hits_at(&card.hospital, &outcome.records);
-        let with = self.slot_keys(plan.scheme, card);
-        indexed_replacements(&with, own, &hits, &self.state().replacements)
-    }
-
     /// Puts the newest versions in the place of the hits. `relations` are those that she has not opened.
     fn show_newest(&self, relations: &[Replacement], outcome: &mut SearchOutcome) {
         let state = self.state();
@@ -314,6 +273,7 @@ impl Patient {
             records.append(&mut newest.records);
             outcome.earlier.append(&mut newest.earlier);
             outcome.unseen.append(&mut newest.unseen);
+            outcome.conflicting.append(&mut newest.conflicting);
         }
         outcome.records = records;
     }

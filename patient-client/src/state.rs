@@ -1,9 +1,10 @@
 //! What a patient has besides her seed: cards, tokens, receipts, grants, records found. One encrypted file.
 //!
-//! Bytes: magic `CADPATST` (8), version 2 (1), salt (32), then AES-256-GCM of the borsh of [`PatientState`]
+//! Bytes: magic `CADPATST` (8), version 3 (1), salt (32), then AES-256-GCM of the borsh of [`PatientState`]
 //! with its tag; the first 41 bytes are associated data. The key is KDF(seed; salt) with a fresh salt for each
-//! writing, so it encrypts one message and the nonce is constant. Version 1 ends before the replacements and the
-//! reports; it is read as if there were none.
+//! writing, so it encrypts one message and the nonce is constant. Versions 1 and 2 are read too.
+
+mod earlier;
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, Key, KeyInit, Nonce};
@@ -23,11 +24,7 @@ use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 const MAGIC: [u8; 8] = *b"CADPATST";
-const VERSION: u8 = 2;
-/// The version that ends before the replacements.
-const FIRST_VERSION: u8 = 1;
-/// What it lacks: borsh of two empty lists.
-const LATER_LISTS: [u8; 8] = [0; 8];
+const VERSION: u8 = 3;
 const SALT_BYTES: usize = 32;
 const HEAD_BYTES: usize = MAGIC.len() + 1 + SALT_BYTES;
 /// The key is fresh with each writing, so one nonce is safe.
@@ -168,6 +165,8 @@ pub struct OwnReport {
     pub hospital: HospitalId,
     /// The record of the receipt that proves it.
     pub record_hash: Hash,
+    /// P of that receipt. The chain takes one report of a kind for each.
+    pub pseudonym: PublicKey,
     /// What is reported.
     pub kind: ReportKind,
 }
@@ -237,6 +236,13 @@ impl PatientState {
         }
     }
 
+    /// Remembers a receipt, once.
+    pub fn remember_receipt(&mut self, receipt: Receipt) {
+        if !self.receipts.contains(&receipt) {
+            self.receipts.push(receipt);
+        }
+    }
+
     /// Remembers what a record replaces, once: a record says it inside, so it never changes.
     pub fn remember_replacement(&mut self, replacement: Replacement) {
         if self
@@ -256,19 +262,14 @@ impl PatientState {
             .map(|known| known.older)
     }
 
-    /// Her report of this kind about a record, if she made one.
+    /// Her report of this kind by a receipt, if she made one.
     #[must_use]
-    pub fn report_of(
-        &self,
-        hospital: &HospitalId,
-        record_hash: &Hash,
-        kind: ReportKind,
-    ) -> Option<Hash> {
+    pub fn report_of(&self, receipt: &Receipt, kind: ReportKind) -> Option<Hash> {
         self.reports
             .iter()
             .find(|known| {
-                known.hospital == *hospital
-                    && known.record_hash == *record_hash
+                known.hospital == receipt.hospital
+                    && known.pseudonym == receipt.pseudonym.point
                     && known.kind == kind
             })
             .map(|known| known.id)
@@ -345,7 +346,7 @@ pub fn open_state(seed: &PatientSeed, bytes: &[u8]) -> Result<PatientState, Stat
         return Err(StateFileError::NotAState);
     }
     let version = head[MAGIC.len()];
-    if version != VERSION && version != FIRST_VERSION {
+    if !(earlier::FIRST..=VERSION).contains(&version) {
         return Err(StateFileError::UnsupportedVersion);
     }
     let plain = cipher(seed, &head[MAGIC.len() + 1..])
@@ -358,14 +359,11 @@ pub fn open_state(seed: &PatientSeed, bytes: &[u8]) -> Result<PatientState, Stat
         )
         .map(Zeroizing::new)
         .map_err(|_| StateFileError::Altered)?;
-    if version == VERSION {
-        return codec::decode_exact(&plain, MAX_STATE_BYTES).map_err(StateFileError::Decode);
+    match version {
+        VERSION => codec::decode_exact(&plain, MAX_STATE_BYTES),
+        _ => earlier::read(version, &plain),
     }
-    // Reserved whole: growing would leave a copy of the secrets behind.
-    let mut whole = Zeroizing::new(Vec::with_capacity(plain.len() + LATER_LISTS.len()));
-    whole.extend_from_slice(&plain);
-    whole.extend_from_slice(&LATER_LISTS);
-    codec::decode_exact(&whole, MAX_STATE_BYTES).map_err(StateFileError::Decode)
+    .map_err(StateFileError::Decode)
 }
 
 #[cfg(test)]

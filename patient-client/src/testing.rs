@@ -139,7 +139,9 @@ impl<S: IndexScheme> Clinic<S> {
         let entries = S::index(&mut self.rng, &key, day, keywords).unwrap();
         let made = make_pseudonym(&mut self.rng, &self.hospital.hospital, &self.hospital.meta);
         self.height += 1;
-        let record_hash = Hash([u8::try_from(self.height).unwrap(); 32]);
+        let mut name = [0; 32];
+        name[..8].copy_from_slice(&self.height.to_be_bytes());
+        let record_hash = Hash(name);
         OwnRecord {
             found: FoundRecord {
                 hospital: self.hospital.hospital,

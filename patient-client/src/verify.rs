@@ -5,30 +5,27 @@ mod expected;
 mod fault;
 mod gaps;
 mod indexing;
+mod log;
+mod outcome;
+mod promises;
+mod reading;
 mod receipts;
 mod told;
+mod warning;
 
 use crate::error::PatientError;
-use crate::local::{OwnRecord, own_records};
+use crate::local::{OwnRecord, linked_entries, own_records};
 use crate::patient::Patient;
-use crate::search::replacement;
 use crate::slots::SlotKeys;
-use crate::state::{FoundRecord, OwnReport};
-use alliance_chain::{ReportKind, Tx};
-use caduceus_client::{ClientError, Hospital, LinkedHistory};
+use caduceus_client::{Hospital, LinkedHistory};
+use caduceus_crypto::HospitalId;
 use caduceus_crypto::evidence::Receipt;
-use caduceus_crypto::index::{SchemeId, Tag};
-use caduceus_crypto::time::TimeMillis;
-use caduceus_crypto::{Hash, HospitalId, SecretKey};
-use caduceus_custody::amend;
-use caduceus_ledger::Height;
-use rand_core::OsRng;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use caduceus_crypto::index::SchemeId;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
-use self::indexing::{Expected, Misindexed, inspect};
-use self::receipts::Verdict;
+use self::indexing::{Misindexed, inspect};
+use self::reading::Read;
 
 pub use self::evidence::{
     AllianceEvidence, Evidence, GapEvidence, InclusionEvidence, MissingEvidence,
@@ -36,63 +33,16 @@ pub use self::evidence::{
 pub use self::fault::{Fault, Finding, Reported};
 pub use self::gaps::{Counted, Gap, find_gaps};
 pub use self::indexing::{MissingKeyword, Stop};
+pub use self::outcome::{HospitalVerified, VerifyOutcome, VerifySpec};
+pub use self::warning::{Caution, Warning};
 
-/// What is verified.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VerifySpec {
-    /// The hospitals; all of which she has a card or a receipt when empty.
-    pub hospitals: Vec<HospitalId>,
-    /// Receipts that the wallet does not have yet; they are kept.
-    pub receipts: Vec<Receipt>,
-    /// Whether evidence about a record carries its data key, which opens that record's content to whoever is shown
-    /// the evidence.
-    pub disclose: bool,
-}
-
-/// What was verified.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VerifyOutcome {
-    /// By hospital.
-    pub hospitals: Vec<HospitalVerified>,
-    /// What is wrong; empty if nothing is.
-    pub findings: Vec<Finding>,
-    /// Evidence of wrong indexing and gaps, one a record.
-    pub evidence: Vec<Evidence>,
-    /// Records that could not be looked at, and why: nothing is known against them.
-    pub unchecked: Vec<(FoundRecord, String)>,
-    /// Hospitals whose own log could not be read, by name, and why.
-    pub unread_logs: Vec<(String, String)>,
-}
-
-/// What was verified at one hospital.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HospitalVerified {
-    /// The hospital.
-    pub hospital: HospitalId,
-    /// Its name.
-    pub name: String,
-    /// Alliance height under which its links are proved complete.
-    pub height: Height,
-    /// Time of that block.
-    pub time: TimeMillis,
-    /// Private height up to which every anchored record is linked.
-    pub linked_height: u64,
-    /// Records linked, by all patients.
-    pub linked: u64,
-    /// Records of hers among them.
-    pub mine: usize,
-    /// Those of hers that were opened and compared with their index entries.
-    pub compared: usize,
-    /// Receipts judged.
-    pub receipts: usize,
-    /// Receipts whose records are not linked and need not be yet.
-    pub due: usize,
-}
-
-/// A record of hers that opened.
-struct Read {
-    expected: Expected,
-    data_key: Option<Zeroizing<[u8; 32]>>,
+/// What is verified at a hospital.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// Everything.
+    All,
+    /// Its receipts.
+    Receipts,
 }
 
 impl Patient {
@@ -100,232 +50,107 @@ impl Patient {
     /// receipt as its proof goes to the alliance; that each record of hers opens and is found by each of its
     /// keywords; that no number is left out which would hide later records; and that what the hospital's own log says
     /// it stored is linked. Private chains answer members only, so without a receipt that log is all that tells of a
-    /// record which was anchored and never linked.
+    /// record which was anchored and never linked. A hospital whose links can't be had is named in the outcome, and
+    /// the others are verified all the same.
     ///
     /// # Errors
     /// Before anything is sent: [`PatientError::Receipt`], [`PatientError::UnknownHospital`],
-    /// [`PatientError::NoCards`]. Then those of `Alliance::all_linked`. What can't be looked at is in the outcome.
+    /// [`PatientError::NoCards`]. Then those of `Alliance::params`. What can't be looked at is in the outcome.
     ///
     /// # Leakage
-    /// As for a local search; all of her records are fetched and opened, and her log is read, which the hospital
-    /// logs. A report shows every member a receipt, for ever: a pseudonym, not whose it is.
+    /// As for a local search; and all of her records are fetched and opened, her log is read, and receipts are asked
+    /// for. The hospital logs each of these, and knows whose they are. The records are fetched in random order, each
+    /// from a random node by a peer identifier of its own, so no node sees all of them in their order. What remains:
+    /// the fetches come one after the other from one network address, so a node can tell that those it sees belong
+    /// together, and whoever runs all nodes, or the hospital, that these are all the records of one patient there.
+    ///
+    /// A report shows every member a receipt, for ever: a pseudonym, not whose it is. Each has a key and a peer
+    /// identifier of its own and goes to a random node; that two are made at about the same time, from one address,
+    /// remains.
     pub async fn verify(&mut self, spec: &VerifySpec) -> Result<VerifyOutcome, PatientError> {
         for receipt in &spec.receipts {
             self.add_receipt(receipt.clone())?;
         }
-        let sites = self.verified_hospitals(&spec.hospitals)?;
+        let sites = self.verified_hospitals(spec)?;
         let scheme = self.alliance.params().await?.scheme;
         let mut outcome = VerifyOutcome::default();
-        for site in &sites {
-            let history = Arc::new(self.alliance.all_linked(site.id).await?);
-            let own = own_records(self.keys(), &history).await;
-            self.wallet.update(|state| {
-                for each in &own {
-                    state.remember(each.found);
+        for (site, scope) in &sites {
+            match self.alliance.all_linked(site.id).await {
+                Ok(history) => {
+                    let history = Arc::new(history);
+                    self.verify_hospital(scheme, site, *scope, &history, spec, &mut outcome)
+                        .await?;
                 }
-            })?;
-            let mut summary = summary_of(site, &history, own.len());
-            self.check_receipts(site, &history, &mut summary, &mut outcome)
-                .await?;
-            let read = self
-                .read_all(site, &own, spec.disclose, &mut outcome)
-                .await?;
-            summary.compared = read.len();
-            self.check_index(scheme, site, &history, &own, read, &mut outcome);
-            self.check_log(site, &history, &mut outcome).await?;
-            outcome.hospitals.push(summary);
+                Err(error) => outcome
+                    .unverified
+                    .push((site.name.clone(), error.to_string())),
+            }
         }
         Ok(outcome)
     }
 
-    fn verified_hospitals(&self, named: &[HospitalId]) -> Result<Vec<Hospital>, PatientError> {
+    /// The hospitals named, or all; then those of the receipts given.
+    fn verified_hospitals(
+        &self,
+        spec: &VerifySpec,
+    ) -> Result<Vec<(Hospital, Scope)>, PatientError> {
         let state = self.state();
-        let wanted: BTreeSet<HospitalId> = if named.is_empty() {
+        let wanted: Vec<HospitalId> = if spec.hospitals.is_empty() {
             let cards = state.cards.iter().map(|card| card.hospital);
             let receipts = state.receipts.iter().map(|receipt| receipt.hospital);
             cards.chain(receipts).collect()
         } else {
-            named.iter().copied().collect()
+            spec.hospitals.clone()
         };
-        if wanted.is_empty() {
+        let sites = scopes(&wanted, &spec.receipts);
+        if sites.is_empty() {
             return Err(PatientError::NoCards);
         }
-        wanted
-            .iter()
-            .map(|hospital| self.hospital(hospital).cloned())
+        sites
+            .into_iter()
+            .map(|(hospital, scope)| Ok((self.hospital(&hospital)?.clone(), scope)))
             .collect()
     }
 
-    /// Judges her receipts of a hospital, and reports those that were not kept.
-    async fn check_receipts(
+    async fn verify_hospital(
         &mut self,
+        scheme: SchemeId,
         site: &Hospital,
-        history: &LinkedHistory,
-        summary: &mut HospitalVerified,
+        scope: Scope,
+        history: &Arc<LinkedHistory>,
+        spec: &VerifySpec,
         outcome: &mut VerifyOutcome,
     ) -> Result<(), PatientError> {
-        let promised: Vec<Receipt> = self
-            .state()
-            .receipts
-            .iter()
-            .filter(|receipt| receipt.hospital == site.id)
-            .cloned()
-            .collect();
-        for receipt in promised {
-            summary.receipts += 1;
-            let linked = receipts::linked_under(history, &receipt);
-            let verdict = receipts::judge(&receipt, linked, history.head.header.time);
-            let fault = match verdict {
-                Verdict::Kept => continue,
-                Verdict::Due => {
-                    summary.due += 1;
-                    continue;
-                }
-                Verdict::Missed => Fault::MissedDeadline {
-                    deadline: receipt.link_deadline,
-                },
-                Verdict::Differs {
-                    at,
-                    record_hash,
-                    entries_hash,
-                } => Fault::NotAsPromised {
-                    at,
-                    record_hash,
-                    entries_hash,
-                },
-            };
-            let reported = self.report(&receipt, &verdict, history).await?;
-            outcome
-                .findings
-                .push(finding(site, receipt.record_hash, fault, reported));
+        let own = own_records(self.keys(), history).await;
+        self.wallet.update(|state| {
+            for each in &own {
+                state.remember(each.found);
+            }
+        })?;
+        let mut summary = HospitalVerified::of(site, history, own.len());
+        self.check_receipts(site, history, &mut summary, outcome)
+            .await?;
+        if scope == Scope::All {
+            let read = self.read_all(site, &own, spec.disclose, outcome).await?;
+            summary.compared = read.len();
+            self.check_index(scheme, site, history, own, read, outcome)
+                .await;
+            self.check_log(site, history, &mut summary, outcome).await?;
         }
+        outcome.hospitals.push(summary);
         Ok(())
     }
 
-    /// Reports a broken promise, once: under a key and from a peer identifier of its own, so that nobody can link
-    /// two reports of hers.
-    async fn report(
-        &mut self,
-        receipt: &Receipt,
-        verdict: &Verdict,
-        history: &LinkedHistory,
-    ) -> Result<Reported, PatientError> {
-        let key = SecretKey::generate(&mut OsRng);
-        let Some(report) = receipts::report(receipt, verdict, history, key.public()) else {
-            return Ok(Reported::Unprovable);
-        };
-        let (hospital, kind) = (report.hospital, report.kind);
-        let before = self
-            .state()
-            .report_of(&hospital, &receipt.record_hash, kind);
-        if let Some(id) = before {
-            return Ok(Reported::As(id));
-        }
-        let session = self.alliance.with_fresh_identity().await?;
-        let tx = Tx::Report(report.sign(&session.chain(), &key));
-        let submitted = session.submit(&tx).await;
-        session.close().await;
-        match submitted {
-            Ok(proved) => {
-                self.keep_report(proved.id, receipt, kind)?;
-                Ok(Reported::As(proved.id))
-            }
-            Err(ClientError::Rejected { rule, .. }) if rule == "report_repeated" => {
-                Ok(Reported::Already)
-            }
-            Err(error) => Ok(Reported::Failed(error.to_string())),
-        }
-    }
-
-    fn keep_report(
-        &mut self,
-        id: Hash,
-        receipt: &Receipt,
-        kind: ReportKind,
-    ) -> Result<(), PatientError> {
-        let report = OwnReport {
-            id,
-            hospital: receipt.hospital,
-            record_hash: receipt.record_hash,
-            kind,
-        };
-        self.wallet.update(|state| state.reports.push(report))
-    }
-
-    /// Fetches and opens her records of a hospital, and recomputes their keywords.
-    async fn read_all(
-        &mut self,
-        site: &Hospital,
-        own: &[OwnRecord],
-        disclose: bool,
-        outcome: &mut VerifyOutcome,
-    ) -> Result<Vec<Read>, PatientError> {
-        let mut read = Vec::new();
-        let mut learned = Vec::new();
-        for (index, record) in own.iter().enumerate() {
-            let found = record.found;
-            let bytes = match self.fetch(&found).await {
-                Ok(bytes) => bytes,
-                Err(error) => {
-                    put_aside(site, found, &error, outcome);
-                    continue;
-                }
-            };
-            let opened = match self.open_fetched(&found, &bytes) {
-                Ok(opened) => opened,
-                Err(error) => {
-                    put_aside(site, found, &error, outcome);
-                    continue;
-                }
-            };
-            learned.extend(replacement(&found, amend::replaced(&opened)));
-            let keywords = match expected::keywords_of(&opened) {
-                Ok(keywords) => keywords,
-                Err(error) => {
-                    let reason = format!("its keywords can't be recomputed: {error}");
-                    outcome.unchecked.push((found, reason));
-                    continue;
-                }
-            };
-            let data_key = if disclose {
-                Some(self.keys().data_key(&bytes)?)
-            } else {
-                None
-            };
-            read.push(Read {
-                expected: Expected {
-                    own: index,
-                    day: opened.header.epoch,
-                    keywords,
-                },
-                data_key,
-            });
-        }
-        self.learn(&learned)?;
-        Ok(read)
-    }
-
     /// Compares the index entries of her records with their keywords.
-    fn check_index(
+    async fn check_index(
         &self,
         scheme: SchemeId,
         site: &Hospital,
-        history: &LinkedHistory,
-        own: &[OwnRecord],
+        history: &Arc<LinkedHistory>,
+        own: Vec<OwnRecord>,
         read: Vec<Read>,
         outcome: &mut VerifyOutcome,
     ) {
-        let with = SlotKeys {
-            scheme,
-            keys: self.keys(),
-            hospital: &site.id,
-            index: &site.index_key,
-        };
-        let all_tags: HashSet<Tag> = history
-            .leaves()
-            .flat_map(|linked| linked.leaf.entries.tags())
-            .copied()
-            .collect();
         let mut expected = Vec::new();
         let mut data_keys = BTreeMap::new();
         for each in read {
@@ -334,95 +159,40 @@ impl Patient {
             }
             expected.push(each.expected);
         }
-        for wrong in inspect(&with, own, &expected, &all_tags) {
-            let record = &own[wrong.own];
-            let data_key = data_keys.get(&wrong.own).map(|key| &**key);
-            let evidence = Evidence::of(scheme, site, history, record, &wrong, data_key);
+        let (keys, hospital, index) = (self.keys().clone(), site.id, site.index_key);
+        let compared = Arc::clone(history);
+        // Some hashing for each record and keyword.
+        let comparing = tokio::task::spawn_blocking(move || {
+            let with = SlotKeys {
+                scheme,
+                keys: &keys,
+                hospital: &hospital,
+                index: &index,
+            };
+            let wrong = inspect(&with, &own, &expected, &linked_entries(&own, &compared));
+            (own, wrong)
+        });
+        let (own, wrong) = comparing
+            .await
+            .expect("comparing neither panics nor is cancelled");
+        for each in wrong {
+            let record = &own[each.own];
+            let data_key = data_keys.get(&each.own).map(|key| &**key);
+            let evidence = Evidence::of(scheme, site, history, record, &each, data_key);
             outcome.evidence.extend(evidence);
-            push_misindexed(site, record, wrong, outcome);
+            push_misindexed(site, record, each, outcome);
         }
-    }
-
-    /// Compares what the hospital's own log says it stored of hers with what it linked.
-    async fn check_log(
-        &self,
-        site: &Hospital,
-        history: &LinkedHistory,
-        outcome: &mut VerifyOutcome,
-    ) -> Result<(), PatientError> {
-        if self.state().card(&site.id).is_none() {
-            return Ok(());
-        }
-        let log = self.hospital_log(&site.id).await?;
-        if let Some(problem) = log.problem {
-            outcome.unread_logs.push((site.name.clone(), problem));
-        }
-        let linked: BTreeSet<Hash> = history
-            .leaves()
-            .map(|linked| linked.leaf.record_hash)
-            .collect();
-        let promised: BTreeSet<Hash> = self
-            .state()
-            .receipts
-            .iter()
-            .filter(|receipt| receipt.hospital == site.id)
-            .map(|receipt| receipt.record_hash)
-            .collect();
-        let now = history.head.header.time;
-        for (record, stored) in told::stored_not_linked(&log.entries, &linked, &promised, now) {
-            let fault = Fault::StoredNotLinked { stored };
-            outcome
-                .findings
-                .push(finding(site, record, fault, Reported::Unprovable));
-        }
-        Ok(())
     }
 }
 
-fn summary_of(site: &Hospital, history: &LinkedHistory, mine: usize) -> HospitalVerified {
-    HospitalVerified {
-        hospital: site.id,
-        name: site.name.clone(),
-        height: history.head.header.height,
-        time: history.head.header.time,
-        linked_height: history.height().0,
-        linked: history.records(),
-        mine,
-        compared: 0,
-        receipts: 0,
-        due: 0,
-    }
-}
-
-fn finding(site: &Hospital, record_hash: Hash, fault: Fault, reported: Reported) -> Finding {
-    Finding {
-        hospital: site.id,
-        name: site.name.clone(),
-        record_hash,
-        fault,
-        reported,
-    }
-}
-
-/// A record that could not be read: a finding if that is somebody's fault.
-fn put_aside(
-    site: &Hospital,
-    found: FoundRecord,
-    error: &PatientError,
-    outcome: &mut VerifyOutcome,
-) {
-    let reason = error.to_string();
-    if fault::is_their_fault(error) {
-        let fault = Fault::Unusable { found, reason };
-        outcome.findings.push(finding(
-            site,
-            found.record_hash,
-            fault,
-            Reported::Unprovable,
-        ));
-    } else {
-        outcome.unchecked.push((found, reason));
-    }
+/// What is verified at which hospital: everything at those wanted, the receipts at others of which some are given.
+fn scopes(wanted: &[HospitalId], given: &[Receipt]) -> Vec<(HospitalId, Scope)> {
+    let wanted: BTreeSet<HospitalId> = wanted.iter().copied().collect();
+    let given: BTreeSet<HospitalId> = given.iter().map(|receipt| receipt.hospital).collect();
+    let all = wanted.iter().map(|hospital| (*hospital, Scope::All));
+    let others = given.difference(&wanted);
+    let receipts = others.map(|hospital| (*hospital, Scope::Receipts));
+    all.chain(receipts).collect()
 }
 
 /// The findings about one record's index: its missing keywords together, each gap by itself.
@@ -443,8 +213,42 @@ fn push_misindexed(
     }
     let gaps = wrong.gaps.into_iter();
     faults.extend(gaps.map(|(gap, _)| Fault::CounterGap(gap)));
-    let told = faults
-        .into_iter()
-        .map(|fault| finding(site, found.record_hash, fault, Reported::Unprovable));
-    outcome.findings.extend(told);
+    for fault in faults {
+        outcome.find(site, found.record_hash, fault, Reported::Unprovable);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::leaf;
+    use caduceus_crypto::{SecretKey, TimeMillis};
+    use rand_core::OsRng;
+
+    fn receipt(hospital: HospitalId) -> Receipt {
+        let leaf = leaf(1);
+        Receipt::sign(
+            &SecretKey::generate(&mut OsRng),
+            hospital,
+            leaf.record_hash,
+            leaf.entries.hash(),
+            leaf.pseudonym,
+            TimeMillis(1),
+        )
+    }
+
+    #[test]
+    fn a_receipt_of_a_hospital_that_is_not_named_is_judged_too() {
+        let (a, b) = (HospitalId([1; 32]), HospitalId([2; 32]));
+        assert_eq!(scopes(&[a], &[]), [(a, Scope::All)]);
+        assert_eq!(
+            scopes(&[a], &[receipt(b), receipt(b)]),
+            [(a, Scope::All), (b, Scope::Receipts)]
+        );
+        assert_eq!(
+            scopes(&[b, a, b], &[receipt(b)]),
+            [(a, Scope::All), (b, Scope::All)]
+        );
+        assert!(scopes(&[], &[]).is_empty());
+    }
 }

@@ -1,4 +1,4 @@
-//! Attacks on what the system promises, as programs (THREATS.md, the issue of searchable encryption).
+//! Attacks on what the system promises, as programs (THREATS.md).
 //!
 //! | attack | against | what must come of it |
 //! |---|---|---|

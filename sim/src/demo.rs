@@ -76,6 +76,21 @@ impl Narrator {
     }
 }
 
+/// Records that a demo with a linear scan may have: a search tests each.
+pub const MAX_SCANNED: usize = 20;
+
+/// Number of records that the demo would upload.
+///
+/// # Errors
+/// When the folder of bundles cannot be read or holds none.
+pub fn count_records(options: &DemoOptions) -> anyhow::Result<usize> {
+    let mut records = 0;
+    for bundle in world::bundles(options, &NetworkSpec::default().hospitals)? {
+        records += caduceus_custody::fhir::split(&bundle)?.encounters.len();
+    }
+    Ok(records)
+}
+
 /// Runs the story and returns its checked summary.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use alliance_chain::genesis::{AllianceGenesis, Member, Params, ProxyInfo};
 use anyhow::Context;
 use caduceus_cli::{AllianceSection, HospitalEntry, NetworkFile, NodeEntry};
 use caduceus_crypto::index::SchemeId;
-use caduceus_crypto::{HospitalId, SecretKey, TimeMillis, encode};
+use caduceus_crypto::{Epoch, HospitalId, SecretKey, TimeMillis, encode};
 use caduceus_ledger::{Address, ChainKind, Genesis, Validator, ValidatorSet};
 use caduceus_network::{PeerAddr, peer_id};
 use caduceus_node::home::{EngineKind, NodeFile, PeerEntry};
@@ -269,7 +269,8 @@ impl Layout {
         let app = AllianceGenesis {
             members,
             proxies,
-            params: Params::of_scheme(spec.scheme, time.epoch()),
+            // The day before counts too, so that what is told of the last hour holds just after midnight.
+            params: Params::of_scheme(spec.scheme, Epoch(time.epoch().0 - 1)),
         };
         let genesis = Genesis {
             kind: ChainKind::Alliance,

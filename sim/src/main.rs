@@ -202,6 +202,22 @@ async fn run_demo(
             "--records DIR with FHIR bundles (*.json), or leave it out",
         ));
     }
+    let records = demo::count_records(options).map_err(|e| {
+        CliError::usage(
+            format!("there is nothing to upload: {e:#}"),
+            "--records DIR with FHIR bundles (*.json), or leave it out",
+        )
+    })?;
+    if options.scheme != SchemeId::Tags && records > demo::MAX_SCANNED {
+        return Err(CliError::usage(
+            format!(
+                "{records} records, at most {} with --scheme {}: a search tests each of them",
+                demo::MAX_SCANNED,
+                options.scheme
+            ),
+            "--patients 4, or --scheme tags",
+        ));
+    }
     let narrator = Narrator::new(false);
     let summary = demo::run(options, &narrator).await.map_err(|e| {
         CliError::failure(

@@ -85,15 +85,18 @@ pub enum ClientError {
         /// The limit in milliseconds.
         limit_millis: u64,
     },
-    /// The hospital holds bytes with another hash than the anchored one.
+    /// The hospital holds bytes with another hash than the anchored one, as nodes say: nobody here has seen them.
     #[error("hospital {hospital} holds record {record_hash} altered")]
     Tampered {
         /// The hospital.
         hospital: HospitalId,
         /// The anchored hash.
         record_hash: Hash,
+        /// How many nodes say so, 1 or more. One alone could lie.
+        nodes: usize,
     },
-    /// The hospital does not deliver a record that it anchored.
+    /// The hospital does not deliver a record that it anchored, or a node could not get it from there: nodes do not
+    /// say which.
     #[error("hospital {hospital} does not deliver record {record_hash}: {detail}")]
     Withheld {
         /// The hospital.

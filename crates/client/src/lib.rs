@@ -18,13 +18,15 @@ mod server;
 mod session;
 mod state;
 mod submit;
+mod turns;
 
 pub use alliance_chain::consent::{fragment_receipt, purpose_commitment};
 pub use error::ClientError;
 pub use linked::{LinkedHistory, LinkedLeaf, leaves_of};
 pub use network::{Hospital, index_scheme, load_network};
 pub use record::RightKey;
-pub use server::ask_server;
+pub use server::{ask_server, fetch_receipt};
 pub use session::{Alliance, Clock, ConnectOptions, ephemeral_service, system_clock};
 pub use state::Listing;
 pub use submit::Proved;
+pub use turns::shuffle;

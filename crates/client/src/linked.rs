@@ -7,11 +7,21 @@ use alliance_chain::RecordRef;
 use alliance_chain::query::{self, LinkedBlock};
 use alliance_chain::state::{self, LinkedHead};
 use caduceus_crypto::evidence::AnchorLeaf;
+use caduceus_crypto::index::{MAX_TAGS, SchemeId};
 use caduceus_crypto::merkle::{self, InclusionProof};
 use caduceus_crypto::{Hash, HospitalId, TimeMillis};
 use caduceus_ledger::{CertifiedHeader, Height};
-use caduceus_network::exchange::{LinkedRecords, LinkedRecordsReply, LinkedRecordsRequest};
+use caduceus_network::exchange::{
+    LinkedRecords, LinkedRecordsReply, LinkedRecordsRequest, MAX_LINKED_BYTES,
+};
 use caduceus_network::{CallError, PeerAddr};
+use std::time::Duration;
+
+/// How long one node may take for a whole history. A page has its own limit: one that sends a record a minute would
+/// hold a patient up for ever.
+const NODE_LIMIT: Duration = Duration::from_secs(600);
+/// Most bytes in memory of one page. A leaf takes some more there than on the wire.
+const MAX_PAGE_BYTES: usize = 4 * MAX_LINKED_BYTES;
 
 /// Every record that a hospital had linked when a head of the alliance was certified: none is missing, none is
 /// altered, none is out of its place.
@@ -130,9 +140,10 @@ impl Alliance {
     /// # Leakage
     /// As [`Alliance::linked_records`]: that somebody reads this hospital's links, not what for.
     pub async fn all_linked(&self, hospital: HospitalId) -> Result<LinkedHistory, ClientError> {
+        let scheme = self.params().await?.scheme;
         let (linked, head) = self.get_at(&state::linked(&hospital)).await?;
         let blocks = match &linked {
-            Some(linked) => self.download(hospital, linked).await?,
+            Some(linked) => self.download(hospital, scheme, linked).await?,
             None => Vec::new(),
         };
         Ok(LinkedHistory {
@@ -147,13 +158,18 @@ impl Alliance {
     async fn download(
         &self,
         hospital: HospitalId,
+        scheme: SchemeId,
         linked: &LinkedHead,
     ) -> Result<Vec<LinkedBlock>, ClientError> {
         let mut failures = Failures::default();
         for pass in 0..PASSES {
             let mut worth_repeating = false;
             for (index, node) in self.in_turn() {
-                match self.download_from(&node, hospital, linked).await {
+                let whole = self.download_from(&node, hospital, scheme, linked);
+                let outcome = tokio::time::timeout(NODE_LIMIT, whole)
+                    .await
+                    .unwrap_or(Err(Miss::Call(CallError::Timeout)));
+                match outcome {
                     Ok(blocks) => {
                         self.prefer(index);
                         return Ok(blocks);
@@ -177,9 +193,10 @@ impl Alliance {
         &self,
         node: &PeerAddr,
         hospital: HospitalId,
+        scheme: SchemeId,
         linked: &LinkedHead,
     ) -> Result<Vec<LinkedBlock>, Miss> {
-        let mut chain = Follower::new(linked);
+        let mut chain = Follower::new(linked, scheme);
         while !chain.is_done() {
             let request = LinkedRecordsRequest {
                 hospital,
@@ -201,9 +218,22 @@ fn page(reply: &LinkedRecordsReply) -> Result<Vec<LinkedBlock>, Doubt> {
         .map_err(|error| Doubt::Unverified(format!("linked blocks: {error}")))
 }
 
+/// Bytes that are kept of a leaf.
+fn kept_bytes_of(leaf: &AnchorLeaf) -> usize {
+    size_of::<AnchorLeaf>()
+        + size_of_val(leaf.entries.tags())
+        + size_of_val(leaf.entries.peks())
+        + size_of_val(leaf.entries.paeks())
+}
+
 /// Follows a hospital's links up to a proved head. Pure.
+///
+/// Only at the head does it show whether a node told the truth. Until then nothing is kept that no truth could hold:
+/// no more records than the head counts, no leaf that the chain would not have admitted, no page larger than a
+/// page may be.
 struct Follower<'a> {
     head: &'a LinkedHead,
+    scheme: SchemeId,
     digest: Hash,
     records: u64,
     next: Height,
@@ -211,9 +241,10 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    fn new(head: &'a LinkedHead) -> Self {
+    fn new(head: &'a LinkedHead, scheme: SchemeId) -> Self {
         Self {
             head,
+            scheme,
             digest: Hash::ZERO,
             records: 0,
             next: Height::GENESIS.next(),
@@ -229,6 +260,7 @@ impl<'a> Follower<'a> {
     /// is left.
     fn take(&mut self, page: Vec<LinkedBlock>) -> Result<(), Doubt> {
         let before = self.blocks.len();
+        let mut kept_bytes = 0usize;
         for block in page {
             if self.is_done() {
                 break;
@@ -245,6 +277,15 @@ impl<'a> Follower<'a> {
             if block.leaves.is_empty() || self.records > self.head.records {
                 return Err(self.differs());
             }
+            for leaf in &block.leaves {
+                self.check_leaf(leaf, block.height)?;
+                kept_bytes = kept_bytes.saturating_add(kept_bytes_of(leaf));
+            }
+            if kept_bytes > MAX_PAGE_BYTES {
+                return Err(Doubt::Unverified(format!(
+                    "linked blocks of more than {MAX_PAGE_BYTES} bytes at once"
+                )));
+            }
             self.digest = block.digest_after(&self.digest);
             self.next = block.height.next();
             self.blocks.push(block);
@@ -258,6 +299,18 @@ impl<'a> Follower<'a> {
         if self.is_done() && (self.digest != self.head.digest || self.records != self.head.records)
         {
             return Err(self.differs());
+        }
+        Ok(())
+    }
+
+    /// The scheme and the number of a leaf's entries are as the chain admits them. Their points are not checked:
+    /// that would cost far more than the digest, which covers them.
+    fn check_leaf(&self, leaf: &AnchorLeaf, height: Height) -> Result<(), Doubt> {
+        let (found, entries) = (leaf.entries.scheme(), leaf.entries.len());
+        if found != self.scheme || entries == 0 || entries > MAX_TAGS {
+            return Err(Doubt::Unverified(format!(
+                "a record with {entries} index entries of scheme {found} at private height {height}"
+            )));
         }
         Ok(())
     }

@@ -8,10 +8,11 @@ use caduceus_crypto::{Hash, HospitalId, SecretKey};
 use caduceus_network::exchange::{
     FetchRecord, FetchRecordReply, FetchRecordRequest, RecordClaim, RecordRight,
 };
-use caduceus_network::{CallError, PeerAddr, Service};
+use caduceus_network::{CallError, PeerAddr, PeerId, Service};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// Nodes that are believed when they blame the hospital: one alone could lie.
+/// Nodes that are asked when they blame the hospital: one alone could lie.
 const OPINIONS: usize = 2;
 /// Passes over the nodes while all that are there refuse, and the pause between.
 const PASSES: usize = 3;
@@ -31,6 +32,23 @@ struct Errand<'a> {
     record_hash: Hash,
     right: &'a RightKey<'a>,
     started: Instant,
+}
+
+impl<'a> Errand<'a> {
+    fn new(
+        hospital: HospitalId,
+        at: RecordRef,
+        record_hash: Hash,
+        right: &'a RightKey<'a>,
+    ) -> Self {
+        Self {
+            hospital,
+            at,
+            record_hash,
+            right,
+            started: Instant::now(),
+        }
+    }
 }
 
 /// The right under which a record is fetched.
@@ -69,7 +87,8 @@ enum Miss {
 /// Misses of all nodes; the gravest is told.
 #[derive(Default)]
 struct Misses {
-    tampered: usize,
+    /// Who says so: two addresses of one node are one opinion.
+    tampered: BTreeSet<PeerId>,
     withheld: Vec<String>,
     unverified: Option<(String, String)>,
     later: Option<u64>,
@@ -82,8 +101,9 @@ impl Alliance {
     /// peer identifier is used, so that two fetches can't be linked by it.
     ///
     /// # Errors
-    /// [`ClientError::Tampered`] and [`ClientError::Withheld`] when two nodes (or all there are) blame the
-    /// hospital; [`ClientError::Refused`] when nodes refuse the right; [`ClientError::Later`],
+    /// [`ClientError::Tampered`] when nodes say that the hospital offers other bytes, with how many do: two are
+    /// asked if two are there. [`ClientError::Withheld`] when they got none, which may be the hospital's doing or
+    /// an outage; [`ClientError::Refused`] when nodes refuse the right; [`ClientError::Later`],
     /// [`ClientError::Unverified`], [`ClientError::Unreachable`].
     ///
     /// # Leakage
@@ -95,10 +115,37 @@ impl Alliance {
         record_hash: Hash,
         right: &RightKey<'_>,
     ) -> Result<Vec<u8>, ClientError> {
+        let errand = Errand::new(hospital, at, record_hash, right);
+        self.fetch(&errand, Alliance::in_turn).await
+    }
+
+    /// [`Alliance::fetch_record`] from a random node: of many records that somebody fetches together, each node
+    /// sees a part.
+    ///
+    /// # Errors
+    /// As [`Alliance::fetch_record`].
+    ///
+    /// # Leakage
+    /// As [`Alliance::fetch_record`]. The network address and the time still tell a node that the fetches which it
+    /// sees belong together.
+    pub async fn fetch_record_at_random(
+        &self,
+        hospital: HospitalId,
+        at: RecordRef,
+        record_hash: Hash,
+        right: &RightKey<'_>,
+    ) -> Result<Vec<u8>, ClientError> {
+        let errand = Errand::new(hospital, at, record_hash, right);
+        self.fetch(&errand, Alliance::at_random).await
+    }
+
+    async fn fetch(
+        &self,
+        errand: &Errand<'_>,
+        order: fn(&Alliance) -> Vec<(usize, PeerAddr)>,
+    ) -> Result<Vec<u8>, ClientError> {
         let service = ephemeral_service().await?;
-        let fetched = self
-            .fetch_by(&service, hospital, at, record_hash, right)
-            .await;
+        let fetched = self.fetch_by(&service, errand, order).await;
         service.shutdown().await;
         fetched
     }
@@ -106,26 +153,19 @@ impl Alliance {
     async fn fetch_by(
         &self,
         service: &Service,
-        hospital: HospitalId,
-        at: RecordRef,
-        record_hash: Hash,
-        right: &RightKey<'_>,
+        errand: &Errand<'_>,
+        order: fn(&Alliance) -> Vec<(usize, PeerAddr)>,
     ) -> Result<Vec<u8>, ClientError> {
-        let errand = Errand {
-            hospital,
-            at,
-            record_hash,
-            right,
-            started: Instant::now(),
-        };
         let mut misses = Misses::default();
         for pass in 0..PASSES {
-            for (_, node) in self.in_turn() {
-                match self.fetch_through(service, &node, &errand).await {
+            for (index, node) in order(self) {
+                let fetched = self.fetch_through(service, &node, errand).await;
+                self.heard_of(index, !matches!(fetched, Err(Miss::Unreachable(_))));
+                match fetched {
                     Ok(bytes) => return Ok(bytes),
                     Err(miss) => misses.note(&node, miss),
                 }
-                if misses.tampered >= OPINIONS || misses.withheld.len() >= OPINIONS {
+                if misses.tampered.len() >= OPINIONS || misses.withheld.len() >= OPINIONS {
                     break;
                 }
             }
@@ -135,7 +175,7 @@ impl Alliance {
             }
             tokio::time::sleep(PASS_PAUSE).await;
         }
-        Err(misses.into_error(hospital, record_hash))
+        Err(misses.into_error(errand.hospital, errand.record_hash))
     }
 
     /// All chunks from one node, asked again while it says later.
@@ -248,7 +288,9 @@ async fn fetch_from(
 impl Misses {
     fn note(&mut self, node: &PeerAddr, miss: Miss) {
         match miss {
-            Miss::Tampered => self.tampered += 1,
+            Miss::Tampered => {
+                self.tampered.insert(node.id);
+            }
             Miss::Withheld(detail) => self.withheld.push(detail),
             Miss::Refused => self.refused = Some(node.to_string()),
             Miss::Later(after_millis) => self.later = Some(after_millis),
@@ -262,17 +304,18 @@ impl Misses {
 
     fn only_refused(&self) -> bool {
         self.refused.is_some()
-            && self.tampered == 0
+            && self.tampered.is_empty()
             && self.withheld.is_empty()
             && self.unverified.is_none()
             && self.later.is_none()
     }
 
     fn into_error(self, hospital: HospitalId, record_hash: Hash) -> ClientError {
-        if self.tampered > 0 {
+        if !self.tampered.is_empty() {
             return ClientError::Tampered {
                 hospital,
                 record_hash,
+                nodes: self.tampered.len(),
             };
         }
         if let Some((node, reason)) = self.unverified {
@@ -303,5 +346,52 @@ impl Misses {
                 .unreachable
                 .unwrap_or_else(|| "no node answers".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caduceus_network::peer_id;
+    use rand_core::OsRng;
+
+    fn node(port: u16) -> PeerAddr {
+        let key = SecretKey::generate(&mut OsRng).public();
+        format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", peer_id(&key))
+            .parse()
+            .expect("an address")
+    }
+
+    fn told(misses: Vec<(&PeerAddr, Miss)>) -> ClientError {
+        let mut all = Misses::default();
+        for (node, miss) in misses {
+            all.note(node, miss);
+        }
+        all.into_error(HospitalId([1; 32]), Hash::ZERO)
+    }
+
+    #[test]
+    fn it_is_told_how_many_nodes_say_that_a_record_is_altered() {
+        let (first, second) = (node(1), node(2));
+        let says = |misses| match told(misses) {
+            ClientError::Tampered { nodes, .. } => nodes,
+            other => panic!("{other}"),
+        };
+        let silent = || Miss::Unreachable("gone".to_owned());
+        assert_eq!(says(vec![(&first, Miss::Tampered), (&second, silent())]), 1);
+        let both = vec![(&first, Miss::Tampered), (&second, Miss::Tampered)];
+        assert_eq!(says(both), 2);
+        let twice = vec![(&first, Miss::Tampered), (&first, Miss::Tampered)];
+        assert_eq!(says(twice), 1);
+    }
+
+    #[test]
+    fn what_was_not_delivered_is_not_said_to_be_altered() {
+        let (first, second) = (node(1), node(2));
+        let withheld = || Miss::Withheld("no".to_owned());
+        assert!(matches!(
+            told(vec![(&first, withheld()), (&second, withheld())]),
+            ClientError::Withheld { .. }
+        ));
     }
 }

@@ -1,6 +1,7 @@
 //! A session with the alliance: its nodes, what is trusted, and how nodes are asked in turn.
 
 use crate::error::ClientError;
+use crate::turns::Turns;
 use alliance_chain::AllianceGenesis;
 use caduceus_crypto::{PublicKey, SecretKey, TimeMillis};
 use caduceus_ledger::{ChainId, Genesis, LightClient, LightError};
@@ -8,7 +9,6 @@ use caduceus_network::exchange::Exchange;
 use caduceus_network::{CallError, Limits, PeerAddr, Service, ServiceConfig, peer_id};
 use rand_core::OsRng;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -91,8 +91,7 @@ struct Inner {
     genesis: AllianceGenesis,
     chain: ChainId,
     light: Mutex<LightClient>,
-    /// Index of the node that answered well last.
-    preferred: AtomicUsize,
+    turns: Turns,
     clock: Clock,
     timeout: Duration,
 }
@@ -143,7 +142,7 @@ impl Alliance {
             genesis: own,
             chain: genesis.chain_id(),
             light: Mutex::new(LightClient::from_genesis(genesis)),
-            preferred: AtomicUsize::new(0),
+            turns: Turns::default(),
             clock: options.clock,
             timeout: options.timeout,
         };
@@ -207,6 +206,23 @@ impl Alliance {
     /// # Errors
     /// [`ClientError::Start`].
     pub async fn with_fresh_identity(&self) -> Result<Self, ClientError> {
+        self.with_turns(self.inner.turns.carried_over()).await
+    }
+
+    /// [`Alliance::with_fresh_identity`], which asks a random node first: the one that saw what was asked before
+    /// most likely does not see what is asked through it.
+    ///
+    /// # Errors
+    /// [`ClientError::Start`].
+    pub async fn apart(&self) -> Result<Self, ClientError> {
+        let turns = self.inner.turns.carried_over();
+        if let Some(first) = turns.at_random(self.inner.nodes.len()).first() {
+            turns.prefer(*first);
+        }
+        self.with_turns(turns).await
+    }
+
+    async fn with_turns(&self, turns: Turns) -> Result<Self, ClientError> {
         let service = ephemeral_service().await?;
         let known = self.light().clone();
         let inner = Inner {
@@ -215,7 +231,7 @@ impl Alliance {
             genesis: self.inner.genesis.clone(),
             chain: self.inner.chain,
             light: Mutex::new(known),
-            preferred: AtomicUsize::new(self.inner.preferred.load(Ordering::Relaxed)),
+            turns,
             clock: Arc::clone(&self.inner.clock),
             timeout: self.inner.timeout,
         };
@@ -239,16 +255,28 @@ impl Alliance {
 
     /// The nodes, the one that answered well last first, with their indices.
     pub(crate) fn in_turn(&self) -> Vec<(usize, PeerAddr)> {
-        let count = self.inner.nodes.len();
-        let first = self.inner.preferred.load(Ordering::Relaxed) % count;
-        (0..count)
-            .map(|step| (first + step) % count)
+        self.named(self.inner.turns.in_turn(self.inner.nodes.len()))
+    }
+
+    /// The nodes in random order, with their indices.
+    pub(crate) fn at_random(&self) -> Vec<(usize, PeerAddr)> {
+        self.named(self.inner.turns.at_random(self.inner.nodes.len()))
+    }
+
+    fn named(&self, order: Vec<usize>) -> Vec<(usize, PeerAddr)> {
+        order
+            .into_iter()
             .map(|index| (index, self.inner.nodes[index].clone()))
             .collect()
     }
 
     pub(crate) fn prefer(&self, index: usize) {
-        self.inner.preferred.store(index, Ordering::Relaxed);
+        self.inner.turns.prefer(index);
+    }
+
+    /// Notes whether a node is there.
+    pub(crate) fn heard_of(&self, index: usize, answered: bool) {
+        self.inner.turns.heard_of(index, answered);
     }
 
     /// Asks nodes in turn until one has an answer that `accept` takes. A node whose answer does not verify is

@@ -111,7 +111,7 @@ fn tell(context: &Context, explanation: &Explanation, versions: bool) {
     }
     if versions {
         output.note(
-            "for each 64 hits of a hospital one more search would look for newer versions of them \
+            "for each 64 hits of a hospital and known versions of them one more search would look for newer ones \
              (--no-versions leaves that out)",
         );
     }

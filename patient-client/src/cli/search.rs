@@ -26,7 +26,8 @@ pub(super) struct SearchArgs {
     /// Search this hospital only; repeat for more
     #[arg(long, value_name = "NAME")]
     hospital: Vec<String>,
-    /// Download all that is linked and look through it here: slower, and nobody learns what you look for
+    /// Download all that is linked and look through it here: slower, no record is fetched, and nobody learns what you
+    /// look for. Clinical dates are taken from the index
     #[arg(long)]
     local: bool,
     /// Show what would be sent and what that would tell, and send nothing
@@ -80,6 +81,8 @@ struct SearchView {
     hospitals: Vec<HospitalRow>,
     hits: Vec<HitRow>,
     versions: Vec<VersionsView>,
+    /// Records that claim to replace the same one, by their hashes.
+    conflicting: Vec<Vec<String>>,
 }
 
 pub(super) async fn search(context: &Context, args: SearchArgs) -> Result<(), CliError> {
@@ -109,7 +112,7 @@ pub(super) async fn search(context: &Context, args: SearchArgs) -> Result<(), Cl
     let outcome = patient.search(&spec).await;
     drop(progress);
     let outcome = outcome?;
-    let versions = versions(&outcome);
+    let (versions, rivals) = (versions(&outcome), conflicting(&outcome));
     let rows: Vec<HitRow> = (1..)
         .zip(&outcome.records)
         .map(|(number, found)| hit_row(number, &patient.name_of(&found.hospital), found, &versions))
@@ -121,10 +124,11 @@ pub(super) async fn search(context: &Context, args: SearchArgs) -> Result<(), Cl
             hospitals,
             hits: rows,
             versions,
+            conflicting: rivals,
         })?;
     } else {
         context.output.rows(&rows)?;
-        tell_versions(context, &versions);
+        tell_versions(context, &versions, &rivals);
     }
     tell(context, &outcome);
     Ok(())
@@ -156,19 +160,39 @@ fn versions(outcome: &SearchOutcome) -> Vec<VersionsView> {
     views
 }
 
-fn tell_versions(context: &Context, versions: &[VersionsView]) {
+/// The hashes of the records that claim to replace the same one, by group.
+fn conflicting(outcome: &SearchOutcome) -> Vec<Vec<String>> {
+    let hashes = |group: &Vec<FoundRecord>| {
+        let hashes = group.iter().map(|found| found.record_hash.to_string());
+        hashes.collect()
+    };
+    outcome.conflicting.iter().map(hashes).collect()
+}
+
+fn tell_versions(context: &Context, versions: &[VersionsView], rivals: &[Vec<String>]) {
     for each in versions {
-        context.output.note(&format!(
-            "record {} is the newest version; it replaces {}",
-            each.record,
-            each.earlier.join(", then ")
-        ));
+        context.output.note(&version(each, rivals));
     }
     if !versions.is_empty() {
         context
             .output
             .note("earlier versions stay: open one by its hash");
     }
+}
+
+/// Of several that claim to be the newest, none is said to be it.
+fn version(each: &VersionsView, rivals: &[Vec<String>]) -> String {
+    let is_alone = !rivals.iter().flatten().any(|record| *record == each.record);
+    format!(
+        "record {} {} {}",
+        each.record,
+        if is_alone {
+            "is the newest version; it replaces"
+        } else {
+            "claims to replace"
+        },
+        each.earlier.join(", then ")
+    )
 }
 
 /// What was proved, by hospital, for people; warnings for everybody.
@@ -188,6 +212,12 @@ fn tell(context: &Context, outcome: &SearchOutcome) {
                 "one day has more matches than a search returns: add words to see the others"
             );
         }
+    }
+    for records in conflicting(outcome) {
+        tracing::warn!(
+            records = %records.join(", "),
+            "these records claim to replace the same one: compare them, and ask the hospital which is right"
+        );
     }
     for (found, reason) in &outcome.undated {
         tracing::warn!(record = %found.record_hash, %reason, "its clinical day is not known, so it is shown");
@@ -301,6 +331,23 @@ mod tests {
             proved(&summary(Some(scan))),
             "North: local scan of 90 linked records, 4 are yours; proved complete at alliance height 7 \
              (1970-01-01T00:00:00.000Z); every record up to height 5 of its chain was searched; 2 found"
+        );
+    }
+
+    #[test]
+    fn records_that_conflict_are_not_said_to_be_the_newest() {
+        let view = VersionsView {
+            record: "b".to_owned(),
+            earlier: vec!["a".to_owned(), "z".to_owned()],
+        };
+        assert_eq!(
+            version(&view, &[]),
+            "record b is the newest version; it replaces a, then z"
+        );
+        let rivals = [vec!["b".to_owned(), "c".to_owned()]];
+        assert_eq!(
+            version(&view, &rivals),
+            "record b claims to replace a, then z"
         );
     }
 }

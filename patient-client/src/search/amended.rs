@@ -1,11 +1,15 @@
 //! Newer versions of hits: what replaces a record carries the keyword `amends:` with the record's hash, so one more
-//! search finds it, and the newer record says inside which one it replaces (DESIGN 5.1).
+//! search finds it, and the newer record says inside which one it replaces (DESIGN 5.1). It is asked for every
+//! version that is known, not for the newest alone: of two records that claim to replace the same one neither may hide
+//! the other.
 
 use super::{Plan, SearchOutcome, hits_at, replacement};
 use crate::error::PatientError;
 use crate::patient::Patient;
 use crate::state::{CardEntry, FoundRecord};
-use crate::versions::newest_versions;
+use crate::versions::all_versions;
+use caduceus_client::shuffle;
+use caduceus_crypto::Hash;
 use caduceus_crypto::index::MAX_SLOTS;
 use caduceus_custody::amend;
 use caduceus_custody::keyword::Keyword;
@@ -40,20 +44,28 @@ impl Patient {
         hits: &[FoundRecord],
         outcome: &mut SearchOutcome,
     ) -> Result<(), PatientError> {
-        // A newer version may have been anchored at any time since.
-        let days = (plan.days.0, plan.searchable.1);
         let mut asked = BTreeSet::new();
         for _ in 0..MAX_ROUNDS {
             let state = self.state();
-            let newest: Vec<FoundRecord> = newest_versions(hits, &state.known, &state.replacements)
-                .records
+            let unasked: Vec<Hash> = all_versions(hits, &state.known, &state.replacements)
                 .into_iter()
-                .filter(|found| asked.insert(found.record_hash))
+                .filter(|hash| asked.insert(*hash))
                 .collect();
-            if newest.is_empty() {
+            if unasked.is_empty() {
                 break;
             }
-            for some in newest.chunks(MAX_SLOTS) {
+            // What replaces a hit was anchored after it, at any time since. What replaces another version of it may
+            // have been anchored before the days that were searched.
+            let are_hits = unasked
+                .iter()
+                .all(|hash| hits.iter().any(|hit| hit.record_hash == *hash));
+            let first = if are_hits {
+                plan.days.0
+            } else {
+                plan.searchable.0
+            };
+            let days = (first, plan.searchable.1);
+            for some in unasked.chunks(MAX_SLOTS) {
                 let clauses = [any_that_amends(&mut OsRng, some)];
                 let summary = outcome
                     .hospitals
@@ -102,16 +114,9 @@ impl Patient {
 
 /// Records that replace any of these, in random order: the order of the slots would tell which trapdoor is for
 /// which hit.
-fn any_that_amends(rng: &mut (impl CryptoRng + RngCore), records: &[FoundRecord]) -> KeywordClause {
-    let mut keywords: Vec<Keyword> = records
-        .iter()
-        .map(|found| Keyword::amends(&found.record_hash))
-        .collect();
-    for last in (1..keywords.len()).rev() {
-        let bound = u64::try_from(last + 1).expect("a number in memory fits 64 bits");
-        let other = usize::try_from(rng.next_u64() % bound).expect("below a number in memory");
-        keywords.swap(last, other);
-    }
+fn any_that_amends(rng: &mut (impl CryptoRng + RngCore), records: &[Hash]) -> KeywordClause {
+    let mut keywords: Vec<Keyword> = records.iter().map(Keyword::amends).collect();
+    shuffle(rng, &mut keywords);
     KeywordClause {
         negative: false,
         keywords,
@@ -122,34 +127,14 @@ fn any_that_amends(rng: &mut (impl CryptoRng + RngCore), records: &[FoundRecord]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use alliance_chain::RecordRef;
-    use caduceus_crypto::pseudonym::Pseudonym;
-    use caduceus_crypto::{Hash, HospitalId, SecretKey};
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 
     #[test]
     fn a_clause_asks_for_every_record_once_and_hides_their_order() {
         let mut rng = ChaCha20Rng::seed_from_u64(41);
-        let records: Vec<FoundRecord> = (0..64u8)
-            .map(|number| FoundRecord {
-                hospital: HospitalId([1; 32]),
-                record: RecordRef {
-                    height: u64::from(number),
-                    position: 0,
-                },
-                record_hash: Hash([number; 32]),
-                pseudonym: Pseudonym {
-                    point: SecretKey::generate(&mut rng).public(),
-                    ephemeral: SecretKey::generate(&mut rng).public(),
-                    view_tag: 0,
-                },
-            })
-            .collect();
-        let in_order: Vec<Keyword> = records
-            .iter()
-            .map(|found| Keyword::amends(&found.record_hash))
-            .collect();
+        let records: Vec<Hash> = (0..64u8).map(|number| Hash([number; 32])).collect();
+        let in_order: Vec<Keyword> = records.iter().map(Keyword::amends).collect();
         let clause = any_that_amends(&mut rng, &records);
         assert!(!clause.negative);
         assert_ne!(clause.keywords, in_order);

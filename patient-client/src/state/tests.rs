@@ -56,24 +56,57 @@ fn state(rng: &mut ChaCha20Rng) -> PatientState {
         newer: record.record_hash,
         older: Hash([1; 32]),
     });
+    let receipt = Receipt::sign(
+        &SecretKey::generate(rng),
+        hospital,
+        record.record_hash,
+        Hash([6; 32]),
+        record.pseudonym,
+        TimeMillis(18),
+    );
     state.reports.push(OwnReport {
         id: Hash([2; 32]),
         hospital,
         record_hash: record.record_hash,
+        pseudonym: record.pseudonym.point,
         kind: ReportKind::Unlinked,
     });
+    state.remember_receipt(receipt);
     state
 }
 
-/// A file as the program wrote it before it knew of replacements and reports.
-fn first_version(rng: &mut ChaCha20Rng, seed: &PatientSeed, state: &PatientState) -> Vec<u8> {
-    let mut state = state.clone();
-    state.replacements.clear();
-    state.reports.clear();
-    let mut plain = codec::encode(&state);
-    plain.truncate(plain.len() - LATER_LISTS.len());
+/// A file as the program wrote it in an earlier version.
+fn earlier_version(
+    rng: &mut ChaCha20Rng,
+    seed: &PatientSeed,
+    version: u8,
+    state: &PatientState,
+) -> Vec<u8> {
+    let state = state.clone();
+    let mut plain = codec::encode(&earlier::Second {
+        cards: state.cards,
+        tokens: state.tokens,
+        receipts: state.receipts,
+        grants: state.grants,
+        known: state.known,
+        last_search: state.last_search,
+        replacements: state.replacements,
+        reports: state
+            .reports
+            .iter()
+            .map(|report| earlier::SecondReport {
+                id: report.id,
+                hospital: report.hospital,
+                record_hash: report.record_hash,
+                kind: report.kind,
+            })
+            .collect(),
+    });
+    if version == earlier::FIRST {
+        plain.truncate(plain.len() - earlier::LATER_LISTS.len());
+    }
     let mut bytes = MAGIC.to_vec();
-    bytes.push(FIRST_VERSION);
+    bytes.push(version);
     let mut salt = [0u8; SALT_BYTES];
     rng.fill_bytes(&mut salt);
     bytes.extend_from_slice(&salt);
@@ -91,16 +124,28 @@ fn first_version(rng: &mut ChaCha20Rng, seed: &PatientSeed, state: &PatientState
 }
 
 #[test]
-fn a_file_of_the_first_version_is_read() {
+fn files_of_earlier_versions_are_read() {
     let mut rng = rng();
     let seed = PatientSeed::generate(&mut rng);
-    let mut state = state(&mut rng);
-    let old = first_version(&mut rng, &seed, &state);
-    state.replacements.clear();
+    let newest = state(&mut rng);
+    let mut state = newest.clone();
+    let second = earlier_version(&mut rng, &seed, 2, &state);
+    assert_eq!(open_state(&seed, &second).unwrap(), state);
+    // A report whose receipt is not there can't be told from others.
+    state.receipts.clear();
+    let without = earlier_version(&mut rng, &seed, 2, &state);
     state.reports.clear();
-    assert_eq!(open_state(&seed, &old).unwrap(), state);
-    // The version is authenticated: neither can be passed off as the other.
-    for (from, to) in [(old, VERSION), (seal_state(&mut rng, &seed, &state), 1)] {
+    assert_eq!(open_state(&seed, &without).unwrap(), state);
+    state.replacements.clear();
+    let first = earlier_version(&mut rng, &seed, 1, &state);
+    assert_eq!(open_state(&seed, &first).unwrap(), state);
+    // The version is authenticated: none can be passed off as another.
+    for (from, to) in [
+        (first, 2),
+        (second.clone(), VERSION),
+        (second, 1),
+        (seal_state(&mut rng, &seed, &newest), 2),
+    ] {
         let mut passed_off = from;
         passed_off[8] = to;
         assert_eq!(
@@ -108,6 +153,33 @@ fn a_file_of_the_first_version_is_read() {
             StateFileError::Altered
         );
     }
+}
+
+/// A hospital may sign several receipts for one record: each is a promise.
+#[test]
+fn every_receipt_of_a_record_is_kept_once() {
+    let mut rng = rng();
+    let mut state = state(&mut rng);
+    let first = state.receipts[0].clone();
+    let key = SecretKey::generate(&mut rng);
+    let again = |entries_hash: Hash, deadline: TimeMillis| {
+        Receipt::sign(
+            &key,
+            first.hospital,
+            first.record_hash,
+            entries_hash,
+            first.pseudonym,
+            deadline,
+        )
+    };
+    let others = [
+        again(Hash([9; 32]), first.link_deadline),
+        again(first.entries_hash, TimeMillis(first.link_deadline.0 + 1)),
+    ];
+    for receipt in others.iter().chain([&first]).chain(&others) {
+        state.remember_receipt(receipt.clone());
+    }
+    assert_eq!(state.receipts, [&[first][..], &others].concat());
 }
 
 #[test]
@@ -130,9 +202,16 @@ fn what_a_record_replaces_is_kept_once() {
 fn a_report_is_found_by_what_it_is_about() {
     let state = state(&mut rng());
     let made = state.reports[0];
-    let of = |kind| state.report_of(&made.hospital, &made.record_hash, kind);
-    assert_eq!(of(ReportKind::Unlinked), Some(made.id));
-    assert_eq!(of(ReportKind::MisIndexed), None);
+    let receipt = &state.receipts[0];
+    assert_eq!(
+        state.report_of(receipt, ReportKind::Unlinked),
+        Some(made.id)
+    );
+    assert_eq!(state.report_of(receipt, ReportKind::MisIndexed), None);
+    // Another receipt for the same record, under another pseudonym.
+    let mut other = receipt.clone();
+    other.pseudonym.point = SecretKey::generate(&mut rng()).public();
+    assert_eq!(state.report_of(&other, ReportKind::Unlinked), None);
 }
 
 #[test]

@@ -183,13 +183,19 @@ impl Evidence {
         format!("misindexed-{}.json", self.record_hash)
     }
 
+    /// Where [`Evidence::write`] puts the file.
+    #[must_use]
+    pub fn path(&self, dir: &Path) -> PathBuf {
+        dir.join(self.file_name())
+    }
+
     /// Writes the file into a directory, which is made if it is not there; both for her alone.
     ///
     /// # Errors
     /// Failure or denied, naming the file.
     pub fn write(&self, dir: &Path) -> Result<PathBuf, CliError> {
         create_private_dir(dir)?;
-        let path = dir.join(self.file_name());
+        let path = self.path(dir);
         let text = serde_json::to_vec_pretty(self).map_err(|error| {
             CliError::failure(
                 format!("the evidence has no JSON form: {error}"),
@@ -206,6 +212,7 @@ impl Evidence {
 mod tests {
     use super::super::indexing::{Expected, inspect};
     use super::*;
+    use crate::local::linked_entries;
     use crate::testing::Clinic;
     use caduceus_crypto::merkle::InclusionProof;
     use caduceus_crypto::time::Epoch;
@@ -215,7 +222,7 @@ mod tests {
     use caduceus_ledger::ChainId;
     use caduceus_network::{PeerAddr, peer_id};
     use rand_core::OsRng;
-    use std::collections::{BTreeSet, HashSet};
+    use std::collections::BTreeSet;
     use std::os::unix::fs::PermissionsExt;
 
     fn site() -> Hospital {
@@ -251,12 +258,8 @@ mod tests {
                 .map(|word| Keyword::term(word).unwrap())
                 .collect::<BTreeSet<Keyword>>(),
         }];
-        let tags: HashSet<Tag> = own
-            .iter()
-            .flat_map(|each| each.leaf.entries.tags())
-            .copied()
-            .collect();
-        let wrong = inspect(&clinic.with(), &own, &expected, &tags);
+        let linked = linked_entries(&own, &history);
+        let wrong = inspect(&clinic.with(), &own, &expected, &linked);
         assert_eq!(wrong.len(), 1);
         let evidence = |key: Option<&[u8; 32]>| {
             Evidence::of(SchemeId::Tags, &site(), &history, &own[1], &wrong[0], key).unwrap()
@@ -286,6 +289,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let path = closed.write(&folder.path().join("report")).unwrap();
+        assert_eq!(path, closed.path(&folder.path().join("report")));
         assert!(path.ends_with(closed.file_name()));
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

@@ -12,6 +12,8 @@ use std::fmt;
 
 /// Keywords named in a line of detail; the evidence file has all.
 const NAMED: usize = 5;
+/// Nodes that are believed when they say that a hospital offers altered bytes.
+const OPINIONS: usize = 2;
 
 /// Something wrong with one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,11 +47,9 @@ pub enum Fault {
         record_hash: Hash,
         /// Hash of the index entries linked there.
         entries_hash: Hash,
-    },
-    /// The hospital's own log says that it was stored, and it is not linked.
-    StoredNotLinked {
-        /// When it was stored, as the log says.
-        stored: TimeMillis,
+        /// Whether the pseudonym has another R or view tag there than promised, so that she does not recognise the
+        /// record as hers.
+        other_pseudonym: bool,
     },
     /// Linked, and not to be found by all of its keywords.
     WronglyIndexed {
@@ -62,7 +62,7 @@ pub enum Fault {
     },
     /// Hidden from searches for a keyword by numbers left out before it.
     CounterGap(Gap),
-    /// Linked, and not delivered as it was anchored, or it does not open.
+    /// Linked, and not delivered as it was anchored, or it does not open, or is not what it calls itself.
     Unusable {
         /// The record.
         found: FoundRecord,
@@ -78,7 +78,7 @@ pub enum Reported {
     Unprovable,
     /// On the alliance chain, now or before.
     As(Hash),
-    /// Reported today already, by another client of hers.
+    /// Reported already, by another client of hers.
     Already,
     /// The report was not committed.
     Failed(String),
@@ -91,7 +91,6 @@ impl Fault {
         match self {
             Fault::MissedDeadline { .. } => "missed-deadline",
             Fault::NotAsPromised { .. } => "not-as-promised",
-            Fault::StoredNotLinked { .. } => "stored-not-linked",
             Fault::WronglyIndexed { .. } => "wrongly-indexed",
             Fault::CounterGap(_) => "counter-gap",
             Fault::Unusable { .. } => "unusable",
@@ -109,15 +108,17 @@ impl fmt::Display for Fault {
                 at,
                 record_hash,
                 entries_hash,
-            } => write!(
-                f,
-                "linked at {at} as record {record_hash} with index entries {entries_hash}, which is not what the \
-                 receipt promises"
-            ),
-            Fault::StoredNotLinked { stored } => write!(
-                f,
-                "stored at {stored}, as the hospital's log says, and not linked: no search finds it"
-            ),
+                other_pseudonym,
+            } => {
+                write!(
+                    f,
+                    "linked at {at} as record {record_hash} with index entries {entries_hash}"
+                )?;
+                if *other_pseudonym {
+                    f.write_str(" under a pseudonym that you can't recognise")?;
+                }
+                f.write_str(", which is not what the receipt promises")
+            }
             Fault::WronglyIndexed { missing, .. } => {
                 write!(f, "not found by {}", named(missing))
             }
@@ -142,7 +143,7 @@ impl fmt::Display for Reported {
         match self {
             Reported::Unprovable => Ok(()),
             Reported::As(id) => write!(f, "{id}"),
-            Reported::Already => f.write_str("today already"),
+            Reported::Already => f.write_str("already"),
             Reported::Failed(reason) => write!(f, "failed: {reason}"),
         }
     }
@@ -163,13 +164,13 @@ fn named(missing: &[MissingKeyword]) -> String {
 
 /// Whether an error in fetching or opening a record is the hospital's or the author's fault; else the record could
 /// merely not be looked at now.
+///
+/// Bytes with the anchored hash that do not open are. That the hospital offers other bytes is only what nodes say, so
+/// it takes two of them. That it offers none may be an outage, or a node's.
 pub(super) fn is_their_fault(error: &PatientError) -> bool {
     match error {
         PatientError::Open(_) | PatientError::OtherRecord => true,
-        PatientError::Client(error) => matches!(
-            error,
-            ClientError::Tampered { .. } | ClientError::Withheld { .. }
-        ),
+        PatientError::Client(ClientError::Tampered { nodes, .. }) => *nodes >= OPINIONS,
         _ => false,
     }
 }
@@ -196,6 +197,22 @@ mod tests {
         assert!(named(&missing(NAMED + 2)).ends_with("term:word4 and 2 more"));
     }
 
+    fn tampered(nodes: usize) -> PatientError {
+        let error = ClientError::Tampered {
+            hospital: HospitalId([1; 32]),
+            record_hash: Hash::ZERO,
+            nodes,
+        };
+        error.into()
+    }
+
+    #[test]
+    fn what_shows_is_somebodys_fault() {
+        assert!(is_their_fault(&PatientError::Open(OpenError::KeyWrap)));
+        assert!(is_their_fault(&PatientError::OtherRecord));
+        assert!(is_their_fault(&tampered(2)));
+    }
+
     #[test]
     fn what_is_out_of_reach_is_nobodys_fault() {
         let withheld = ClientError::Withheld {
@@ -207,10 +224,30 @@ mod tests {
             who: String::new(),
             reason: String::new(),
         };
-        assert!(is_their_fault(&withheld.into()));
-        assert!(is_their_fault(&PatientError::Open(OpenError::KeyWrap)));
-        assert!(is_their_fault(&PatientError::OtherRecord));
-        assert!(!is_their_fault(&unreachable.into()));
+        let unverified = ClientError::Unverified {
+            node: String::new(),
+            reason: String::new(),
+        };
+        for error in [withheld, unreachable, unverified] {
+            assert!(!is_their_fault(&error.into()));
+        }
+        // One node's word.
+        assert!(!is_their_fault(&tampered(1)));
         assert!(!is_their_fault(&PatientError::NoCards));
+    }
+
+    #[test]
+    fn a_pseudonym_that_she_cannot_recognise_is_told() {
+        let fault = |other_pseudonym| Fault::NotAsPromised {
+            at: RecordRef {
+                height: 3,
+                position: 0,
+            },
+            record_hash: Hash::ZERO,
+            entries_hash: Hash::ZERO,
+            other_pseudonym,
+        };
+        assert!(fault(true).to_string().contains("can't recognise, which"));
+        assert!(!fault(false).to_string().contains("pseudonym"));
     }
 }

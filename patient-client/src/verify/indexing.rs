@@ -2,14 +2,21 @@
 //! keywords and counter gaps. Pure.
 
 use super::gaps::{Counted, Gap, find_gaps};
-use crate::local::{OwnRecord, possible_days};
+use crate::local::{OwnRecord, seeker};
 use crate::slots::SlotKeys;
-use caduceus_crypto::index::{SchemeId, Tag, leaf_tag};
+use alliance_chain::RecordRef;
+use caduceus_crypto::index::{SchemeId, Tag};
 use caduceus_crypto::time::Epoch;
+use caduceus_custody::check::{LinkedEntries, Numbers, Seeker, possible_days};
 use caduceus_custody::keyword::Keyword;
-use caduceus_custody::tags::keyword_key;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use zeroize::Zeroizing;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+/// Numbers in a row that may be left out before it is given up that a keyword is numbered behind them. Only this
+/// many, so that looking costs little: a record behind more of them is told as missing the keyword.
+const GAP: u32 = 256;
+/// Every day of anchoring.
+const ALWAYS: RangeInclusive<Epoch> = Epoch(0)..=Epoch(u32::MAX);
 
 /// A keyword that a record should be found by and is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,294 +57,201 @@ pub(super) struct Expected {
     pub(super) keywords: BTreeSet<Keyword>,
 }
 
-/// Compares the entries of her records at a hospital with the keywords of those that opened. `all_tags` are those
-/// of every linked record there, whoever's it is.
+/// What the entries say of a keyword on a day.
+type Walks<'a> = BTreeMap<(&'a Keyword, Epoch), Numbers>;
+
+/// Compares the entries of her records at a hospital with the keywords of those that opened. `linked` is what is
+/// linked there, whoever's it is.
 pub(super) fn inspect(
     with: &SlotKeys<'_>,
     own: &[OwnRecord],
     expected: &[Expected],
-    all_tags: &HashSet<Tag>,
+    linked: &LinkedEntries<'_>,
 ) -> Vec<Misindexed> {
-    let mut wrong: BTreeMap<usize, Misindexed> = BTreeMap::new();
-    let mut counted: Vec<Counted> = Vec::new();
+    let mut seeker = seeker(with, linked);
+    if with.scheme == SchemeId::Tags {
+        inspect_tags(&mut seeker, own, expected)
+    } else {
+        inspect_scanned(&mut seeker, own, expected)
+    }
+}
+
+/// Where the scheme scans there are no numbers: a keyword is there or it is not.
+fn inspect_scanned(
+    seeker: &mut Seeker<'_>,
+    own: &[OwnRecord],
+    expected: &[Expected],
+) -> Vec<Misindexed> {
+    let mut by_keyword: BTreeMap<&Keyword, BTreeSet<usize>> = BTreeMap::new();
     for record in expected {
-        let (day, numbers) = numbers_of(with, &own[record.own], record);
-        let mut missing = Vec::new();
-        for (keyword, number) in record.keywords.iter().zip(numbers) {
-            match number {
-                Some(counter) => counted.push(Counted {
-                    keyword: keyword.clone(),
-                    day,
-                    counter,
-                    record: own[record.own].found,
-                }),
-                None => missing.push(MissingKeyword {
-                    keyword: keyword.clone(),
-                    stop: stop_of(with, keyword, day, all_tags),
-                }),
-            }
-        }
-        if !missing.is_empty() {
-            wrong.insert(
-                record.own,
-                Misindexed {
-                    own: record.own,
-                    day,
-                    missing,
-                    gaps: Vec::new(),
-                },
-            );
+        for keyword in &record.keywords {
+            by_keyword.entry(keyword).or_default().insert(record.own);
         }
     }
-    if with.scheme == SchemeId::Tags {
-        let more = counted_unopened(with, own, expected, &counted);
-        counted.extend(more);
-        let is_linked = |keyword: &Keyword, day: Epoch, number: u32| {
-            all_tags.contains(&tag_of(with, keyword, day, number))
-        };
-        for gap in find_gaps(&counted, is_linked) {
-            let at = own
-                .iter()
-                .position(|each| each.found == gap.after)
-                .expect("counted records are hers");
-            let tag = tag_of(with, &gap.keyword, gap.day, gap.first_missing);
-            let entry = wrong.entry(at).or_insert_with(|| Misindexed {
-                own: at,
-                day: gap.day,
-                missing: Vec::new(),
-                gaps: Vec::new(),
+    let mut wrong: BTreeMap<usize, Misindexed> = BTreeMap::new();
+    for (keyword, records) in by_keyword {
+        let found = seeker.records(keyword.as_str(), &ALWAYS, Some(&records));
+        for record in records.difference(&found) {
+            let entry = entry(&mut wrong, *record, own[*record].day);
+            entry.missing.push(MissingKeyword {
+                keyword: keyword.clone(),
+                stop: None,
             });
-            entry.gaps.push((gap, tag));
         }
     }
     wrong.into_values().collect()
 }
 
-/// The day on which most of a record's keywords are found in its entries, and their numbers then. The day that its
-/// header names goes first.
-fn numbers_of(
-    with: &SlotKeys<'_>,
-    own: &OwnRecord,
-    expected: &Expected,
-) -> (Epoch, Vec<Option<u32>>) {
-    let texts: Vec<&str> = expected.keywords.iter().map(Keyword::as_str).collect();
-    let mut days = possible_days(with.scheme, own.day);
-    days.sort_by_key(|day| *day != expected.day);
-    let mut best: Option<(usize, Epoch, Vec<Option<u32>>)> = None;
-    for day in days {
-        let numbers = own.indexed(with, day, &texts);
-        let found = numbers.iter().flatten().count();
-        if best.as_ref().is_none_or(|(most, _, _)| found > *most) {
-            best = Some((found, day, numbers));
-        }
-    }
-    let (_, day, numbers) = best.expect("a record's entries have a possible day");
-    (day, numbers)
-}
-
-/// Numbers in her records that did not open, of the keywords seen on the same days: what they carry is no gap.
-fn counted_unopened(
-    with: &SlotKeys<'_>,
+fn inspect_tags(
+    seeker: &mut Seeker<'_>,
     own: &[OwnRecord],
     expected: &[Expected],
-    counted: &[Counted],
-) -> Vec<Counted> {
-    let opened: BTreeSet<usize> = expected.iter().map(|record| record.own).collect();
-    let mut seen: BTreeMap<Epoch, BTreeSet<&Keyword>> = BTreeMap::new();
-    for each in counted {
-        seen.entry(each.day).or_default().insert(&each.keyword);
-    }
-    let mut more = Vec::new();
-    let unopened = own
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !opened.contains(index));
-    for (_, record) in unopened {
-        for day in possible_days(with.scheme, record.day) {
-            let Some(keywords) = seen.get(&day) else {
+) -> Vec<Misindexed> {
+    let days: Vec<Vec<Epoch>> = expected.iter().map(|record| days_of(own, record)).collect();
+    // The day that a record's header names is its tags' but where something is wrong.
+    let mut walks = Walks::new();
+    let named = expected.iter().zip(&days);
+    walk(
+        seeker,
+        &mut walks,
+        named.map(|(each, days)| (each, &days[..1])),
+    );
+    let incomplete = expected.iter().zip(&days).filter(|(record, days)| {
+        let found = numbers_on(&walks, record, days[0]);
+        found.contains(&None)
+    });
+    let incomplete: Vec<(&Expected, &[Epoch])> = incomplete
+        .map(|(record, days)| (record, &days[1..]))
+        .collect();
+    walk(seeker, &mut walks, incomplete.into_iter());
+
+    let mut wrong: BTreeMap<usize, Misindexed> = BTreeMap::new();
+    let mut indexed: BTreeSet<(&Keyword, Epoch)> = BTreeSet::new();
+    for (record, days) in expected.iter().zip(&days) {
+        let day = best_day(&walks, record, days);
+        for (keyword, number) in record.keywords.iter().zip(numbers_on(&walks, record, day)) {
+            if number.is_some() {
+                indexed.insert((keyword, day));
                 continue;
-            };
-            let texts: Vec<&str> = keywords.iter().map(|keyword| keyword.as_str()).collect();
-            let numbers = record.indexed(with, day, &texts);
-            for (keyword, number) in keywords.iter().zip(numbers) {
-                more.extend(number.map(|counter| Counted {
-                    keyword: (*keyword).clone(),
-                    day,
-                    counter,
-                    record: record.found,
-                }));
             }
+            let stop = walks.get(&(keyword, day)).map(|numbers| Stop {
+                counter: numbers.stop,
+                tag: numbers.stop_tag,
+            });
+            entry(&mut wrong, record.own, day)
+                .missing
+                .push(MissingKeyword {
+                    keyword: keyword.clone(),
+                    stop,
+                });
         }
     }
-    more
-}
-
-/// Where a search for a keyword on a day stops.
-fn stop_of(
-    with: &SlotKeys<'_>,
-    keyword: &Keyword,
-    day: Epoch,
-    all_tags: &HashSet<Tag>,
-) -> Option<Stop> {
-    if with.scheme != SchemeId::Tags {
-        return None;
+    for (after, gap, tag) in gaps(seeker, own, &walks, &indexed) {
+        entry(&mut wrong, after, gap.day).gaps.push((gap, tag));
     }
-    let leaf = leaf_of(with, keyword, day);
-    (0u32..)
-        .map(|counter| Stop {
-            counter,
-            tag: leaf_tag(&leaf, counter),
+    wrong.into_values().collect()
+}
+
+/// The gaps before her records on days of which some keyword was found, each with the record after it and the tag of
+/// its first missing number. Records count that did not open: what they carry is no gap, and may be behind one.
+fn gaps(
+    seeker: &mut Seeker<'_>,
+    own: &[OwnRecord],
+    walks: &Walks<'_>,
+    indexed: &BTreeSet<(&Keyword, Epoch)>,
+) -> Vec<(usize, Gap, Tag)> {
+    let counted: Vec<Counted> = indexed
+        .iter()
+        .filter_map(|pair| Some((pair, walks.get(pair)?)))
+        .flat_map(|((keyword, day), numbers)| {
+            numbers.own().map(move |(counter, record)| Counted {
+                keyword: (*keyword).clone(),
+                day: *day,
+                counter,
+                record: own[record].found,
+            })
         })
-        .find(|stop| !all_tags.contains(&stop.tag))
+        .collect();
+    let is_linked = |keyword: &Keyword, day: Epoch, number: u32| {
+        walks
+            .get(&(keyword, day))
+            .is_some_and(|numbers| numbers.carried.contains_key(&number))
+    };
+    let places: BTreeMap<RecordRef, usize> = own
+        .iter()
+        .enumerate()
+        .map(|(at, each)| (each.found.record, at))
+        .collect();
+    find_gaps(&counted, is_linked)
+        .into_iter()
+        .filter_map(|gap| {
+            let after = *places.get(&gap.after.record)?;
+            let tag = seeker.tag(gap.keyword.as_str(), gap.day, gap.first_missing)?;
+            Some((after, gap, tag))
+        })
+        .collect()
 }
 
-fn tag_of(with: &SlotKeys<'_>, keyword: &Keyword, day: Epoch, number: u32) -> Tag {
-    leaf_tag(&leaf_of(with, keyword, day), number)
+/// Walks the numbers of the keywords of some records on some days, as far as that was not done.
+fn walk<'a, 'd>(
+    seeker: &mut Seeker<'_>,
+    walks: &mut Walks<'a>,
+    records: impl Iterator<Item = (&'a Expected, &'d [Epoch])>,
+) {
+    let mut wanted: BTreeMap<&'a Keyword, BTreeSet<Epoch>> = BTreeMap::new();
+    for (record, days) in records {
+        for keyword in &record.keywords {
+            let new = days
+                .iter()
+                .filter(|day| !walks.contains_key(&(keyword, **day)));
+            wanted.entry(keyword).or_default().extend(new);
+        }
+    }
+    for (keyword, days) in wanted {
+        for (day, numbers) in seeker.numbers(keyword.as_str(), &days, GAP) {
+            walks.insert((keyword, day), numbers);
+        }
+    }
 }
 
-/// A keyword's leaf of a day.
-fn leaf_of(with: &SlotKeys<'_>, keyword: &Keyword, day: Epoch) -> Zeroizing<[u8; 16]> {
-    let key = with
-        .keys
-        .quarter_key(with.hospital, with.index, &day.quarter());
-    keyword_key(&key, keyword.as_str()).leaf(day.day_of_quarter())
+/// The days that a record's tags may be of; the one that its header names goes first.
+fn days_of(own: &[OwnRecord], record: &Expected) -> Vec<Epoch> {
+    let mut days = possible_days(SchemeId::Tags, own[record.own].day);
+    days.sort_by_key(|day| *day != record.day);
+    days
+}
+
+/// The numbers of a record's keywords on a day, as far as that day was walked.
+fn numbers_on(walks: &Walks<'_>, record: &Expected, day: Epoch) -> Vec<Option<u32>> {
+    record
+        .keywords
+        .iter()
+        .map(|keyword| walks.get(&(keyword, day))?.of(record.own))
+        .collect()
+}
+
+/// The day on which most of a record's keywords are found in its entries; the first of several.
+fn best_day(walks: &Walks<'_>, record: &Expected, days: &[Epoch]) -> Epoch {
+    let found = |day: &Epoch| {
+        let numbers = numbers_on(walks, record, *day);
+        numbers.into_iter().flatten().count()
+    };
+    days.iter()
+        .copied()
+        .rev()
+        .max_by_key(found)
+        .expect("a record's entries have a possible day")
+}
+
+fn entry(wrong: &mut BTreeMap<usize, Misindexed>, own: usize, day: Epoch) -> &mut Misindexed {
+    wrong.entry(own).or_insert_with(|| Misindexed {
+        own,
+        day,
+        missing: Vec::new(),
+        gaps: Vec::new(),
+    })
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::testing::Clinic;
-    use caduceus_custody::scheme::{IndexScheme, PaeksScheme, PeksScheme, TagsScheme};
-
-    fn today() -> Epoch {
-        Epoch::from_ymd(2026, 11, 20).unwrap()
-    }
-
-    fn keywords(words: &[&str]) -> BTreeSet<Keyword> {
-        words
-            .iter()
-            .map(|word| Keyword::term(word).unwrap())
-            .collect()
-    }
-
-    fn expected(own: usize, words: &[&str]) -> Expected {
-        Expected {
-            own,
-            day: today(),
-            keywords: keywords(words),
-        }
-    }
-
-    fn tags(own: &[OwnRecord]) -> HashSet<Tag> {
-        own.iter()
-            .flat_map(|each| each.leaf.entries.tags())
-            .copied()
-            .collect()
-    }
-
-    fn missing(wrong: &Misindexed) -> Vec<&str> {
-        let missing = wrong.missing.iter();
-        missing.map(|each| each.keyword.as_str()).collect()
-    }
-
-    fn a_missing_keyword_is_found<S: IndexScheme>() {
-        let mut clinic = Clinic::<S>::new(61);
-        let own = [
-            clinic.record(today(), &["term:asthma", "term:cough"]),
-            clinic.record(today(), &["term:cough"]),
-        ];
-        let right = [expected(0, &["asthma", "cough"]), expected(1, &["cough"])];
-        assert!(inspect(&clinic.with(), &own, &right, &tags(&own)).is_empty());
-        // The second record says asthma and gout too, but was not indexed so.
-        let said = [
-            expected(0, &["asthma", "cough"]),
-            expected(1, &["asthma", "cough", "gout"]),
-        ];
-        let wrong = inspect(&clinic.with(), &own, &said, &tags(&own));
-        assert_eq!(wrong.len(), 1);
-        assert_eq!((wrong[0].own, wrong[0].day), (1, today()));
-        assert_eq!(missing(&wrong[0]), ["term:asthma", "term:gout"]);
-        let stops: Vec<Option<u32>> = wrong[0]
-            .missing
-            .iter()
-            .map(|each| each.stop.map(|stop| stop.counter))
-            .collect();
-        if S::ID == SchemeId::Tags {
-            // The first record has asthma number 0; nobody has gout.
-            assert_eq!(stops, [Some(1), Some(0)]);
-        } else {
-            assert_eq!(stops, [None, None]);
-        }
-        assert!(wrong[0].gaps.is_empty());
-    }
-
-    #[test]
-    fn a_missing_keyword_is_found_under_every_scheme() {
-        a_missing_keyword_is_found::<TagsScheme>();
-        a_missing_keyword_is_found::<PeksScheme>();
-        a_missing_keyword_is_found::<PaeksScheme>();
-    }
-
-    #[test]
-    fn a_gap_is_found_between_two_records() {
-        let mut clinic = Clinic::<TagsScheme>::new(62);
-        let own = [
-            clinic.record_numbered(today(), &[("term:asthma", 0), ("term:cough", 0)]),
-            clinic.record_numbered(today(), &[("term:asthma", 2), ("term:cough", 1)]),
-            clinic.record_numbered(today(), &[("term:asthma", 3)]),
-        ];
-        let said = [
-            expected(0, &["asthma", "cough"]),
-            expected(1, &["asthma", "cough"]),
-            expected(2, &["asthma"]),
-        ];
-        let wrong = inspect(&clinic.with(), &own, &said, &tags(&own));
-        assert_eq!(wrong.len(), 1);
-        assert_eq!(wrong[0].own, 1);
-        assert!(wrong[0].missing.is_empty());
-        let [(gap, tag)] = wrong[0].gaps.as_slice() else {
-            panic!("{} gaps", wrong[0].gaps.len());
-        };
-        assert_eq!((gap.first_missing, gap.missing), (1, 1));
-        assert_eq!(gap.before, Some(own[0].found));
-        assert_eq!(gap.after, own[1].found);
-        // A record that carries the missing number closes it, opened or not, hers or not.
-        let closing = clinic.record_numbered(today(), &[("term:asthma", 1)]);
-        assert!(closing.leaf.entries.tags().contains(tag));
-        let mut with_it = own.to_vec();
-        with_it.push(closing.clone());
-        assert!(inspect(&clinic.with(), &with_it, &said, &tags(&with_it)).is_empty());
-        assert!(inspect(&clinic.with(), &own, &said, &tags(&with_it)).is_empty());
-    }
-
-    #[test]
-    fn a_gap_before_an_unopened_record_is_found() {
-        let mut clinic = Clinic::<TagsScheme>::new(63);
-        let own = [
-            clinic.record_numbered(today(), &[("term:asthma", 0)]),
-            clinic.record_numbered(today(), &[("term:asthma", 2)]),
-        ];
-        let said = [expected(0, &["asthma"])];
-        let wrong = inspect(&clinic.with(), &own, &said, &tags(&own));
-        assert_eq!(wrong.len(), 1);
-        assert_eq!(wrong[0].own, 1);
-        assert_eq!(wrong[0].gaps[0].0.before, Some(own[0].found));
-    }
-
-    #[test]
-    fn tags_of_a_neighbouring_day_are_not_missing() {
-        let mut clinic = Clinic::<TagsScheme>::new(64);
-        let mut late = clinic.record(today(), &["term:asthma"]);
-        late.day = Epoch(today().0 + 1);
-        let own = [late];
-        for sealed in [today(), Epoch(today().0 + 1)] {
-            let said = [Expected {
-                own: 0,
-                day: sealed,
-                keywords: keywords(&["asthma"]),
-            }];
-            assert!(inspect(&clinic.with(), &own, &said, &tags(&own)).is_empty());
-        }
-    }
-}
+mod tests;

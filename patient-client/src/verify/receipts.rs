@@ -6,6 +6,10 @@ use caduceus_client::LinkedHistory;
 use caduceus_crypto::evidence::{AnchorLeaf, Receipt};
 use caduceus_crypto::{Hash, PublicKey, TimeMillis};
 
+/// How long after its deadline a record is late, and no promise broken yet: a checkpoint or a block of the alliance
+/// may be delayed, and a report stands for ever.
+const GRACE_MILLIS: u64 = 30 * 60 * 1000;
+
 /// What became of a hospital's promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -13,13 +17,17 @@ pub(super) enum Verdict {
     Kept,
     /// Not linked, and the deadline is not past.
     Due,
-    /// Not linked, and the deadline is past.
+    /// Not linked, and the deadline is past, but not by much.
+    Late,
+    /// Not linked, and the deadline is long past.
     Missed,
-    /// Something else is linked under the promised pseudonym.
+    /// Something else is linked under P of the promised pseudonym.
     Differs {
         at: RecordRef,
         record_hash: Hash,
         entries_hash: Hash,
+        /// Whether R or the view tag is another.
+        other_pseudonym: bool,
     },
 }
 
@@ -30,25 +38,34 @@ pub(super) fn judge(
     now: TimeMillis,
 ) -> Verdict {
     let Some((at, leaf)) = linked else {
-        return if now > receipt.link_deadline {
-            Verdict::Missed
-        } else {
+        let deadline = receipt.link_deadline;
+        return if now <= deadline {
             Verdict::Due
+        } else if now.0 <= deadline.0.saturating_add(GRACE_MILLIS) {
+            Verdict::Late
+        } else {
+            Verdict::Missed
         };
     };
     let entries_hash = leaf.entries.hash();
-    if leaf.record_hash == receipt.record_hash && entries_hash == receipt.entries_hash {
+    // The whole pseudonym: under another R, or another view tag, she does not recognise the record.
+    let other_pseudonym = leaf.pseudonym != receipt.pseudonym;
+    if leaf.record_hash == receipt.record_hash
+        && entries_hash == receipt.entries_hash
+        && !other_pseudonym
+    {
         Verdict::Kept
     } else {
         Verdict::Differs {
             at,
             record_hash: leaf.record_hash,
             entries_hash,
+            other_pseudonym,
         }
     }
 }
 
-/// What is linked under a receipt's pseudonym.
+/// What is linked under P of a receipt's pseudonym; no two records are.
 pub(super) fn linked_under<'a>(
     history: &'a LinkedHistory,
     receipt: &Receipt,
@@ -67,7 +84,7 @@ pub(super) fn report(
     reporter: PublicKey,
 ) -> Option<Report> {
     let (kind, record, detail, proof) = match verdict {
-        Verdict::Kept | Verdict::Due => return None,
+        Verdict::Kept | Verdict::Due | Verdict::Late => return None,
         Verdict::Missed => (
             ReportKind::Unlinked,
             None,
@@ -106,6 +123,7 @@ pub(super) fn report(
 mod tests {
     use super::*;
     use crate::testing::{history, leaf};
+    use caduceus_crypto::pseudonym::Pseudonym;
     use caduceus_crypto::{HospitalId, SecretKey};
     use rand_core::OsRng;
 
@@ -133,12 +151,16 @@ mod tests {
         for now in [TimeMillis(1), DEADLINE, TimeMillis(9_000)] {
             assert_eq!(judge(&receipt, Some((at, &promised)), now), Verdict::Kept);
         }
-        assert_eq!(judge(&receipt, None, DEADLINE), Verdict::Due);
-        assert_eq!(
-            judge(&receipt, None, TimeMillis(DEADLINE.0 + 1)),
-            Verdict::Missed
-        );
-        let broken: [AnchorLeaf; 2] = [
+        let last_grace = DEADLINE.0 + GRACE_MILLIS;
+        for (now, verdict) in [
+            (DEADLINE.0, Verdict::Due),
+            (DEADLINE.0 + 1, Verdict::Late),
+            (last_grace, Verdict::Late),
+            (last_grace + 1, Verdict::Missed),
+        ] {
+            assert_eq!(judge(&receipt, None, TimeMillis(now)), verdict, "{now}");
+        }
+        let broken: [AnchorLeaf; 4] = [
             AnchorLeaf {
                 entries: other.entries.clone(),
                 ..promised.clone()
@@ -147,12 +169,28 @@ mod tests {
                 record_hash: other.record_hash,
                 ..promised.clone()
             },
+            // P is hers; she would not find the record by these.
+            AnchorLeaf {
+                pseudonym: Pseudonym {
+                    ephemeral: other.pseudonym.ephemeral,
+                    ..promised.pseudonym
+                },
+                ..promised.clone()
+            },
+            AnchorLeaf {
+                pseudonym: Pseudonym {
+                    view_tag: !promised.pseudonym.view_tag,
+                    ..promised.pseudonym
+                },
+                ..promised.clone()
+            },
         ];
         for linked in &broken {
             let expected = Verdict::Differs {
                 at,
                 record_hash: linked.record_hash,
                 entries_hash: linked.entries.hash(),
+                other_pseudonym: linked.pseudonym != promised.pseudonym,
             };
             // A broken promise is broken before its deadline too.
             assert_eq!(judge(&receipt, Some((at, linked)), TimeMillis(1)), expected);
@@ -167,7 +205,7 @@ mod tests {
 
         let without = history(vec![vec![other.clone()]]);
         assert_eq!(linked_under(&without, &receipt), None);
-        for verdict in [Verdict::Kept, Verdict::Due] {
+        for verdict in [Verdict::Kept, Verdict::Due, Verdict::Late] {
             assert_eq!(report(&receipt, &verdict, &without, reporter), None);
         }
         let missed = report(&receipt, &Verdict::Missed, &without, reporter).unwrap();
@@ -176,15 +214,30 @@ mod tests {
         assert_eq!(missed.proof.proves(), Some(missed.kind));
         assert_eq!(missed.proof.receipt(), Some(&receipt));
 
-        let linked = AnchorLeaf {
+        let other_entries = AnchorLeaf {
             entries: other.entries.clone(),
             ..mine.clone()
         };
-        let with = history(vec![vec![other.clone()], vec![other, linked.clone()]]);
-        let (at, found) = linked_under(&with, &receipt).unwrap();
-        assert_eq!(found, &linked);
-        let verdict = judge(&receipt, Some((at, found)), DEADLINE);
-        let differs = report(&receipt, &verdict, &with, reporter).unwrap();
+        let other_ephemeral = AnchorLeaf {
+            pseudonym: Pseudonym {
+                ephemeral: other.pseudonym.ephemeral,
+                ..mine.pseudonym
+            },
+            ..mine.clone()
+        };
+        for linked in [other_entries, other_ephemeral] {
+            differing(&receipt, &other, &linked, reporter);
+        }
+    }
+
+    /// The report of a leaf that is not as promised proves it.
+    fn differing(receipt: &Receipt, other: &AnchorLeaf, linked: &AnchorLeaf, reporter: PublicKey) {
+        let other = || other.clone();
+        let with = history(vec![vec![other()], vec![other(), linked.clone()]]);
+        let (at, found) = linked_under(&with, receipt).unwrap();
+        assert_eq!(found, linked);
+        let verdict = judge(receipt, Some((at, found)), DEADLINE);
+        let differs = report(receipt, &verdict, &with, reporter).unwrap();
         assert_eq!(
             (differs.kind, differs.record),
             (ReportKind::MisIndexed, Some(at))

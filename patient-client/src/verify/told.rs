@@ -1,5 +1,8 @@
 //! What a hospital's own log says it stored of hers, against what it linked. Private chains answer members only, so
 //! without a receipt this is all that a patient can learn of a record that was anchored and never linked. Pure.
+//!
+//! An entry of success is written before the upload that it is about has ended (DESIGN 5.3), so that by itself it
+//! shows nothing: whether there was a record only a receipt tells.
 
 use crate::access_log::HospitalEntry;
 use caduceus_crypto::{Hash, TimeMillis};
@@ -16,7 +19,7 @@ pub(super) fn stored_not_linked(
     promised: &BTreeSet<Hash>,
     now: TimeMillis,
 ) -> Vec<(Hash, TimeMillis)> {
-    // An upload that came to nothing has a later entry that says so.
+    // An upload that the chain refused has a later entry that says so.
     let mut stored: BTreeMap<Hash, Option<TimeMillis>> = BTreeMap::new();
     for entry in entries.iter().filter(|entry| is_upload(entry)) {
         if let Some(record) = entry.record {
@@ -36,8 +39,7 @@ pub(super) fn stored_not_linked(
 }
 
 fn is_upload(entry: &HospitalEntry) -> bool {
-    let kind = entry.action.split(' ').next().unwrap_or_default();
-    matches!(kind, "create" | "update")
+    matches!(entry.action.as_str(), "create upload" | "update amend")
 }
 
 #[cfg(test)]
@@ -85,13 +87,16 @@ mod tests {
             // Refused first, then stored.
             entry("create upload", "failed", 5),
             entry("create upload", "success", 5),
+            entry("update amend", "success", 7),
+            // Something else of hers.
+            entry("create patient", "success", 8),
             // Read, not stored.
             entry("read fetch-record", "success", 6),
         ];
         let linked = BTreeSet::from([Hash([2; 32])]);
         let promised = BTreeSet::from([Hash([3; 32])]);
         let found = stored_not_linked(&entries, &linked, &promised, LATER);
-        assert_eq!(names(&found), [1, 5]);
+        assert_eq!(names(&found), [1, 5, 7]);
         assert_eq!(found[0].1, TimeMillis(100));
         // It may still be on its way.
         let soon = TimeMillis(LATER.0 - 1);

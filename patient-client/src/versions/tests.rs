@@ -91,25 +91,79 @@ fn a_hospital_speaks_for_itself() {
 #[test]
 fn relations_that_the_chain_would_not_admit_do_not_count() {
     let all: Vec<FoundRecord> = (1..=4).map(|name| found(HERE, name)).collect();
-    // Two say they replace 1: the first on the chain is right, in whatever order they became known.
-    for relations in [
-        [replaces(3, 1), replaces(2, 1)],
-        [replaces(2, 1), replaces(3, 1)],
-    ] {
-        let newest = newest_versions(&all[..1], &all, &relations);
-        assert_eq!(names(&newest.records), [2]);
-        let newest = newest_versions(&all[..3], &all, &relations);
-        assert_eq!(names(&newest.records), [2, 3]);
-    }
     // A record replaces none that stands after it, and not itself.
     for wrong in [replaces(1, 2), replaces(2, 2)] {
         let newest = newest_versions(&all[..2], &all, &[wrong]);
         assert_eq!(names(&newest.records), [1, 2]);
+        assert!(newest.conflicting.is_empty());
     }
+    // Nor two others: what it was found to replace first counts.
+    let newest = newest_versions(&all[..3], &all, &[replaces(3, 1), replaces(3, 2)]);
+    assert_eq!(names(&newest.records), [3, 2]);
     // Relations go in a circle only where places are not known.
     let hit = found(HERE, 7);
     let circle = [replaces(8, 7), replaces(9, 8), replaces(7, 9)];
     let newest = newest_versions(&[hit], &[], &circle);
     assert_eq!(newest.records, [hit]);
     assert_eq!(newest.unseen.len(), 2);
+}
+
+/// Record 2 was anchored as a new record and says inside that it replaces 1; 3 is the correction that came later.
+/// Neither may hide the other, in whatever order they became known and whichever of them a search finds.
+#[test]
+fn a_forged_claim_hides_no_correction() {
+    let all: Vec<FoundRecord> = (1..=5).map(|name| found(HERE, name)).collect();
+    let mut looked_at = 0;
+    for relations in [
+        [replaces(3, 1), replaces(2, 1)],
+        [replaces(2, 1), replaces(3, 1)],
+    ] {
+        for hits in [vec![0], vec![1], vec![2], vec![2, 0], vec![0, 1, 2]] {
+            let hits: Vec<FoundRecord> = hits.into_iter().map(|index: usize| all[index]).collect();
+            let newest = newest_versions(&hits, &all, &relations);
+            assert_eq!(names(&newest.records), [2, 3]);
+            assert_eq!(newest.conflicting, [vec![all[1], all[2]]]);
+            let earlier = [(all[1], vec![all[0]]), (all[2], vec![all[0]])];
+            assert_eq!(newest.earlier, earlier);
+            looked_at += 1;
+        }
+    }
+    // Both have versions of their own, or one has.
+    let longer = [replaces(2, 1), replaces(3, 1), replaces(5, 3)];
+    let newest = newest_versions(&all[..1], &all, &longer);
+    assert_eq!(names(&newest.records), [2, 5]);
+    assert_eq!(names(&newest.conflicting[0]), [2, 5]);
+    let more = [longer[0], longer[1], longer[2], replaces(4, 2)];
+    let newest = newest_versions(&all[3..4], &all, &more);
+    assert_eq!(newest.conflicting.len(), 1);
+    let names_of_all: BTreeSet<u8> = names(&newest.records).into_iter().collect();
+    assert_eq!(names_of_all, BTreeSet::from([4, 5]));
+    // What has no known place can't be shown, and hides nothing.
+    let newest = newest_versions(&all[..1], &all[..2], &longer);
+    assert_eq!(names(&newest.records), [2]);
+    println!("{looked_at} searches of a forged claim and a correction");
+}
+
+#[test]
+fn every_version_is_asked_for() {
+    let all: Vec<FoundRecord> = (1..=5).map(|name| found(HERE, name)).collect();
+    let relations = [
+        replaces(2, 1),
+        replaces(3, 1),
+        replaces(4, 3),
+        replaces(9, 8),
+    ];
+    let expected =
+        |names: &[u8]| -> BTreeSet<Hash> { names.iter().map(|name| Hash([*name; 32])).collect() };
+    for hit in 0..4 {
+        let asked = all_versions(&all[hit..=hit], &all, &relations);
+        assert_eq!(asked, expected(&[1, 2, 3, 4]), "{hit}");
+    }
+    assert_eq!(all_versions(&all[4..], &all, &relations), expected(&[5]));
+    // Also those that no search has shown.
+    assert_eq!(
+        all_versions(&[found(HERE, 9)], &[], &relations),
+        expected(&[8, 9])
+    );
+    assert!(all_versions(&[], &all, &relations).is_empty());
 }

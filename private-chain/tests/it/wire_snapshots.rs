@@ -153,8 +153,7 @@ fn a_transaction_that_amends() {
 
 #[test]
 fn a_genesis() {
-    let genesis =
-        PrivateGenesis::new("St Anne".into(), key(1).public(), key(2).public()).unwrap();
+    let genesis = PrivateGenesis::new("St Anne".into(), key(1).public(), key(2).public()).unwrap();
     check("genesis", &genesis);
     check("genesis_peks", &genesis.with_scheme(SchemeId::Peks));
 }

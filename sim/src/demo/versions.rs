@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 /// The word that stands in the amended record only.
 const AMENDED_TERM: &str = "amendment";
-/// How long ago the broken promise ran out, milliseconds.
-const LATE_MILLIS: u64 = 60_000;
+/// How long ago the broken promise ran out, milliseconds: past the half hour in which a client only warns.
+const LATE_MILLIS: u64 = 40 * 60_000;
 
 /// What came of it.
 #[derive(Clone, Debug, Default, Serialize)]

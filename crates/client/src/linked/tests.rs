@@ -1,6 +1,6 @@
 use super::*;
 use caduceus_crypto::SecretKey;
-use caduceus_crypto::index::{IndexEntries, Tag};
+use caduceus_crypto::index::{IndexEntries, PaeksEntry, PeksEntry, Tag};
 use caduceus_crypto::pseudonym::Pseudonym;
 use caduceus_ledger::{Address, Certificate, ChainId, Header};
 use rand_core::OsRng;
@@ -67,7 +67,7 @@ fn head() -> CertifiedHeader {
 
 /// What a client has after these pages of one node.
 fn follow(head: &LinkedHead, pages: &[Vec<LinkedBlock>]) -> Result<Vec<LinkedBlock>, Doubt> {
-    let mut chain = Follower::new(head);
+    let mut chain = Follower::new(head, SchemeId::Tags);
     for page in pages {
         if chain.is_done() {
             break;
@@ -150,6 +150,55 @@ fn a_node_that_is_behind_is_told_from_one_that_lies() {
     // A node that skips what it should have is not behind.
     assert!(is_unverified(&follow(&head, &[vec![block(8, 1)]])));
     assert!(is_unverified(&follow(&head, &[vec![block(2, 0)]])));
+}
+
+/// A node that makes up a history which nobody can refute before its end must not fill the client's memory.
+#[test]
+fn what_no_chain_admits_is_not_kept() {
+    let with = |entries: IndexEntries| {
+        let mut made_up = block(2, 1);
+        made_up.leaves[0].entries = entries;
+        vec![made_up]
+    };
+    // The head would be reached, and its digest is that of what is sent.
+    let tags = |count: usize| IndexEntries::Tags(vec![Tag([9; 16]); count]);
+    let refused = [
+        ("none", tags(0)),
+        ("one too many", tags(MAX_TAGS + 1)),
+        ("a thousand times too many", tags(1_000 * MAX_TAGS)),
+        ("another scheme, none", IndexEntries::Peks(Vec::new())),
+        (
+            "another scheme",
+            IndexEntries::Peks(vec![PeksEntry([7; 80]); 8]),
+        ),
+        (
+            "a third scheme",
+            IndexEntries::Paeks(vec![PaeksEntry([7; 96]); 8]),
+        ),
+    ];
+    for (what, entries) in &refused {
+        let page = with(entries.clone());
+        assert!(is_unverified(&follow(&head_of(&page), &[page])), "{what}");
+    }
+    println!("{} kinds of entries", refused.len());
+    for count in [1, MAX_TAGS] {
+        let page = with(tags(count));
+        assert!(follow(&head_of(&page), &[page]).is_ok(), "{count}");
+    }
+}
+
+#[test]
+fn a_page_is_kept_up_to_a_size() {
+    let mut large = block(2, 1);
+    large.leaves[0].entries = IndexEntries::Tags(vec![Tag([9; 16]); MAX_TAGS]);
+    let leaf_bytes = kept_bytes_of(&large.leaves[0]);
+    let fit = MAX_PAGE_BYTES / leaf_bytes;
+    for (leaves, kept) in [(fit, true), (fit + 1, false)] {
+        large.leaves = vec![large.leaves[0].clone(); leaves];
+        let page = vec![large.clone()];
+        assert_eq!(follow(&head_of(&page), &[page]).is_ok(), kept, "{leaves}");
+    }
+    assert!(fit > 1_000);
 }
 
 #[test]

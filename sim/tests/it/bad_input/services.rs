@@ -55,7 +55,7 @@ async fn without_the_server(world: &World, table: &mut Table) {
         ),
         Case::works("and lists her grants", patient("alice", &["grants"])),
         Case::works(
-            "and gives away what is linked",
+            "and serves what is linked",
             patient("alice", &["search", "type:Encounter", "--local"]),
         ),
         Case::works(
