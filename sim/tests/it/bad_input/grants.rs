@@ -124,7 +124,7 @@ async fn patient(world: &World, key: &str, table: &mut Table) {
         Usage,
         "required arguments",
     ));
-    let of_last_search = world.patient("bob", &["grant", "--all-of-last-search", "--to", key]);
+    let of_last_search = world.patient("carol", &["grant", "--all-of-last-search", "--to", key]);
     cases.push(Case::fails(
         "of a search that was not made",
         of_last_search,
