@@ -2,17 +2,16 @@
 
 mod inspect;
 mod start;
-mod status;
-mod validate;
 
+use alliance_chain::AllianceMachine;
 use caduceus_cli::{CliError, CommonArgs, HiddenCommand, Output, Program};
-use caduceus_node::NodeHome;
+use caduceus_operator::{home, status, validate};
 use clap::{Parser, Subcommand};
 use inspect::Inspect;
 
 /// Run, inspect and validate a node of the alliance chain.
 #[derive(Debug, Parser)]
-#[command(name = "alliance-chain", version, about)]
+#[command(name = PROGRAM, version, about)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     common: CommonArgs,
@@ -51,23 +50,19 @@ impl Program for Arguments {
     }
 }
 
+const PROGRAM: &str = "alliance-chain";
+
 /// Runs a command.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
+    if let Command::Hidden(hidden) = &arguments.command {
+        return hidden.run::<Arguments>();
+    }
+    let home = home(&arguments.common, PROGRAM)?;
     match arguments.command {
-        Command::Start => start::run(home(&arguments.common)?).await,
-        Command::Status => status::run(&home(&arguments.common)?, &output).await,
-        Command::Inspect { what } => inspect::run(&home(&arguments.common)?, &what, &output),
-        Command::Validate { fast } => validate::run(&home(&arguments.common)?, fast, &output),
+        Command::Start => start::run(home).await,
+        Command::Status => status(&home, PROGRAM, &output).await,
+        Command::Inspect { what } => inspect::run(&home, &what, &output),
+        Command::Validate { fast } => validate(&home, &AllianceMachine, fast, &output),
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
     }
-}
-
-fn home(common: &CommonArgs) -> Result<NodeHome, CliError> {
-    let path = common.home_dir("alliance-chain")?;
-    NodeHome::load(&path).map_err(|e| {
-        CliError::usage(
-            format!("no node here: {e}"),
-            "--home DIR of a node, as `sim devnet up` or your operator makes it",
-        )
-    })
 }

@@ -76,6 +76,17 @@ const BANS: &[(&str, Ban)] = &[
         "hospital-server --no-default-features --features serve",
         Ban::Never(&["caduceus-custody"]),
     ),
+    // What both node programs share knows neither chain.
+    (
+        "caduceus-operator",
+        Ban::InHouseBut(&[
+            "caduceus-cli",
+            "caduceus-crypto",
+            "caduceus-ledger",
+            "caduceus-network",
+            "caduceus-node",
+        ]),
+    ),
     // A client asks nodes; it does not contain one.
     ("caduceus-client", Ban::Never(&["caduceus-node"])),
     ("patient-client", Ban::Never(&["caduceus-node"])),

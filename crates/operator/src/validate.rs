@@ -2,9 +2,8 @@
 
 use caduceus_cli::{CliError, Output};
 use caduceus_ledger::{Genesis, StateMachine};
-use caduceus_node::validate::{Depth, Report, validate};
+use caduceus_node::validate::{self as chain, Depth, Report};
 use caduceus_node::{NodeHome, Store, StoreError};
-use private_chain::PrivateMachine;
 use serde::Serialize;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
@@ -41,8 +40,18 @@ enum Trouble {
     Damaged(String),
 }
 
-/// Checks the chain of a node that does not run, and prints what was found.
-pub(super) fn run(home: &NodeHome, fast: bool, output: &Output) -> Result<(), CliError> {
+/// Checks the chain of a node that does not run, under its rules, and prints what was found. A fast check leaves the
+/// transactions unexecuted.
+///
+/// # Errors
+/// Failure, when the files cannot be used; verification failed, naming the first bad height, when the chain does not
+/// hold.
+pub fn validate<M: StateMachine>(
+    home: &NodeHome,
+    machine: &M,
+    fast: bool,
+    output: &Output,
+) -> Result<(), CliError> {
     let depth = if fast {
         Depth::Hashes
     } else {
@@ -55,7 +64,7 @@ pub(super) fn run(home: &NodeHome, fast: bool, output: &Output) -> Result<(), Cl
     let found = examine(
         || Store::open_damaged(&file),
         &home.genesis,
-        &PrivateMachine,
+        machine,
         depth,
         &|height, tip| progress.set_steps(height, tip),
     );
@@ -108,7 +117,7 @@ fn check<M: StateMachine>(
         Err(_) => return Err(panicked()),
     };
     let checked = catch_unwind(AssertUnwindSafe(|| {
-        validate(&store, genesis, machine, depth, progress)
+        chain::validate(&store, genesis, machine, depth, progress)
     }));
     // Not while a panic unwinds: closing reads too, and a second panic would end the program.
     let closed = catch_unwind(AssertUnwindSafe(move || drop(store)));

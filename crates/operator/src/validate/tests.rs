@@ -1,13 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use alliance_chain::{Account, AllianceGenesis, Member, Params, Tx};
 use caduceus_cli::ExitCode;
-use caduceus_crypto::{Hash, HospitalId, SecretKey, TimeMillis, domain, encode};
+use caduceus_crypto::{SecretKey, TimeMillis, domain, encode};
 use caduceus_ledger::{
-    Address, Block, BlockContext, Certificate, ChainId, ChainKind, Height, Overlay, StateError,
-    TxFailure, Validator, ValidatorSet, Vote, VoteKind, build, genesis_state, tx_id,
+    Address, Block, BlockContext, Certificate, ChainKind, Height, Overlay, StateError, TxFailure,
+    Validator, ValidatorSet, Vote, VoteKind, build, genesis_state, tx_id,
 };
+use private_chain::{Enrol, PrivateGenesis, PrivateMachine, Role, Tx};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -20,50 +20,33 @@ fn key(seed: u8) -> SecretKey {
     SecretKey::from_bytes(&[seed; 32]).unwrap()
 }
 
-fn voters() -> ValidatorSet {
-    let voter = Validator {
-        key: key(3).public(),
-        power: 1,
-    };
-    ValidatorSet::new(vec![voter]).unwrap()
-}
-
-fn hospital() -> HospitalId {
-    HospitalId::from_identity(&key(1).public())
-}
-
 fn genesis() -> Genesis {
-    let member = Member {
-        hospital: hospital(),
-        name: "St Mary".into(),
-        identity: key(1).public(),
-        server: key(2).public(),
-        private_chain: ChainId(Hash([5; 32])),
-        private_validators: voters(),
-    };
-    let own = AllianceGenesis {
-        members: vec![member],
-        proxies: Vec::new(),
-        params: Params::standard(NOW.epoch()),
-    };
+    let (identity, server) = (key(1).public(), key(2).public());
+    let own = PrivateGenesis::new("St Mary".into(), identity, server).unwrap();
     Genesis {
-        kind: ChainKind::Alliance,
-        name: "alliance".into(),
+        kind: ChainKind::Private,
+        name: "st-mary".into(),
         time: NOW,
-        validators: voters(),
+        validators: ValidatorSet::new(vec![Validator {
+            key: key(3).public(),
+            power: 1,
+        }])
+        .unwrap(),
         app: own.encode(),
     }
 }
 
-/// The member vouches for somebody: another data user for each number.
+/// The hospital enrols somebody: another person for each number.
 fn tx(n: u64) -> Vec<u8> {
-    let account = Account {
-        data_user: key(100 + n as u8).public(),
-        receiving: key(200).public(),
-        label: format!("Institute {n}"),
-        member: hospital(),
+    let chain = genesis().chain_id();
+    let enrol = Enrol {
+        staff: key(100 + n as u8).public(),
+        role: Role::Nurse,
+        label: format!("N-{n}"),
+        not_before: NOW,
+        not_after: TimeMillis(NOW.0 + 1_000_000),
     };
-    Tx::Account(account.sign(&genesis().chain_id(), &key(1))).encode()
+    Tx::Enrol(enrol.sign(&chain, &key(1))).encode()
 }
 
 /// The only voter's, or that of a stranger who claims to be it.
@@ -87,7 +70,7 @@ fn certificate(block: &Block, signer: &SecretKey) -> Certificate {
 
 /// A stored chain of three blocks, one transaction each. The second is stored after this change to it.
 fn store(change: impl Fn(&mut Block, &mut Certificate)) -> Store {
-    let (genesis, machine) = (genesis(), AllianceMachine);
+    let (genesis, machine) = (genesis(), PrivateMachine);
     let store = Store::scratch().unwrap();
     let empty = store.snapshot().unwrap();
     let first = genesis_state(&machine, &genesis, &empty, &empty).unwrap();
@@ -136,7 +119,7 @@ fn a_whole_chain_holds() {
             heard.set(height);
         };
         let whole = store(|_, _| ());
-        let found = examine(|| Ok(whole), &genesis(), &AllianceMachine, depth, &progress).unwrap();
+        let found = examine(|| Ok(whole), &genesis(), &PrivateMachine, depth, &progress).unwrap();
         assert_eq!(heard.get(), BLOCKS);
         assert_eq!(found.verdict(), Ok(()));
         assert_eq!(
@@ -160,7 +143,7 @@ fn a_whole_chain_holds() {
 fn an_edited_transaction_is_named_in_two_lines() {
     for depth in [Depth::Hashes, Depth::Execution] {
         let edited = store(|block, _| block.txs[0] = tx(9));
-        let found = look(edited, &AllianceMachine, depth);
+        let found = look(edited, &PrivateMachine, depth);
         let id = tx_id(&tx(9)).to_string();
         assert_eq!(
             serde_json::to_string(&found).unwrap(),
@@ -189,7 +172,7 @@ fn an_edited_transaction_is_named_in_two_lines() {
 #[test]
 fn a_forged_certificate_is_named_in_two_lines() {
     let forged = store(|block, stored| *stored = certificate(block, &key(9)));
-    let found = look(forged, &AllianceMachine, Depth::Hashes);
+    let found = look(forged, &PrivateMachine, Depth::Hashes);
     let voter = Address::of(&key(3).public());
     assert_eq!(
         lines(&found),
@@ -211,7 +194,7 @@ fn the_chain_of_another_genesis_does_not_hold() {
     let found = examine(
         || Ok(whole),
         &other,
-        &AllianceMachine,
+        &PrivateMachine,
         Depth::Hashes,
         &|_, _| (),
     )
@@ -227,7 +210,7 @@ struct Brittle {
 impl StateMachine for Brittle {
     fn genesis(&self, genesis: &Genesis, state: &mut Overlay<'_>) -> Result<(), StateError> {
         assert_ne!(self.breaks_at, 0, "broken at the genesis");
-        AllianceMachine.genesis(genesis, state)
+        PrivateMachine.genesis(genesis, state)
     }
 
     fn execute(
@@ -237,7 +220,7 @@ impl StateMachine for Brittle {
         state: &mut Overlay<'_>,
     ) -> Result<Vec<u8>, TxFailure> {
         assert_ne!(Height(self.breaks_at), ctx.height, "broken here");
-        AllianceMachine.execute(ctx, tx, state)
+        PrivateMachine.execute(ctx, tx, state)
     }
 
     fn finish(
@@ -246,7 +229,7 @@ impl StateMachine for Brittle {
         txs: &[Vec<u8>],
         state: &mut Overlay<'_>,
     ) -> Result<Vec<u8>, StateError> {
-        AllianceMachine.finish(ctx, txs, state)
+        PrivateMachine.finish(ctx, txs, state)
     }
 }
 
@@ -269,13 +252,7 @@ fn a_panic_over_damaged_bytes_is_a_fault() {
 
 /// What opening files gives.
 fn opening(open: impl FnOnce() -> Result<Store, StoreError>) -> Result<Validation, CliError> {
-    examine(
-        open,
-        &genesis(),
-        &AllianceMachine,
-        Depth::Hashes,
-        &|_, _| (),
-    )
+    examine(open, &genesis(), &PrivateMachine, Depth::Hashes, &|_, _| ())
 }
 
 #[test]

@@ -16,11 +16,14 @@ struct Status {
 }
 
 /// Asks the node of a folder, and prints what it says.
-pub(super) async fn run(home: &NodeHome, output: &Output) -> Result<(), CliError> {
+///
+/// # Errors
+/// Unreachable, naming the command of `program` that starts it.
+pub async fn status(home: &NodeHome, program: &str, output: &Output) -> Result<(), CliError> {
     let unreachable = |e: String| {
         CliError::unreachable(
             format!("the node does not answer: {e}"),
-            "start it: private-chain start --home DIR",
+            format!("start it: {program} start --home DIR"),
         )
     };
     let key = SecretKey::generate(&mut rand_core::OsRng);
