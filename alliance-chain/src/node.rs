@@ -13,7 +13,8 @@ use caduceus_ledger::Genesis;
 use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, StartError};
 use caduceus_node::service::anybody;
 use caduceus_node::{
-    ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, PeerRelay, serve_chain,
+    ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, NodeOptions, PeerRelay,
+    serve_chain,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ pub struct AllianceNodeConfig {
     pub hospitals: BTreeMap<HospitalId, HospitalRoute>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// What its operator set.
+    pub options: NodeOptions,
 }
 
 impl AllianceNodeConfig {
@@ -81,6 +84,7 @@ impl AllianceNodeConfig {
             key: home.key,
             moniker: home.file.moniker,
             listen: home.file.service_listen,
+            options: home.file.options,
             clock,
         }
     }
@@ -138,6 +142,7 @@ impl AllianceNode {
                 moniker: config.moniker,
                 engine: config.engine,
                 clock: config.clock,
+                options: config.options,
             },
             AllianceMachine,
         )

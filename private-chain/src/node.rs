@@ -9,7 +9,8 @@ use caduceus_ledger::Genesis;
 use caduceus_network::{Limits, Multiaddr, Peer, PeerAddr, Service, ServiceConfig, StartError};
 use caduceus_node::service::Authorise;
 use caduceus_node::{
-    ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, PeerRelay, serve_chain,
+    ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, NodeOptions, PeerRelay,
+    serve_chain,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub struct PrivateNodeConfig {
     pub anchor_readers: BTreeSet<PublicKey>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// What its operator set.
+    pub options: NodeOptions,
 }
 
 impl PrivateNodeConfig {
@@ -68,6 +71,7 @@ impl PrivateNodeConfig {
             key: home.key,
             moniker: home.file.moniker,
             listen: home.file.service_listen,
+            options: home.file.options,
             clock,
         }
     }
@@ -120,6 +124,7 @@ impl PrivateNode {
                 moniker: config.moniker,
                 engine: config.engine,
                 clock: config.clock,
+                options: config.options,
             },
             PrivateMachine,
         )

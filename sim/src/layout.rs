@@ -15,6 +15,7 @@ use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{Epoch, HospitalId, SecretKey, TimeMillis, encode};
 use caduceus_ledger::{Address, ChainKind, Genesis, Validator, ValidatorSet};
 use caduceus_network::{PeerAddr, peer_id};
+use caduceus_node::NodeOptions;
 use caduceus_node::home::{EngineKind, NodeFile, PeerEntry};
 use private_chain::PrivateGenesis;
 use rand_core::OsRng;
@@ -224,6 +225,7 @@ impl ChainPlan {
                 service_listen: self.services[n].address.clone(),
                 consensus_listen: self.consensus[n].address.clone(),
                 peers,
+                options: NodeOptions::default(),
             };
             std::fs::write(home.join("node.toml"), toml::to_string_pretty(&file)?)?;
             write_key(&home.join("node.key"), key)?;

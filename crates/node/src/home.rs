@@ -1,6 +1,7 @@
 //! A chain node's folder: `node.toml`, `node.key`, and what the node writes itself.
 
 use crate::node::{BftSettings, Engine};
+use crate::options::NodeOptions;
 use caduceus_crypto::{SecretKey, decode_exact};
 use caduceus_ledger::Genesis;
 use caduceus_network::{Multiaddr, PeerAddr};
@@ -49,6 +50,9 @@ pub struct NodeFile {
     /// The other validators.
     #[serde(default)]
     pub peers: Vec<PeerEntry>,
+    /// What the operator set.
+    #[serde(default)]
+    pub options: NodeOptions,
 }
 
 /// Why a node's folder cannot be used.

@@ -3,6 +3,7 @@
 use crate::bft;
 use crate::chain::{Chain, Committed, Offer, Outcome, SubmitError};
 use crate::guard::{Guard, GuardError};
+use crate::options::NodeOptions;
 use crate::solo;
 use crate::store::StoreError;
 use async_trait::async_trait;
@@ -75,6 +76,8 @@ pub struct NodeConfig {
     pub engine: Engine,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// What its operator set.
+    pub options: NodeOptions,
 }
 
 /// Why a node does not start.

@@ -1,6 +1,6 @@
 use crate::support::{Words, genesis, key};
 use caduceus_ledger::LightClient;
-use caduceus_node::{Engine, Node, NodeConfig, SubmitError, SystemClock};
+use caduceus_node::{Engine, Node, NodeConfig, NodeOptions, SubmitError, SystemClock};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ async fn start(home: &Path, genesis: &caduceus_ledger::Genesis) -> Arc<Node<Word
         moniker: "solo".into(),
         engine: Engine::Solo,
         clock: Arc::new(SystemClock),
+        options: NodeOptions::default(),
     };
     Node::start(config, Words).await.unwrap()
 }

@@ -7,7 +7,7 @@ use caduceus_ledger::{
     Space, StateError, StateMachine, StateView, TxFailure, Validator, ValidatorSet,
 };
 use caduceus_node::{
-    BftSettings, Clock, Engine, Node, NodeConfig, SystemClock, TxRelay, node::peer_id,
+    BftSettings, Clock, Engine, Node, NodeConfig, NodeOptions, SystemClock, TxRelay, node::peer_id,
 };
 use std::net::TcpListener;
 use std::path::Path;
@@ -142,6 +142,7 @@ impl Net {
                 moniker: format!("words-{}-{n}", self.ports[n]),
                 engine: Engine::Bft(BftSettings { listen, peers }),
                 clock: Arc::new(SystemClock),
+                options: NodeOptions::default(),
             },
             Words,
         )

@@ -1,7 +1,7 @@
 use crate::support::{Words, genesis, key};
 use caduceus_ledger::{Genesis, tx_id};
 use caduceus_node::validate::{Depth, Report, validate};
-use caduceus_node::{Engine, Node, NodeConfig, Store, StoreError, SystemClock};
+use caduceus_node::{Engine, Node, NodeConfig, NodeOptions, Store, StoreError, SystemClock};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ async fn chain(home: &Path) -> Genesis {
         moniker: "validated".into(),
         engine: Engine::Solo,
         clock: Arc::new(SystemClock),
+        options: NodeOptions::default(),
     };
     let node = Node::start(config, Words).await.unwrap();
     for n in 1..=20 {
@@ -155,6 +156,7 @@ async fn an_index_of_another_time_is_made_anew_at_start() {
             moniker: "mended".into(),
             engine: Engine::Solo,
             clock: Arc::new(SystemClock),
+            options: NodeOptions::default(),
         };
         let node = Node::start(config, Words).await.unwrap();
         node.stop().await;
