@@ -1,9 +1,14 @@
 //! The alliance chain as a state machine: genesis, one transaction, end of block.
 
 use crate::genesis::AllianceGenesis;
-use crate::rules::{self, member::put_new_member};
+use crate::rules::{self, Rule, member::put_new_member};
 use crate::state;
-use caduceus_ledger::{BlockContext, Genesis, Overlay, StateError, StateMachine, TxFailure};
+use crate::tx::Tx;
+use caduceus_ledger::{
+    BlockContext, DecodedTx, Genesis, Overlay, Rejection, StateError, StateMachine, TxFailure,
+};
+use std::any::Any;
+use std::sync::Arc;
 
 /// The rules of the alliance chain.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,13 +26,21 @@ impl StateMachine for AllianceMachine {
         Ok(())
     }
 
+    fn decode(&self, tx: &[u8]) -> Result<Arc<dyn Any + Send + Sync>, Rejection> {
+        match Tx::decode(tx) {
+            Ok(tx) => Ok(Arc::new(tx)),
+            Err(error) => Err(Rule::Malformed(error).into()),
+        }
+    }
+
     fn execute(
         &self,
         ctx: &BlockContext,
-        tx: &[u8],
+        tx: &DecodedTx,
         state: &mut Overlay<'_>,
     ) -> Result<Vec<u8>, TxFailure> {
-        rules::apply(ctx, tx, state).map_err(TxFailure::from)
+        let content: &Tx = tx.content()?;
+        rules::apply(ctx, tx.id(), content, state).map_err(TxFailure::from)
     }
 
     fn is_transient(&self, rule: &str) -> bool {

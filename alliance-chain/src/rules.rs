@@ -18,9 +18,10 @@ pub mod search;
 
 use crate::state::{self, MemberRecord};
 use crate::tx::Tx;
+use caduceus_crypto::Hash;
 use caduceus_crypto::codec::DecodeError;
 use caduceus_crypto::keys::HospitalId;
-use caduceus_ledger::{BlockContext, Overlay, Rejection, StateError, StateView, TxFailure, tx_id};
+use caduceus_ledger::{BlockContext, Overlay, Rejection, StateError, StateView, TxFailure};
 
 pub use access::AccessError;
 pub use account::AccountError;
@@ -105,6 +106,15 @@ pub fn is_transient(rule: &str) -> bool {
     )
 }
 
+impl From<Rule> for Rejection {
+    fn from(rule: Rule) -> Self {
+        Rejection {
+            rule: rule.rule_name(),
+            detail: rule.to_string(),
+        }
+    }
+}
+
 /// Why a transaction did not run: a rule, or a store that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -129,10 +139,7 @@ pub(crate) fn ensure<E: Into<Rule>>(holds: bool, error: impl FnOnce() -> E) -> R
 impl From<Failure> for TxFailure {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Rule(rule) => TxFailure::Rejected(Rejection {
-                rule: rule.rule_name(),
-                detail: rule.to_string(),
-            }),
+            Failure::Rule(rule) => TxFailure::Rejected(rule.into()),
             Failure::State(e) => TxFailure::State(e),
         }
     }
@@ -148,30 +155,28 @@ fn active_member(
         .filter(MemberRecord::is_active))
 }
 
-/// Runs one encoded transaction and gives its result bytes.
+/// Runs one transaction, under its identifier, and gives its result bytes.
 ///
 /// # Errors
 /// [`Failure`]; the state is then half changed and must be dropped.
 pub fn apply(
     ctx: &BlockContext,
-    bytes: &[u8],
+    id: Hash,
+    tx: &Tx,
     state: &mut Overlay<'_>,
 ) -> Result<Vec<u8>, Failure> {
-    let tx = match Tx::decode(bytes) {
-        Ok(tx) => tx,
-        Err(e) => return refuse(Rule::Malformed(e)),
-    };
     match tx {
-        Tx::Member(tx) => member::apply(ctx, tx, state),
-        Tx::Issuer(tx) => issuer::apply(ctx, tx, state),
-        Tx::Account(tx) => account::apply(ctx, tx, state),
-        Tx::Checkpoint(tx) => checkpoint::apply(ctx, tx, state),
-        Tx::Link(tx) => link::apply(ctx, tx_id(bytes), tx, state),
-        Tx::Search(tx) => search::apply(ctx, tx, state),
-        Tx::Request(tx) => request::apply(ctx, tx_id(bytes), tx, state),
-        Tx::Grant(tx) => grant::apply(ctx, tx_id(bytes), tx, state),
-        Tx::Access(tx) => access::apply(ctx, tx_id(bytes), &tx, state),
-        Tx::Revoke(tx) => revoke::apply(ctx, &tx, state),
-        Tx::Report(tx) => report::apply(ctx, tx_id(bytes), tx, state),
+        // Links are what a chain mostly does, and by far the largest: they alone are worth reading in place.
+        Tx::Link(tx) => link::apply(ctx, id, tx, state),
+        Tx::Member(tx) => member::apply(ctx, tx.clone(), state),
+        Tx::Issuer(tx) => issuer::apply(ctx, tx.clone(), state),
+        Tx::Account(tx) => account::apply(ctx, tx.clone(), state),
+        Tx::Checkpoint(tx) => checkpoint::apply(ctx, tx.clone(), state),
+        Tx::Search(tx) => search::apply(ctx, tx.clone(), state),
+        Tx::Request(tx) => request::apply(ctx, id, tx.clone(), state),
+        Tx::Grant(tx) => grant::apply(ctx, id, tx.clone(), state),
+        Tx::Access(tx) => access::apply(ctx, id, tx, state),
+        Tx::Revoke(tx) => revoke::apply(ctx, tx, state),
+        Tx::Report(tx) => report::apply(ctx, id, tx.clone(), state),
     }
 }

@@ -19,12 +19,13 @@ use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::keys::{HospitalId, SecretKey};
 use caduceus_crypto::time::{Epoch, MILLIS_PER_DAY, TimeMillis};
 use caduceus_ledger::block::ChainKind;
-use caduceus_ledger::state::Writes;
 use caduceus_ledger::{
     Address, BlockContext, ChainId, Genesis, Height, Overlay, Space, StateError, StateMachine,
     StateView, TxFailure, Validator, ValidatorSet,
 };
+use caduceus_ledger::{DecodedTx, Writes};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use private::{PrivateBlocks, certificate, leaf, leaf_of, private_chain, private_set};
 pub use scan::{paeks_trapdoor, peks_trapdoor};
@@ -233,7 +234,8 @@ impl Chain {
     fn run(&mut self, tx: &[u8]) -> Result<Vec<u8>, TxFailure> {
         let ctx = self.context();
         let mut state = Overlay::new(&self.store);
-        let result = AllianceMachine.execute(&ctx, tx, &mut state)?;
+        let tx = DecodedTx::new(&AllianceMachine, Arc::new(tx.to_vec()))?;
+        let result = AllianceMachine.execute(&ctx, &tx, &mut state)?;
         let writes = state.into_writes();
         self.store.apply(writes);
         Ok(result)

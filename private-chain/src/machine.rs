@@ -1,10 +1,15 @@
 //! The private chain as a state machine: genesis, one transaction, end of block.
 
 use crate::genesis::PrivateGenesis;
-use crate::rules;
+use crate::rules::{self, Rule};
 use crate::state::{self, AnchorRef};
+use crate::tx::Tx;
 use caduceus_crypto::{Hash, codec, merkle};
-use caduceus_ledger::{BlockContext, Genesis, Overlay, StateError, StateMachine, TxFailure};
+use caduceus_ledger::{
+    BlockContext, DecodedTx, Genesis, Overlay, Rejection, StateError, StateMachine, TxFailure,
+};
+use std::any::Any;
+use std::sync::Arc;
 
 /// What a private header says about the anchors of its block. Bytes: root (32), count (u32 little-endian).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +54,21 @@ impl StateMachine for PrivateMachine {
         Ok(())
     }
 
+    fn decode(&self, tx: &[u8]) -> Result<Arc<dyn Any + Send + Sync>, Rejection> {
+        match Tx::decode(tx) {
+            Ok(tx) => Ok(Arc::new(tx)),
+            Err(error) => Err(Rule::Malformed(error).into()),
+        }
+    }
+
     fn execute(
         &self,
         ctx: &BlockContext,
-        tx: &[u8],
+        tx: &DecodedTx,
         state: &mut Overlay<'_>,
     ) -> Result<Vec<u8>, TxFailure> {
-        rules::apply(ctx, tx, state).map_err(TxFailure::from)
+        let content: &Tx = tx.content()?;
+        rules::apply(ctx, content, state).map_err(TxFailure::from)
     }
 
     fn finish(

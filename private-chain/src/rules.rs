@@ -57,6 +57,15 @@ impl Rule {
     }
 }
 
+impl From<Rule> for Rejection {
+    fn from(rule: Rule) -> Self {
+        Rejection {
+            rule: rule.rule_name(),
+            detail: rule.to_string(),
+        }
+    }
+}
+
 /// Why a transaction did not run: a rule, or a store that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -81,29 +90,22 @@ pub(crate) fn ensure<E: Into<Rule>>(holds: bool, error: impl FnOnce() -> E) -> R
 impl From<Failure> for TxFailure {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Rule(rule) => TxFailure::Rejected(Rejection {
-                rule: rule.rule_name(),
-                detail: rule.to_string(),
-            }),
+            Failure::Rule(rule) => TxFailure::Rejected(rule.into()),
             Failure::State(e) => TxFailure::State(e),
         }
     }
 }
 
-/// Runs one encoded transaction and gives its result bytes.
+/// Runs one transaction and gives its result bytes.
 ///
 /// # Errors
 /// [`Failure`]; the state is then half changed and must be dropped.
-pub fn apply(ctx: &BlockContext, tx: &[u8], state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
-    let tx = match Tx::decode(tx) {
-        Ok(tx) => tx,
-        Err(e) => return refuse(Rule::Malformed(e)),
-    };
+pub fn apply(ctx: &BlockContext, tx: &Tx, state: &mut Overlay<'_>) -> Result<Vec<u8>, Failure> {
     match tx {
-        Tx::Enrol(tx) => enrol::apply(ctx, &tx, state),
-        Tx::Suspend(tx) => suspend::apply(ctx, &tx, state),
-        Tx::Anchor(tx) => anchor::apply(ctx, &tx, state),
-        Tx::Audit(entries) => audit::apply(ctx, &entries, state),
-        Tx::Amend(tx) => amend::apply(ctx, &tx, state),
+        Tx::Enrol(tx) => enrol::apply(ctx, tx, state),
+        Tx::Suspend(tx) => suspend::apply(ctx, tx, state),
+        Tx::Anchor(tx) => anchor::apply(ctx, tx, state),
+        Tx::Audit(entries) => audit::apply(ctx, entries, state),
+        Tx::Amend(tx) => amend::apply(ctx, tx, state),
     }
 }

@@ -14,14 +14,15 @@ use caduceus_crypto::keys::{HospitalId, SecretKey};
 use caduceus_crypto::pseudonym::Pseudonym;
 use caduceus_crypto::time::TimeMillis;
 use caduceus_ledger::block::ChainKind;
-use caduceus_ledger::state::Writes;
 use caduceus_ledger::{
     Address, BlockContext, ChainId, Genesis, Height, Overlay, Space, StateError, StateMachine,
     StateView, TxFailure, Validator, ValidatorSet,
 };
+use caduceus_ledger::{DecodedTx, Writes};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use umbral_pre::DefaultSerialize;
 
 /// Block time of a fresh chain: 2024-05-06, 12:53 UTC.
@@ -285,7 +286,8 @@ impl Chain {
     fn run(&mut self, tx: &[u8]) -> Result<Vec<u8>, TxFailure> {
         let ctx = self.context();
         let mut state = Overlay::new(&self.store);
-        let result = PrivateMachine.execute(&ctx, tx, &mut state)?;
+        let tx = DecodedTx::new(&PrivateMachine, Arc::new(tx.to_vec()))?;
+        let result = PrivateMachine.execute(&ctx, &tx, &mut state)?;
         let writes = state.into_writes();
         self.store.apply(writes);
         Ok(result)

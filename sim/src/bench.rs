@@ -3,12 +3,16 @@
 //! A bench makes its data from a seed, checks that the answers it times are right, and says in its output how it
 //! measured.
 
+pub mod chain;
+pub mod latency;
 mod measure;
 pub mod search;
 
 use caduceus_cli::{CliError, CommonArgs, Output};
 use clap::Subcommand;
 
+pub use self::chain::ChainBenchArgs;
+pub use self::latency::LatencyBenchArgs;
 pub use self::search::SearchBenchArgs;
 
 /// What to measure.
@@ -16,6 +20,10 @@ pub use self::search::SearchBenchArgs;
 pub enum BenchCommand {
     /// Search one corpus with each index scheme: the same queries, the answers checked against the plain text.
     Search(SearchBenchArgs),
+    /// Link records on an alliance of real validators: how many a second, and where the time goes.
+    Chain(ChainBenchArgs),
+    /// Upload and search on an idle network, one at a time: what one person waits.
+    Latency(LatencyBenchArgs),
 }
 
 /// Runs a bench and prints what it measured.
@@ -23,8 +31,16 @@ pub enum BenchCommand {
 /// # Errors
 /// Usage, when the arguments contradict each other; failure, when it could not be run to its end; verification
 /// failed, when an answer was wrong.
-pub fn run(command: BenchCommand, common: &CommonArgs, output: &Output) -> Result<(), CliError> {
+pub async fn run(
+    command: BenchCommand,
+    common: &CommonArgs,
+    output: &Output,
+) -> Result<(), CliError> {
     match command {
-        BenchCommand::Search(arguments) => search::run(&arguments, common, output),
+        BenchCommand::Search(arguments) => {
+            tokio::task::block_in_place(|| search::run(&arguments, common, output))
+        }
+        BenchCommand::Chain(arguments) => chain::run(&arguments, output).await,
+        BenchCommand::Latency(arguments) => latency::run(&arguments, output).await,
     }
 }

@@ -18,7 +18,9 @@ use caduceus_node::home::EngineKind;
 use std::path::PathBuf;
 use std::time::Instant;
 
+pub(crate) use people::{keep, register, visit};
 pub use summary::Summary;
+pub(crate) use world::World;
 
 /// What the demo runs on.
 #[derive(Clone, Debug)]

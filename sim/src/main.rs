@@ -159,9 +159,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
             Devnet::Down { dir } => devnet::down(&dir, &output).await,
             Devnet::Status { dir } => devnet::status(&dir, &output).await,
         },
-        Command::Bench { what } => {
-            tokio::task::block_in_place(|| bench::run(what, &arguments.common, &output))
-        }
+        Command::Bench { what } => bench::run(what, &arguments.common, &output).await,
         Command::Attack { what } => attack::run(what, &arguments.common, &output).await,
         Command::Node { kind, dir } => sim::loopback::run_node(&kind, &dir)
             .await

@@ -125,7 +125,7 @@ impl LinkError {
 pub(super) fn apply(
     ctx: &BlockContext,
     id: Hash,
-    tx: Link,
+    tx: &Link,
     state: &mut Overlay<'_>,
 ) -> Result<Vec<u8>, Failure> {
     let hospital = tx.hospital;
@@ -167,7 +167,7 @@ pub(super) fn apply(
     let ordinal = state::ordinal(&hospital).require(state)?;
     // Not the private header's: that is the hospital's word, and could take records out of every search by days.
     let day = ctx.time.epoch();
-    for (position, leaf) in (0u32..).zip(tx.leaves) {
+    for (position, leaf) in (0u32..).zip(&tx.leaves) {
         leaf.entries
             .check(scheme)
             .or_else(|source| refuse(LinkError::Entries { position, source }))?;
@@ -185,14 +185,14 @@ pub(super) fn apply(
             record_hash: leaf.record_hash,
         };
         state::record(&hospital, &record).put(state, &linked);
-        match leaf.entries {
-            IndexEntries::Tags(tags) => put_tags(ordinal, &record, &tags, state)?,
+        match &leaf.entries {
+            IndexEntries::Tags(tags) => put_tags(ordinal, &record, tags, state)?,
             entries => push_scanned(
                 ordinal,
                 &ScanRecord {
                     record,
                     day,
-                    entries,
+                    entries: entries.clone(),
                 },
                 state,
             )?,

@@ -3,9 +3,11 @@
 use super::{Chain, Store};
 use crate::machine::AllianceMachine;
 use crate::tx::Tx;
-use caduceus_ledger::state::Writes;
-use caduceus_ledger::{Overlay, Pairs, Space, StateError, StateMachine, StateView, TxFailure};
+use caduceus_ledger::{
+    DecodedTx, Overlay, Pairs, Space, StateError, StateMachine, StateView, TxFailure, Writes,
+};
 use std::cell::Cell;
+use std::sync::Arc;
 
 /// A state that counts the look-ups of a search.
 struct Watched<'a> {
@@ -34,7 +36,8 @@ impl Chain {
             look_ups: Cell::new(0),
         };
         let mut state = Overlay::new(&watched);
-        let result = AllianceMachine.execute(&self.context(), &tx.encode(), &mut state);
+        let tx = DecodedTx::new(&AllianceMachine, Arc::new(tx.encode())).unwrap();
+        let result = AllianceMachine.execute(&self.context(), &tx, &mut state);
         let writes = state.into_writes();
         (result, watched.look_ups.get(), writes)
     }

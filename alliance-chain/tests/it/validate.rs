@@ -3,13 +3,14 @@
 use alliance_chain::{Account, AllianceGenesis, AllianceMachine, Member, Params, Tx};
 use caduceus_crypto::{Hash, HospitalId, SecretKey, TimeMillis, domain, encode};
 use caduceus_ledger::{
-    Address, Block, Certificate, ChainId, ChainKind, Genesis, Validator, ValidatorSet, Vote,
-    VoteKind, build, genesis_state,
+    Address, Block, Certificate, ChainId, ChainKind, DecodedTx, Genesis, Validator, ValidatorSet,
+    Vote, VoteKind, build, genesis_state,
 };
 use caduceus_node::Store;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 const NOW: TimeMillis = TimeMillis(1_715_000_000_000);
 const NODE: &str = r#"
@@ -106,7 +107,7 @@ fn write_home(home: &Path) {
             &parent,
             TimeMillis(parent.time.0 + 1_000),
             Address::of(&key(3).public()),
-            [tx(n)],
+            [DecodedTx::new(&AllianceMachine, Arc::new(tx(n))).unwrap()],
             genesis.kind.max_block_bytes(),
         )
         .unwrap();

@@ -1,14 +1,17 @@
 //! Running a block: a block is executed before it is voted for, and validators vote only for headers whose
 //! roots they reproduced (DESIGN 4.1).
 
-use crate::block::{Block, Genesis, Header, MAX_EXTRA_BYTES, MAX_TX_BYTES, tx_id};
+use crate::block::{Block, Genesis, Header, MAX_EXTRA_BYTES};
+use crate::decoded::DecodedTx;
 use crate::state::{
-    BlockContext, Overlay, Rejection, Space, StateError, StateMachine, StateView, TxFailure, Writes,
+    BlockContext, Overlay, Rejection, Space, StateError, StateMachine, StateView, TxFailure,
 };
 use crate::tree::{self, TreeReader, TreeUpdateBatch};
 use crate::types::{Address, Height, ValidatorSet};
+use crate::writes::Writes;
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::{Hash, TimeMillis, codec, merkle};
+use std::sync::Arc;
 
 /// State key of the set that votes on the next block. A machine that changes it changes the voters of the
 /// next height.
@@ -44,7 +47,7 @@ pub fn find_tx(view: &dyn StateView, id: &Hash) -> Result<Option<TxPlace>, State
         .transpose()
 }
 
-/// Runs one transaction on an overlay over `state` and merges its changes if it succeeds.
+/// Runs one transaction on `state`.
 ///
 /// # Errors
 /// [`TxFailure`] names the broken rule; `state` is unchanged then.
@@ -52,10 +55,10 @@ pub fn apply<M: StateMachine + ?Sized>(
     machine: &M,
     ctx: &BlockContext,
     index: u32,
-    tx: &[u8],
+    tx: &DecodedTx,
     state: &mut Overlay<'_>,
 ) -> Result<Vec<u8>, TxFailure> {
-    let id = tx_id(tx);
+    let id = tx.id();
     if let Some(place) = find_tx(state, &id)? {
         return Err(Rejection {
             rule: "already_committed",
@@ -63,18 +66,12 @@ pub fn apply<M: StateMachine + ?Sized>(
         }
         .into());
     }
-    let mut trial = Overlay::new(&*state);
-    let result = machine.execute(ctx, tx, &mut trial)?;
-    trial.put(
-        Space::Bulk,
-        &tx_key(&id),
-        codec::encode(&TxPlace {
-            height: ctx.height,
-            index,
-        }),
-    );
-    let writes = trial.into_writes();
-    state.merge(writes);
+    let result = state.attempt(|state| machine.execute(ctx, tx, state))?;
+    let place = TxPlace {
+        height: ctx.height,
+        index,
+    };
+    state.put(Space::Bulk, &tx_key(&id), codec::encode(&place));
     Ok(result)
 }
 
@@ -132,8 +129,8 @@ pub enum BlockError {
         /// Time found.
         found: TimeMillis,
     },
-    /// Body over the kind's limit, or a transaction over [`MAX_TX_BYTES`].
-    #[error("block or transaction of {found} bytes, at most {limit}")]
+    /// Body over the kind's limit.
+    #[error("block of {found} bytes, at most {limit}")]
     TooLarge {
         /// The limit in bytes.
         limit: usize,
@@ -208,9 +205,9 @@ pub fn genesis_state<M: StateMachine + ?Sized, R: TreeReader>(
 
 fn auth_changes(writes: &Writes) -> impl Iterator<Item = (&[u8], Option<Vec<u8>>)> {
     writes
+        .of(Space::Auth)
         .iter()
-        .filter(|((space, _), _)| *space == Space::Auth)
-        .map(|((_, key), value)| (key.as_slice(), value.clone()))
+        .map(|(key, value)| (key.as_slice(), value.clone()))
 }
 
 /// Makes the next block from candidate transactions in order; those that a rule refuses are left out and
@@ -225,7 +222,7 @@ pub fn build<M: StateMachine + ?Sized, R: TreeReader>(
     parent: &Header,
     time: TimeMillis,
     proposer: Address,
-    candidates: impl IntoIterator<Item = Vec<u8>>,
+    candidates: impl IntoIterator<Item = DecodedTx>,
     max_block_bytes: usize,
 ) -> Result<(Block, Executed, Vec<(Hash, Rejection)>), StateError> {
     let ctx = BlockContext {
@@ -238,27 +235,17 @@ pub fn build<M: StateMachine + ?Sized, R: TreeReader>(
     let (mut txs, mut results, mut refused, mut bytes) =
         (Vec::new(), Vec::new(), Vec::new(), 0usize);
     for tx in candidates {
-        if tx.len() > MAX_TX_BYTES {
-            let detail = format!("{} bytes, at most {MAX_TX_BYTES}", tx.len());
-            refused.push((
-                tx_id(&tx),
-                Rejection {
-                    rule: "too_large",
-                    detail,
-                },
-            ));
-            continue;
-        }
-        if bytes + tx.len() + 4 > max_block_bytes {
+        let cost = tx.bytes().len() + 4;
+        if bytes + cost > max_block_bytes {
             break;
         }
         match apply(machine, &ctx, txs.len() as u32, &tx, &mut state) {
             Ok(result) => {
-                bytes += tx.len() + 4;
-                txs.push(tx);
+                bytes += cost;
+                txs.push(tx.bytes().as_ref().clone());
                 results.push(result);
             }
-            Err(TxFailure::Rejected(rejection)) => refused.push((tx_id(&tx), rejection)),
+            Err(TxFailure::Rejected(rejection)) => refused.push((tx.id(), rejection)),
             Err(TxFailure::State(e)) => return Err(e),
         }
     }
@@ -285,6 +272,73 @@ pub fn replay<M: StateMachine + ?Sized, R: TreeReader>(
     block: &Block,
     max_block_bytes: usize,
 ) -> Result<Executed, BlockError> {
+    check_frame(parent, block, max_block_bytes)?;
+    let mut decoded = Vec::with_capacity(block.txs.len());
+    for (index, tx) in block.txs.iter().enumerate() {
+        let tx = DecodedTx::new(machine, Arc::new(tx.clone()))
+            .map_err(|rejection| BlockError::Transaction { index, rejection })?;
+        decoded.push(tx);
+    }
+    replay_decoded(
+        machine,
+        view,
+        reader,
+        parent,
+        block,
+        &decoded,
+        max_block_bytes,
+    )
+}
+
+/// [`replay`] for transactions that are decoded already: exactly those of the block, in its order.
+///
+/// # Errors
+/// [`BlockError`] names the rule broken.
+pub fn replay_decoded<M: StateMachine + ?Sized, R: TreeReader>(
+    machine: &M,
+    view: &dyn StateView,
+    reader: &R,
+    parent: &Header,
+    block: &Block,
+    decoded: &[DecodedTx],
+    max_block_bytes: usize,
+) -> Result<Executed, BlockError> {
+    let same = decoded.len() == block.txs.len()
+        && decoded
+            .iter()
+            .zip(&block.txs)
+            .all(|(decoded, tx)| decoded.bytes().as_ref() == tx);
+    if !same {
+        return Err(StateError("the decoded transactions are not the block's".to_owned()).into());
+    }
+    check_frame(parent, block, max_block_bytes)?;
+    let header = &block.header;
+    let ctx = BlockContext {
+        chain: header.chain,
+        height: header.height,
+        time: header.time,
+        proposer: header.proposer,
+    };
+    let mut state = Overlay::new(view);
+    let mut results = Vec::with_capacity(block.txs.len());
+    for (index, tx) in decoded.iter().enumerate() {
+        match apply(machine, &ctx, index as u32, tx, &mut state) {
+            Ok(result) => results.push(result),
+            Err(TxFailure::Rejected(rejection)) => {
+                return Err(BlockError::Transaction { index, rejection });
+            }
+            Err(TxFailure::State(e)) => return Err(e.into()),
+        }
+    }
+    let executed = close(machine, &ctx, reader, parent, &block.txs, results, state)?;
+    match first_difference(header, &executed.header) {
+        Some(field) => Err(BlockError::HeaderDiffers { field }),
+        None => Ok(executed),
+    }
+}
+
+/// What can be said of a block without its state: that it follows its parent, and its size.
+fn check_frame(parent: &Header, block: &Block, max_block_bytes: usize) -> Result<(), BlockError> {
     let header = &block.header;
     if header.chain != parent.chain {
         return Err(BlockError::OtherChain);
@@ -315,34 +369,7 @@ pub fn replay<M: StateMachine + ?Sized, R: TreeReader>(
             found: bytes,
         });
     }
-    let ctx = BlockContext {
-        chain: header.chain,
-        height: header.height,
-        time: header.time,
-        proposer: header.proposer,
-    };
-    let mut state = Overlay::new(view);
-    let mut results = Vec::with_capacity(block.txs.len());
-    for (index, tx) in block.txs.iter().enumerate() {
-        if tx.len() > MAX_TX_BYTES {
-            return Err(BlockError::TooLarge {
-                limit: MAX_TX_BYTES,
-                found: tx.len(),
-            });
-        }
-        match apply(machine, &ctx, index as u32, tx, &mut state) {
-            Ok(result) => results.push(result),
-            Err(TxFailure::Rejected(rejection)) => {
-                return Err(BlockError::Transaction { index, rejection });
-            }
-            Err(TxFailure::State(e)) => return Err(e.into()),
-        }
-    }
-    let executed = close(machine, &ctx, reader, parent, &block.txs, results, state)?;
-    match first_difference(header, &executed.header) {
-        Some(field) => Err(BlockError::HeaderDiffers { field }),
-        None => Ok(executed),
-    }
+    Ok(())
 }
 
 fn close<M: StateMachine + ?Sized, R: TreeReader>(

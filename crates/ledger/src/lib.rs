@@ -6,21 +6,27 @@
 
 pub mod block;
 pub mod certificate;
+pub mod decoded;
 pub mod execute;
 pub mod light;
 pub mod proof;
 pub mod state;
 pub mod tree;
 pub mod types;
+pub mod writes;
 
 pub use block::{Block, ChainKind, Genesis, Header, tx_id};
 pub use certificate::{Certificate, CertificateError, CertifiedHeader, Vote, VoteKind};
-pub use execute::{BlockError, Executed, TxPlace, apply, build, find_tx, genesis_state, replay};
+pub use decoded::DecodedTx;
+pub use execute::{
+    BlockError, Executed, TxPlace, apply, build, find_tx, genesis_state, replay, replay_decoded,
+};
 pub use light::{LightClient, LightError};
 pub use proof::{StateProofAt, TxProof};
 pub use state::{
     BlockContext, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Layer, Overlay, Pairs, Rejection, Space,
-    StateError, StateMachine, StateView, TxFailure, Writes,
+    StateError, StateMachine, StateView, TxFailure,
 };
 pub use tree::{StateProof, TreeReader, TreeUpdateBatch};
 pub use types::{Address, ChainId, Height, Validator, ValidatorSet, ValidatorSetError};
+pub use writes::Writes;

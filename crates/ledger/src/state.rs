@@ -1,9 +1,14 @@
 //! State spaces, overlays and the state machine trait (DESIGN 4.2).
 
 use crate::block::Genesis;
+use crate::decoded::DecodedTx;
 use crate::types::{Address, ChainId, Height};
+use crate::writes::{Change, Writes};
 use caduceus_crypto::TimeMillis;
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
 
 /// Where a key lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,33 +60,64 @@ pub trait StateView {
     }
 }
 
-/// Changes to a state: `None` deletes.
-pub type Writes = BTreeMap<(Space, Vec<u8>), Option<Vec<u8>>>;
-
-/// A state with changes on top that are not in the store yet. Overlays nest: a transaction runs on an overlay
-/// over the block's overlay and is merged or dropped as a whole.
+/// A state with changes on top that are not in the store yet.
 pub struct Overlay<'a> {
     base: &'a dyn StateView,
     writes: Writes,
+    /// What stood where since the outermost attempt began; none outside of one.
+    undo: Option<Vec<(Space, Vec<u8>, Option<Change>)>>,
 }
 
 impl<'a> Overlay<'a> {
     /// No changes yet.
     pub fn new(base: &'a dyn StateView) -> Self {
+        Self::with(base, Writes::new())
+    }
+
+    /// These changes already.
+    pub fn with(base: &'a dyn StateView, writes: Writes) -> Self {
         Self {
             base,
-            writes: Writes::new(),
+            writes,
+            undo: None,
         }
     }
 
     /// Sets a key.
     pub fn put(&mut self, space: Space, key: &[u8], value: Vec<u8>) {
-        self.writes.insert((space, key.to_vec()), Some(value));
+        self.change(space, key, Some(value));
     }
 
     /// Removes a key.
     pub fn delete(&mut self, space: Space, key: &[u8]) {
-        self.writes.insert((space, key.to_vec()), None);
+        self.change(space, key, None);
+    }
+
+    fn change(&mut self, space: Space, key: &[u8], change: Change) {
+        let before = self.writes.insert(space, key.to_vec(), change);
+        if let Some(undo) = &mut self.undo {
+            undo.push((space, key.to_vec(), before));
+        }
+    }
+
+    /// Does something as a whole: when it fails, no change of it stays.
+    ///
+    /// # Errors
+    /// Those of what is done.
+    pub fn attempt<T, E>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        let outermost = self.undo.is_none();
+        let mark = self.undo.get_or_insert_default().len();
+        let outcome = work(self);
+        if outcome.is_err() {
+            let done = self.undo.as_mut().map(|undo| undo.split_off(mark));
+            for (space, key, before) in done.into_iter().flatten().rev() {
+                self.writes.restore(space, key, before);
+            }
+        }
+        if outermost {
+            self.undo = None;
+        }
+        outcome
     }
 
     /// The changes, to be merged into the overlay below or into the store.
@@ -91,7 +127,13 @@ impl<'a> Overlay<'a> {
 
     /// Takes over the changes of an overlay above.
     pub fn merge(&mut self, writes: Writes) {
-        self.writes.extend(writes);
+        if self.undo.is_none() {
+            self.writes.merge(writes);
+            return;
+        }
+        for ((space, key), change) in writes {
+            self.change(space, &key, change);
+        }
     }
 }
 
@@ -125,7 +167,7 @@ impl<'a> Layer<'a> {
 
 impl StateView for Layer<'_> {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        match self.writes.get(&(space, key.to_vec())) {
+        match self.writes.get(space, key) {
             Some(value) => Ok(value.clone()),
             None => self.base.get(space, key),
         }
@@ -133,20 +175,22 @@ impl StateView for Layer<'_> {
 
     fn index_absent(&self, keys: &[[u8; INDEX_KEY_BYTES]]) -> Result<Vec<bool>, StateError> {
         let mut absent = self.base.index_absent(keys)?;
-        let written = self.writes.range((Space::Index, Vec::new())..).next();
-        if written.is_some() {
+        let written = self.writes.of(Space::Index);
+        if !written.is_empty() {
             for (key, absent) in keys.iter().zip(&mut absent) {
-                *absent &= !self.writes.contains_key(&(Space::Index, key.to_vec()));
+                *absent &= !written.contains_key(key.as_slice());
             }
         }
         Ok(absent)
     }
 
     fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Pairs, StateError> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
         let changed: Vec<_> = self
             .writes
-            .range((space, prefix.to_vec())..)
-            .take_while(|((s, key), _)| *s == space && key.starts_with(prefix))
+            .of(space)
+            .range::<[u8], _>(from)
+            .take_while(|(key, _)| key.starts_with(prefix))
             .collect();
         if changed.is_empty() {
             return self.base.scan(space, prefix, limit);
@@ -157,7 +201,7 @@ impl StateView for Layer<'_> {
             .scan(space, prefix, limit.saturating_add(changed.len()))?
             .into_iter()
             .collect();
-        for ((_, key), value) in changed {
+        for (key, value) in changed {
             match value {
                 Some(value) => merged.insert(key.clone(), value.clone()),
                 None => merged.remove(key),
@@ -209,15 +253,22 @@ pub trait StateMachine: Send + Sync + 'static {
     /// When the chain's own genesis does not decode.
     fn genesis(&self, genesis: &Genesis, state: &mut Overlay<'_>) -> Result<(), StateError>;
 
-    /// Runs one transaction. On failure the caller drops the overlay: nothing is half done. A block holds only
-    /// transactions that succeed.
+    /// Decodes a transaction into what [`StateMachine::execute`] takes as its content. Needs no state, so it may run
+    /// at any time, on any thread, and once for the checks of a waiting transaction and for its block.
+    ///
+    /// # Errors
+    /// The rule that bytes which are no transaction break.
+    fn decode(&self, tx: &[u8]) -> Result<Arc<dyn Any + Send + Sync>, Rejection>;
+
+    /// Runs one transaction that this machine decoded. On failure the caller takes all changes back: nothing is half
+    /// done. A block holds only transactions that succeed.
     ///
     /// # Errors
     /// [`TxFailure`] names the broken rule.
     fn execute(
         &self,
         ctx: &BlockContext,
-        tx: &[u8],
+        tx: &DecodedTx,
         state: &mut Overlay<'_>,
     ) -> Result<Vec<u8>, TxFailure>;
 

@@ -1,18 +1,20 @@
 //! One chain as a node runs it, whatever the engine: propose, validate, commit, submit, prove.
 
-use crate::mempool::{Mempool, Peek};
+use crate::mempool::{Mempool, Room};
 use crate::node::Clock;
 use crate::pending::Pending;
+use crate::stages::{Stage, Stages};
 use crate::store::{Snapshot, Store, StoreError};
 use caduceus_crypto::{Hash, TimeMillis};
 use caduceus_ledger::{
-    Address, Block, BlockContext, BlockError, Certificate, ChainId, Executed, Genesis, Header,
-    Height, Layer, Overlay, Rejection, StateError, StateMachine, TxFailure, ValidatorSet, apply,
-    block::MAX_TX_BYTES, build, genesis_state, replay, tx_id,
+    Address, Block, BlockContext, BlockError, Certificate, ChainId, DecodedTx, Executed, Genesis,
+    Header, Height, Overlay, Rejection, StateError, StateMachine, TxFailure, ValidatorSet, Writes,
+    apply, block::MAX_TX_BYTES, build, genesis_state, replay_decoded, tx_id,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 use tokio::sync::{Notify, oneshot, watch};
 
 mod outcome;
@@ -24,6 +26,16 @@ use self::read::committed;
 /// Drift allowed between a fresh proposal's time and the own clock.
 const MAX_DRIFT_MILLIS: u64 = 10_000;
 
+/// Bytes of waiting transactions that are checked again after a block: two blocks' worth.
+const RECHECK_BYTES: usize = 2 * 1024 * 1024;
+/// Blocks after which the state ahead is made anew in any case: it may hold what ends with a block.
+const MAX_AHEAD_BLOCKS: u32 = 32;
+/// Rows of the state ahead at which it is made anew.
+const MAX_AHEAD_ROWS: usize = 1 << 19;
+
+/// Transactions above which a block's are decoded by several threads.
+const PARALLEL_BYTES: usize = 64 * 1024;
+
 /// Executed proposals of one height kept in memory.
 const MAX_EXECUTED: usize = 8;
 
@@ -33,24 +45,39 @@ struct Inner {
     tip: Header,
     next_validators: ValidatorSet,
     mempool: Mempool,
-    executed: HashMap<Hash, (Block, Executed)>,
+    executed: HashMap<Hash, (Arc<Block>, Executed)>,
+    /// When each block of the next height was known here, executed.
+    known: HashMap<Hash, Instant>,
     waiters: BTreeMap<Hash, Vec<Waiter>>,
+    /// What waits is no longer what [`Chain::ahead`] was made of: it is to be checked again.
+    stale: bool,
+}
+
+/// The state as it would be after all that waits. It may hold what is committed already, and says the same then.
+#[derive(Default)]
+struct Ahead {
+    writes: Writes,
+    /// Blocks since it was made anew.
+    blocks: u32,
 }
 
 /// One chain: rules, store, waiting transactions.
-pub struct Chain<M> {
-    machine: M,
+pub struct Chain {
+    machine: Arc<dyn StateMachine>,
     genesis: Genesis,
     id: ChainId,
     store: Store,
     pending: Pending,
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
+    /// Locked before `inner`, and for as long as a transaction is checked: one at a time.
+    ahead: Mutex<Ahead>,
     tip: watch::Sender<Header>,
     wake: Notify,
+    stages: Stages,
 }
 
-impl<M: StateMachine> Chain<M> {
+impl Chain {
     /// Opens the chain in a folder; writes the genesis state if the folder is new.
     ///
     /// # Errors
@@ -58,7 +85,7 @@ impl<M: StateMachine> Chain<M> {
     pub fn open(
         home: &Path,
         genesis: Genesis,
-        machine: M,
+        machine: Arc<dyn StateMachine>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let id = genesis.chain_id();
@@ -67,13 +94,13 @@ impl<M: StateMachine> Chain<M> {
         let snapshot = store.snapshot()?;
         match snapshot.genesis()? {
             None => {
-                let executed = genesis_state(&machine, &genesis, &snapshot, &snapshot)?;
+                let executed = genesis_state(machine.as_ref(), &genesis, &snapshot, &snapshot)?;
                 store.init(&encoded, &executed)?;
             }
             Some(found) if found == encoded => {
                 if store.lacks_index() {
                     tracing::warn!("the index is not the chain's: executing the chain to make it");
-                    crate::validate::rebuild_index(&store, &genesis, &machine)?;
+                    crate::validate::rebuild_index(&store, &genesis, machine.as_ref())?;
                 }
             }
             Some(found) => {
@@ -103,9 +130,13 @@ impl<M: StateMachine> Chain<M> {
                 next_validators: tip.next_validators,
                 mempool: Mempool::default(),
                 executed: HashMap::new(),
+                known: HashMap::new(),
                 waiters: BTreeMap::new(),
+                stale: false,
             }),
+            ahead: Mutex::new(Ahead::default()),
             wake: Notify::new(),
+            stages: Stages::default(),
         })
     }
 
@@ -121,11 +152,6 @@ impl<M: StateMachine> Chain<M> {
     /// The genesis.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
-    }
-
-    /// The rules.
-    pub fn machine(&self) -> &M {
-        &self.machine
     }
 
     /// The node's clock.
@@ -148,6 +174,11 @@ impl<M: StateMachine> Chain<M> {
         self.tip.subscribe()
     }
 
+    /// How long each stage takes on this node.
+    pub fn stages(&self) -> &Stages {
+        &self.stages
+    }
+
     /// Number of waiting transactions.
     pub fn waiting(&self) -> usize {
         self.lock().mempool.len()
@@ -164,6 +195,11 @@ impl<M: StateMachine> Chain<M> {
     /// When the database fails.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         self.store.snapshot()
+    }
+
+    /// The store, for its sizes.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     fn next_context(&self, tip: &Header, proposer: Address) -> BlockContext {
@@ -191,7 +227,9 @@ impl<M: StateMachine> Chain<M> {
                 found: tx.len(),
             });
         }
-        let id = tx_id(&tx);
+        let begun = Instant::now();
+        let tx = DecodedTx::new(self.machine.as_ref(), Arc::new(tx))?;
+        let id = tx.id();
         let snapshot = self.store.snapshot()?;
         if let Some(committed) = committed(&snapshot, &id)? {
             return Ok(Offer {
@@ -204,7 +242,9 @@ impl<M: StateMachine> Chain<M> {
         // Registered first: the block may come while the transaction is being checked.
         let (sender, receiver) = oneshot::channel();
         self.lock().waiters.entry(id).or_default().push(sender);
-        match self.admit(id, tx) {
+        let admitted = self.admit(tx);
+        self.stages.ran(Stage::Check, begun);
+        match admitted {
             Ok(true) => Ok(Offer {
                 id,
                 new: true,
@@ -239,42 +279,100 @@ impl<M: StateMachine> Chain<M> {
 
     /// Checks a transaction without holding the lock that proposing and voting need: a stranger's costly
     /// transaction delays other strangers at the most.
-    fn admit(&self, id: Hash, mut tx: Vec<u8>) -> Result<bool, SubmitError> {
-        loop {
-            let (tip, peek) = {
-                let inner = self.lock();
-                (inner.tip.clone(), inner.mempool.peek(&id, tx.len()))
-            };
-            let standing = match peek {
-                Peek::Known => return Ok(false),
-                Peek::Full => return Err(SubmitError::Full),
-                Peek::Check(standing) => standing,
-            };
-            let snapshot = self.store.snapshot()?;
-            let base = Layer::new(&snapshot, &standing.ahead);
-            let mut state = Overlay::new(&base);
-            let ctx = self.next_context(&tip, Address::default());
-            match apply(&self.machine, &ctx, 0, &tx, &mut state) {
-                // One that a transient rule refuses now is taken as well: its turn may come.
-                Err(TxFailure::Rejected(rejection))
-                    if !self.machine.is_transient(rejection.rule) =>
-                {
-                    // Committed meanwhile: the waiter hears of the block.
-                    if rejection.rule == "already_committed" {
-                        return Ok(false);
-                    }
-                    return Err(rejection.into());
-                }
-                Err(TxFailure::State(error)) => return Err(error.into()),
-                _ => {}
+    fn admit(&self, tx: DecodedTx) -> Result<bool, SubmitError> {
+        let mut ahead = self.ahead.lock().expect("no holder of this lock panics");
+        let (tip, stale) = {
+            let inner = self.lock();
+            match inner.mempool.room(&tx.id(), tx.bytes().len()) {
+                Room::Known => return Ok(false),
+                Room::None => return Err(SubmitError::Full),
+                Room::Some => (inner.tip.clone(), inner.stale),
             }
-            let writes = state.into_writes();
-            match self.lock().mempool.take(&standing, id, tx, writes) {
-                Ok(()) => return Ok(true),
-                // A block or another transaction came first: check again on top of it.
-                Err(back) => tx = back,
+        };
+        if stale {
+            self.recheck(&mut ahead)?;
+        }
+        let snapshot = self.store.snapshot()?;
+        let mut state = Overlay::with(&snapshot, std::mem::take(&mut ahead.writes));
+        let ctx = self.next_context(&tip, Address::default());
+        let outcome = apply(self.machine.as_ref(), &ctx, 0, &tx, &mut state);
+        ahead.writes = state.into_writes();
+        let refused_for_now = match outcome {
+            Ok(_) => false,
+            // One that a transient rule refuses now is taken as well: its turn may come.
+            Err(TxFailure::Rejected(rejection)) if self.machine.is_transient(rejection.rule) => {
+                true
+            }
+            // Committed meanwhile: the waiter hears of the block.
+            Err(TxFailure::Rejected(rejection)) if rejection.rule == "already_committed" => {
+                return Ok(false);
+            }
+            Err(TxFailure::Rejected(rejection)) => return Err(rejection.into()),
+            Err(TxFailure::State(error)) => return Err(error.into()),
+        };
+        self.lock().mempool.push(tx, refused_for_now);
+        Ok(true)
+    }
+
+    /// Checks again what waits, on the newest state: drops what no longer holds, and makes `ahead` anew. What comes
+    /// after the first bytes is checked when its turn comes.
+    fn recheck(&self, ahead: &mut Ahead) -> Result<(), StoreError> {
+        let (waiting, tip) = {
+            let mut inner = self.lock();
+            inner.stale = false;
+            (inner.mempool.oldest(RECHECK_BYTES), inner.tip.clone())
+        };
+        let snapshot = self.store.snapshot()?;
+        let ctx = self.next_context(&tip, Address::default());
+        let mut state = Overlay::new(&snapshot);
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        for tx in &waiting {
+            match apply(self.machine.as_ref(), &ctx, 0, tx, &mut state) {
+                Ok(_) => outcomes.push((tx.id(), None)),
+                Err(TxFailure::Rejected(rejection)) => outcomes.push((tx.id(), Some(rejection))),
+                Err(TxFailure::State(error)) => return Err(error.into()),
             }
         }
+        *ahead = Ahead {
+            writes: state.into_writes(),
+            blocks: 0,
+        };
+        let mut inner = self.lock();
+        let mut dropped = Vec::new();
+        for (id, refused) in outcomes {
+            match refused {
+                None => inner.mempool.is_good(&id),
+                Some(rejection) if self.machine.is_transient(rejection.rule) => {
+                    if inner.mempool.passes_over(id) {
+                        dropped.push((id, rejection));
+                    }
+                }
+                Some(rejection) => dropped.push((id, rejection)),
+            }
+        }
+        self.refuse(&mut inner, dropped);
+        Ok(())
+    }
+
+    /// After a block: makes `ahead` anew where it is no longer right, or has grown.
+    fn tidy(&self) -> Result<(), StoreError> {
+        let (stale, empty) = {
+            let inner = self.lock();
+            (inner.stale, inner.mempool.is_empty())
+        };
+        if stale {
+            return self.recheck(&mut self.ahead.lock().expect("no holder of this lock panics"));
+        }
+        // Whoever checks a transaction now is not held up for this: the next block comes soon.
+        let Ok(mut ahead) = self.ahead.try_lock() else {
+            return Ok(());
+        };
+        ahead.blocks += 1;
+        let grown = ahead.blocks > MAX_AHEAD_BLOCKS || ahead.writes.len() > MAX_AHEAD_ROWS;
+        if !ahead.writes.is_empty() && (empty || grown) {
+            self.recheck(&mut ahead)?;
+        }
+        Ok(())
     }
 
     /// Wakes the engine: transactions wait. Called once they were handed to the other validators too.
@@ -286,30 +384,35 @@ impl<M: StateMachine> Chain<M> {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn propose(&self, round: u32, proposer: Address) -> Result<Block, StoreError> {
+    pub fn propose(&self, round: u32, proposer: Address) -> Result<Arc<Block>, StoreError> {
         let mut inner = self.lock();
         let height = inner.tip.height.next();
         if let Some(block) = self.pending.own(height, round) {
-            return Ok(block);
+            return Ok(Arc::new(block));
         }
+        let begun = Instant::now();
         let limit = self.genesis.kind.max_block_bytes();
         let snapshot = self.store.snapshot()?;
         let (block, executed, mut refused) = build(
-            &self.machine,
+            self.machine.as_ref(),
             &snapshot,
             &snapshot,
             &inner.tip,
             self.next_time(&inner.tip),
             proposer,
-            inner.mempool.candidates(limit),
+            inner.mempool.oldest(limit),
             limit,
         )?;
         refused.retain(|(_, rejection)| !self.machine.is_transient(rejection.rule));
+        inner.stale |= !refused.is_empty();
         self.refuse(&mut inner, refused);
+        let block = Arc::new(block);
         self.pending.put_own(round, &block)?;
+        inner.known.insert(block.hash(), Instant::now());
         inner
             .executed
             .insert(block.hash(), (block.clone(), executed));
+        self.stages.ran(Stage::Propose, begun);
         Ok(block)
     }
 
@@ -337,7 +440,7 @@ impl<M: StateMachine> Chain<M> {
     ///
     /// # Errors
     /// [`BlockError`] names the rule broken.
-    pub fn validate(&self, block: &Block, live: bool) -> Result<(), BlockError> {
+    pub fn validate(&self, block: &Arc<Block>, live: bool) -> Result<(), BlockError> {
         let limit = TimeMillis(self.clock.now().0 + MAX_DRIFT_MILLIS);
         if live && block.header.time > limit {
             return Err(BlockError::TimeAhead {
@@ -345,10 +448,13 @@ impl<M: StateMachine> Chain<M> {
                 found: block.header.time,
             });
         }
-        let mut inner = self.lock();
-        if inner.executed.contains_key(&block.hash()) {
+        let id = block.hash();
+        if self.lock().executed.contains_key(&id) {
             return Ok(());
         }
+        let begun = Instant::now();
+        let decoded = self.decode(block)?;
+        let mut inner = self.lock();
         if inner.executed.len() >= MAX_EXECUTED {
             // What is decided after all is executed again from its file.
             inner.executed.clear();
@@ -358,26 +464,75 @@ impl<M: StateMachine> Chain<M> {
             .snapshot()
             .map_err(|e| StateError(e.to_string()))?;
         let limit = self.genesis.kind.max_block_bytes();
-        let executed = replay(
-            &self.machine,
+        let executed = replay_decoded(
+            self.machine.as_ref(),
             &snapshot,
             &snapshot,
             &inner.tip,
             block,
+            &decoded,
             limit,
         )?;
-        inner
-            .executed
-            .insert(block.hash(), (block.clone(), executed));
+        inner.known.insert(id, Instant::now());
+        inner.executed.insert(id, (block.clone(), executed));
+        self.stages.ran(Stage::Execute, begun);
         Ok(())
     }
 
+    /// The transactions of a block, decoded: those that wait here were decoded when they came, the others are by
+    /// several threads.
+    fn decode(&self, block: &Block) -> Result<Vec<DecodedTx>, BlockError> {
+        let ids: Vec<Hash> = block.txs.iter().map(|tx| tx_id(tx)).collect();
+        let known: Vec<Option<DecodedTx>> = {
+            let inner = self.lock();
+            ids.iter()
+                .map(|id| inner.mempool.get(id).cloned())
+                .collect()
+        };
+        let work: Vec<(usize, &Vec<u8>)> = block
+            .txs
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| known[*index].is_none())
+            .collect();
+        let bytes: usize = work.iter().map(|(_, tx)| tx.len()).sum();
+        let threads = match std::thread::available_parallelism() {
+            Ok(threads) if bytes > PARALLEL_BYTES => threads.get().min(work.len()).max(1),
+            _ => 1,
+        };
+        let one = |(index, tx): &(usize, &Vec<u8>)| {
+            let decoded = DecodedTx::new(self.machine.as_ref(), Arc::new((*tx).clone()));
+            (*index, decoded)
+        };
+        let new: Vec<(usize, Result<DecodedTx, Rejection>)> = if threads == 1 {
+            work.iter().map(one).collect()
+        } else {
+            let share = work.len().div_ceil(threads);
+            std::thread::scope(|scope| {
+                let running: Vec<_> = work
+                    .chunks(share)
+                    .map(|chunk| scope.spawn(|| chunk.iter().map(one).collect::<Vec<_>>()))
+                    .collect();
+                running
+                    .into_iter()
+                    .flat_map(|thread| thread.join().expect("decoding does not panic"))
+                    .collect()
+            })
+        };
+        let mut decoded = known;
+        for (index, outcome) in new {
+            let tx = outcome.map_err(|rejection| BlockError::Transaction { index, rejection })?;
+            decoded[index] = Some(tx);
+        }
+        Ok(decoded.into_iter().flatten().collect())
+    }
+
     /// A block not committed yet: executed in memory, or on disk.
-    pub fn pending(&self, height: Height, id: &Hash) -> Option<Block> {
+    pub fn pending(&self, height: Height, id: &Hash) -> Option<Arc<Block>> {
         if let Some((block, _)) = self.lock().executed.get(id) {
             return Some(block.clone());
         }
-        self.pending.get(height, id)
+        self.pending.get(height, id).map(Arc::new)
     }
 
     /// Commits the decided block of the next height; harmless if it is committed already.
@@ -401,7 +556,11 @@ impl<M: StateMachine> Chain<M> {
                     height: certificate.height,
                     block: certificate.block,
                 })?;
+        if let Some(known) = self.lock().known.get(&certificate.block) {
+            self.stages.ran(Stage::Vote, *known);
+        }
         self.validate(&block, false)?;
+        let begun = Instant::now();
         let mut inner = self.lock();
         let (block, executed) =
             inner
@@ -413,10 +572,13 @@ impl<M: StateMachine> Chain<M> {
                 })?;
         self.store.commit(&block, certificate, &executed)?;
         inner.executed.clear();
+        inner.known.clear();
         inner.tip = executed.header.clone();
         inner.next_validators = executed.next_validators;
         let ids: Vec<Hash> = block.txs.iter().map(|tx| tx_id(tx)).collect();
+        let strange = ids.iter().any(|id| inner.mempool.get(id).is_none());
         inner.mempool.remove(&ids);
+        inner.stale |= strange || inner.mempool.refuses_for_now();
         for (index, (id, result)) in ids.iter().zip(executed.results).enumerate() {
             for waiter in inner.waiters.remove(id).unwrap_or_default() {
                 // A caller that stopped waiting is no error.
@@ -431,25 +593,19 @@ impl<M: StateMachine> Chain<M> {
         inner
             .waiters
             .retain(|_, waiters| waiters.iter().any(|w| !w.is_closed()));
+        drop(inner);
         // The height is durable: trouble from here on is no reason to stop.
-        match self.recheck(&mut inner) {
-            Ok(dropped) => self.refuse(&mut inner, dropped),
-            Err(error) => tracing::warn!(%error, "waiting transactions could not be checked again"),
+        if let Err(error) = self.tidy() {
+            tracing::warn!(%error, "waiting transactions could not be checked again");
         }
-        if !inner.mempool.is_empty() {
+        if self.waiting() > 0 {
             self.wake.notify_one();
         }
-        drop(inner);
         if let Err(error) = self.pending.clear(executed.header.height) {
             tracing::warn!(%error, "old proposals could not be removed");
         }
+        self.stages.ran(Stage::Commit, begun);
         self.tip.send_replace(executed.header.clone());
         Ok(executed.header)
-    }
-
-    fn recheck(&self, inner: &mut Inner) -> Result<Vec<(Hash, Rejection)>, SubmitError> {
-        let snapshot = self.store.snapshot()?;
-        let ctx = self.next_context(&inner.tip, Address::default());
-        Ok(inner.mempool.recheck(&self.machine, &ctx, &snapshot)?)
     }
 }

@@ -11,6 +11,7 @@ use caduceus_crypto::{Hash, SecretKey, TimeMillis};
 use caduceus_ledger::{Genesis, StateMachine};
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -102,15 +103,17 @@ pub fn peer_id(key: &caduceus_crypto::PublicKey) -> PeerId {
     PeerId::from_public_key(&libp2p_identity::PublicKey::from(key))
 }
 
-/// A running node.
+/// A running node of the chain with the rules `M`. The rules are called through a table, so that the engine is built
+/// once for all chains; the type keeps nodes of different chains apart.
 pub struct Node<M> {
-    chain: Arc<Chain<M>>,
+    chain: Arc<Chain>,
     relay: RwLock<Option<Arc<dyn TxRelay>>>,
     stop: watch::Sender<bool>,
     engine: Mutex<Option<JoinHandle<()>>>,
-    run: bft::Run<M>,
+    run: bft::Run,
     settings: Engine,
     admissions: Semaphore,
+    rules: PhantomData<fn() -> M>,
 }
 
 /// Transactions checked at once, so that submitters leave a processor to consensus.
@@ -118,6 +121,18 @@ const ADMISSIONS: usize = 2;
 
 /// Idle chains make a block this often, so that a head is never older than three heartbeats.
 pub const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// Not generic: what it runs is compiled with this crate, once.
+fn spawn_engine(
+    settings: &Engine,
+    run: bft::Run,
+    stopped: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    match settings {
+        Engine::Solo => tokio::spawn(solo::run(run.chain, run.key, run.guard, HEARTBEAT, stopped)),
+        Engine::Bft(settings) => tokio::spawn(run.supervise(settings.clone(), stopped)),
+    }
+}
 
 impl<M: StateMachine> Node<M> {
     /// Opens the store and starts the engine.
@@ -128,7 +143,7 @@ impl<M: StateMachine> Node<M> {
         let chain = Arc::new(Chain::open(
             &config.home,
             config.genesis,
-            machine,
+            Arc::new(machine),
             config.clock,
         )?);
         let guard = Arc::new(Mutex::new(Guard::open(&config.home.join("last-signed"))?));
@@ -148,6 +163,7 @@ impl<M: StateMachine> Node<M> {
             run,
             settings: config.engine,
             admissions: Semaphore::new(ADMISSIONS),
+            rules: PhantomData,
         });
         node.start_engine();
         Ok(node)
@@ -164,17 +180,11 @@ impl<M: StateMachine> Node<M> {
         }
         self.stop.send_replace(false);
         let stopped = self.stop.subscribe();
-        let run = self.run.clone();
-        *engine = Some(match &self.settings {
-            Engine::Solo => {
-                tokio::spawn(solo::run(run.chain, run.key, run.guard, HEARTBEAT, stopped))
-            }
-            Engine::Bft(settings) => tokio::spawn(run.supervise(settings.clone(), stopped)),
-        });
+        *engine = Some(spawn_engine(&self.settings, self.run.clone(), stopped));
     }
 
     /// The chain.
-    pub fn chain(&self) -> &Arc<Chain<M>> {
+    pub fn chain(&self) -> &Arc<Chain> {
         &self.chain
     }
 

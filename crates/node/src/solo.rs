@@ -4,7 +4,7 @@ use crate::chain::{Chain, CommitError};
 use crate::guard::{Guard, Step};
 use crate::store::StoreError;
 use caduceus_crypto::{SecretKey, domain};
-use caduceus_ledger::{Address, Certificate, Height, StateMachine, Vote, VoteKind};
+use caduceus_ledger::{Address, Certificate, Height, Vote, VoteKind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -13,11 +13,7 @@ use tokio::sync::watch;
 ///
 /// # Errors
 /// [`CommitError`] when the store or the guard fails.
-pub fn step<M: StateMachine>(
-    chain: &Chain<M>,
-    key: &SecretKey,
-    guard: &Mutex<Guard>,
-) -> Result<Height, CommitError> {
+pub fn step(chain: &Chain, key: &SecretKey, guard: &Mutex<Guard>) -> Result<Height, CommitError> {
     let me = Address::of(&key.public());
     let block = chain.propose(0, me)?;
     let vote = Vote {
@@ -43,8 +39,8 @@ pub fn step<M: StateMachine>(
 }
 
 /// Runs until told to stop: a block when transactions wait, a heartbeat after `heartbeat` of idleness.
-pub async fn run<M: StateMachine>(
-    chain: Arc<Chain<M>>,
+pub async fn run(
+    chain: Arc<Chain>,
     key: SecretKey,
     guard: Arc<Mutex<Guard>>,
     heartbeat: Duration,

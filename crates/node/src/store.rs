@@ -16,8 +16,10 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, Ta
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod sizes;
 mod snapshot;
 
+pub use self::sizes::TableSize;
 pub use self::snapshot::Snapshot;
 
 type Bytes = &'static [u8];
@@ -336,11 +338,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn init(&self, genesis: &[u8], executed: &Executed) -> Result<(), StoreError> {
-        if executed
-            .writes
-            .keys()
-            .any(|(space, _)| *space == Space::Index)
-        {
+        if !executed.writes.of(Space::Index).is_empty() {
             return Err(StateError("a genesis writes no rows of the index".to_owned()).into());
         }
         let block = Block {
@@ -387,7 +385,7 @@ impl Store {
                 .insert(height, codec::encode(&executed.results).as_slice())?;
             let mut auth = txn.open_table(AUTH)?;
             let mut bulk = txn.open_table(BULK)?;
-            for ((space, key), value) in &executed.writes {
+            for (space, key, value) in executed.writes.iter() {
                 let table = match space {
                     Space::Auth => &mut auth,
                     Space::Bulk => &mut bulk,
@@ -397,8 +395,8 @@ impl Store {
                     }
                 };
                 match value {
-                    Some(value) => table.insert(key.as_slice(), value.as_slice())?,
-                    None => table.remove(key.as_slice())?,
+                    Some(value) => table.insert(key, value.as_slice())?,
+                    None => table.remove(key)?,
                 };
             }
             let mut nodes = txn.open_table(NODES)?;

@@ -58,10 +58,10 @@ pub struct Report {
 ///
 /// # Errors
 /// When the chain does not hold, or a database fails.
-pub(crate) fn rebuild_index<M: StateMachine>(
+pub(crate) fn rebuild_index(
     store: &Store,
     genesis: &Genesis,
-    machine: &M,
+    machine: &dyn StateMachine,
 ) -> Result<(), StoreError> {
     let (report, executed) = run(store, genesis, machine, Depth::Execution, &mut |_, _| ())?;
     match report.fault {
@@ -78,10 +78,10 @@ pub(crate) fn rebuild_index<M: StateMachine>(
 ///
 /// # Errors
 /// When the store cannot be read at all, or holds another chain. A fault in the chain is no error.
-pub fn validate<M: StateMachine>(
+pub fn validate(
     store: &Store,
     genesis: &Genesis,
-    machine: &M,
+    machine: &dyn StateMachine,
     depth: Depth,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, StoreError> {
@@ -97,10 +97,10 @@ pub fn validate<M: StateMachine>(
 }
 
 /// Checks block by block, and gives the store into which they were executed.
-fn run<M: StateMachine>(
+fn run(
     store: &Store,
     genesis: &Genesis,
-    machine: &M,
+    machine: &dyn StateMachine,
     depth: Depth,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(Report, Store), StoreError> {

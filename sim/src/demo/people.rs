@@ -9,7 +9,7 @@ use crate::oracle::OracleRecord;
 use alliance_chain::state::RecordRef;
 use anyhow::Context;
 use caduceus_crypto::TimeMillis;
-use hospital_server::workstation::{UploadInput, Visit};
+use hospital_server::workstation::{UploadInput, Uploaded, Visit};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every patient gets a card at each hospital of her history, and registers with it.
@@ -53,20 +53,9 @@ pub async fn upload(
             if options.kill_one && killed.is_none() && world.records.len() >= total / 2 {
                 *killed = Some(kill::strike(world, options.seed, narrator)?);
             }
-            let person = &mut world.people[number];
             let mut visit = match visits.remove(&hospital) {
                 Some(visit) => visit,
-                None => {
-                    let card = person
-                        .cards
-                        .get(&hospital)
-                        .context("she has a card there")?;
-                    let mut visit = world.desks[hospital].doctor.visit(card).await?;
-                    let id = world.layout.hospitals[hospital].id;
-                    let today = TimeMillis(person.patient.alliance().now().0).epoch();
-                    visit.attest(person.patient.visit_token(&id, today)?)?;
-                    visit
-                }
+                None => visit(world, number, hospital).await?,
             };
             // One record gets a word of the doctor's own, with a letter outside ASCII.
             let own_terms = if world.records.len() == 1 {
@@ -84,22 +73,14 @@ pub async fn upload(
             visits.insert(hospital, visit);
             times.push(uploaded.took.as_millis() as u64);
             summary.index_tags += uploaded.tags;
-            person.patient.add_receipt(uploaded.receipt.clone())?;
-            let id = world.records.len();
-            world.records.push(UploadedRecord {
-                oracle: OracleRecord {
-                    id,
-                    hospital,
-                    patient: number,
-                    json: encounter.bundle_json,
-                    own_terms,
-                },
-                record_hash: uploaded.record_hash,
-                place: RecordRef {
-                    height: uploaded.height,
-                    position: uploaded.position,
-                },
-            });
+            keep(
+                world,
+                number,
+                hospital,
+                encounter.bundle_json,
+                own_terms,
+                uploaded,
+            )?;
         }
         narrator.tell(format!(
             "{}: {} of {total} records uploaded",
@@ -109,5 +90,48 @@ pub async fn upload(
     }
     summary.records = world.records.len();
     summary.upload_ms = Percentiles::of(times);
+    Ok(())
+}
+
+/// A patient's visit at a hospital: she shows her card and says that she is there.
+pub async fn visit(world: &mut World, patient: usize, hospital: usize) -> anyhow::Result<Visit> {
+    let person = &mut world.people[patient];
+    let card = person
+        .cards
+        .get(&hospital)
+        .context("she has a card there")?;
+    let mut visit = world.desks[hospital].doctor.visit(card).await?;
+    let id = world.layout.hospitals[hospital].id;
+    let today = TimeMillis(person.patient.alliance().now().0).epoch();
+    visit.attest(person.patient.visit_token(&id, today)?)?;
+    Ok(visit)
+}
+
+/// The patient keeps her receipt, the oracle the plaintext.
+pub fn keep(
+    world: &mut World,
+    patient: usize,
+    hospital: usize,
+    json: Vec<u8>,
+    own_terms: Vec<String>,
+    uploaded: Uploaded,
+) -> anyhow::Result<()> {
+    let person = &mut world.people[patient];
+    person.patient.add_receipt(uploaded.receipt)?;
+    let id = world.records.len();
+    world.records.push(UploadedRecord {
+        oracle: OracleRecord {
+            id,
+            hospital,
+            patient,
+            json,
+            own_terms,
+        },
+        record_hash: uploaded.record_hash,
+        place: RecordRef {
+            height: uploaded.height,
+            position: uploaded.position,
+        },
+    });
     Ok(())
 }

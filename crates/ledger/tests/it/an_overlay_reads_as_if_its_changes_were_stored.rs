@@ -200,3 +200,44 @@ fn a_key_put_again_after_its_deletion_above_is_there() {
     lower.merge(writes);
     assert_eq!(lower.get(Space::Bulk, b"x"), Ok(Some(vec![2])));
 }
+
+#[test]
+fn a_failed_attempt_leaves_no_change_and_a_nested_one_only_its_outer() {
+    let mut store = Store::default();
+    let stored: Writes = [((Space::Bulk, b"kept".to_vec()), Some(b"old".to_vec()))]
+        .into_iter()
+        .collect();
+    store.apply(&stored);
+    let mut state = Overlay::new(&store);
+    state.put(Space::Auth, b"before", b"1".to_vec());
+    let failed: Result<(), &str> = state.attempt(|state| {
+        state.put(Space::Auth, b"before", b"2".to_vec());
+        state.put(Space::Auth, b"before", b"3".to_vec());
+        state.delete(Space::Bulk, b"kept");
+        state.put(Space::Index, &[7; 20], vec![7; 12]);
+        Err("refused")
+    });
+    assert_eq!(failed, Err("refused"));
+    assert_eq!(state.get(Space::Auth, b"before"), Ok(Some(b"1".to_vec())));
+    assert_eq!(state.get(Space::Bulk, b"kept"), Ok(Some(b"old".to_vec())));
+    assert_eq!(state.get(Space::Index, &[7; 20]), Ok(None));
+
+    let kept: Result<(), &str> = state.attempt(|state| {
+        state.put(Space::Auth, b"outer", b"1".to_vec());
+        let inner: Result<(), &str> = state.attempt(|state| {
+            state.put(Space::Auth, b"outer", b"2".to_vec());
+            state.put(Space::Auth, b"inner", b"1".to_vec());
+            Err("refused")
+        });
+        assert_eq!(inner, Err("refused"));
+        Ok(())
+    });
+    assert_eq!(kept, Ok(()));
+    let expected: Writes = [
+        ((Space::Auth, b"before".to_vec()), Some(b"1".to_vec())),
+        ((Space::Auth, b"outer".to_vec()), Some(b"1".to_vec())),
+    ]
+    .into_iter()
+    .collect();
+    assert_eq!(state.into_writes(), expected);
+}

@@ -6,12 +6,14 @@ use caduceus_ledger::block::MAX_TX_BYTES;
 use caduceus_ledger::execute::VALIDATORS_KEY;
 use caduceus_ledger::tree::{self, LeafNode, Node, NodeKey, OwnedValue, TreeKey, Version};
 use caduceus_ledger::{
-    Address, Block, BlockContext, BlockError, Certificate, CertifiedHeader, ChainKind, Executed,
-    Genesis, Header, Height, Overlay, Rejection, Space, StateError, StateMachine, StateProofAt,
-    StateView, TreeReader, TreeUpdateBatch, TxFailure, TxProof, Validator, ValidatorSet, Vote,
-    VoteKind, Writes, build, genesis_state, replay,
+    Address, Block, BlockContext, BlockError, Certificate, CertifiedHeader, ChainKind, DecodedTx,
+    Executed, Genesis, Header, Height, Overlay, Rejection, Space, StateError, StateMachine,
+    StateProofAt, StateView, TreeReader, TreeUpdateBatch, TxFailure, TxProof, Validator,
+    ValidatorSet, Vote, VoteKind, Writes, build, genesis_state, replay,
 };
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Time of the genesis.
 pub const START: TimeMillis = TimeMillis(1_715_000_000_000);
@@ -154,17 +156,21 @@ impl StateMachine for Notes {
         Ok(())
     }
 
-    fn execute(
-        &self,
-        _: &BlockContext,
-        tx: &[u8],
-        state: &mut Overlay<'_>,
-    ) -> Result<Vec<u8>, TxFailure> {
+    fn decode(&self, tx: &[u8]) -> Result<Arc<dyn Any + Send + Sync>, Rejection> {
         let note: Note = codec::decode_exact(tx, MAX_TX_BYTES).map_err(|e| Rejection {
             rule: "malformed",
             detail: e.to_string(),
         })?;
-        match note {
+        Ok(Arc::new(note))
+    }
+
+    fn execute(
+        &self,
+        _: &BlockContext,
+        tx: &DecodedTx,
+        state: &mut Overlay<'_>,
+    ) -> Result<Vec<u8>, TxFailure> {
+        match tx.content::<Note>()?.clone() {
             Note::Put { key, value } => state.put(Space::Auth, &key, value),
             Note::Delete { key } => state.delete(Space::Auth, &key),
             Note::Refused { key } => {
@@ -204,10 +210,10 @@ pub struct Store {
 
 impl Store {
     pub fn apply(&mut self, writes: &Writes) {
-        for (key, value) in writes {
+        for (key, value) in writes.clone() {
             match value {
-                Some(value) => self.pairs.insert(key.clone(), value.clone()),
-                None => self.pairs.remove(key),
+                Some(value) => self.pairs.insert(key, value),
+                None => self.pairs.remove(&key),
             };
         }
     }
@@ -289,6 +295,11 @@ impl Chain {
         }
     }
 
+    /// A transaction that decodes.
+    pub fn decoded(&self, tx: Vec<u8>) -> DecodedTx {
+        DecodedTx::new(&self.machine, Arc::new(tx)).unwrap()
+    }
+
     /// The next block, one second after the tip, proposed by validator 0.
     pub fn try_build(
         &self,
@@ -302,7 +313,7 @@ impl Chain {
             &self.tip,
             TimeMillis(self.tip.time.0 + 1_000),
             address(0),
-            candidates,
+            candidates.into_iter().map(|tx| self.decoded(tx)),
             max_block_bytes,
         )
     }

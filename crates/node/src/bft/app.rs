@@ -11,9 +11,7 @@ use crate::chain::{Chain, CommitError};
 use crate::node::{HEARTBEAT, peer_id};
 use bytes::Bytes;
 use caduceus_crypto::{Hash, codec};
-use caduceus_ledger::{
-    Address, Block, BlockError, Certificate, Height, StateMachine, block::MAX_BLOCK_BYTES,
-};
+use caduceus_ledger::{Address, Block, BlockError, Certificate, Height, block::MAX_BLOCK_BYTES};
 use malachitebft_app_channel::app::engine::host::{HeightParams, Next, SyncedValueOutcome};
 use malachitebft_app_channel::app::streaming::StreamMessage;
 use malachitebft_app_channel::app::types::core::{
@@ -58,8 +56,8 @@ struct Hold {
 }
 
 /// See the module.
-pub struct App<M> {
-    chain: Arc<Chain<M>>,
+pub struct App {
+    chain: Arc<Chain>,
     me: Address,
     progress: Arc<Progress>,
     refused: Arc<AtomicBool>,
@@ -88,9 +86,9 @@ fn timeouts() -> LinearTimeouts {
     }
 }
 
-impl<M: StateMachine> App<M> {
+impl App {
     pub fn new(
-        chain: Arc<Chain<M>>,
+        chain: Arc<Chain>,
         me: Address,
         progress: Arc<Progress>,
         refused: Arc<AtomicBool>,
@@ -477,6 +475,7 @@ impl<M: StateMachine> App<M> {
         let Ok(block) = codec::decode_exact::<Block>(bytes, MAX_BLOCK_BYTES + 4096) else {
             return SyncedValueOutcome::PeerFault;
         };
+        let block = Arc::new(block);
         if block.header.height.0 != height.0 || !block.body_matches() {
             return SyncedValueOutcome::PeerFault;
         }

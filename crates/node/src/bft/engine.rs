@@ -8,7 +8,7 @@ use crate::chain::Chain;
 use crate::guard::Guard;
 use crate::node::{BftSettings, NodeError};
 use caduceus_crypto::SecretKey;
-use caduceus_ledger::{Address, StateMachine};
+use caduceus_ledger::Address;
 use malachitebft_app_channel::app::config::{
     ConsensusConfig, DiscoveryConfig, GossipSubConfig, NodeConfig, P2pConfig, ProtocolNames,
     PubSubProtocol, ValueSyncConfig,
@@ -84,9 +84,10 @@ impl Progress {
 }
 
 /// All that the engine runs on.
-pub struct Run<M> {
+#[derive(Clone)]
+pub struct Run {
     /// The chain.
-    pub chain: Arc<Chain<M>>,
+    pub chain: Arc<Chain>,
     /// The validator key.
     pub key: SecretKey,
     /// The last-signed guard of that key.
@@ -128,20 +129,7 @@ impl NodeConfig for Config {
     }
 }
 
-impl<M> Clone for Run<M> {
-    fn clone(&self) -> Self {
-        Self {
-            chain: self.chain.clone(),
-            key: self.key.clone(),
-            guard: self.guard.clone(),
-            home: self.home.clone(),
-            moniker: self.moniker.clone(),
-            progress: self.progress.clone(),
-        }
-    }
-}
-
-impl<M: StateMachine> Run<M> {
+impl Run {
     /// Runs the engine until told to stop. When the guard refuses a signature, the node observes until the
     /// height in question has passed and then votes again.
     pub async fn supervise(self, settings: BftSettings, mut stop: watch::Receiver<bool>) {

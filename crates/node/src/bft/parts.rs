@@ -7,6 +7,7 @@ use caduceus_ledger::{Block, block::MAX_BLOCK_BYTES};
 use malachitebft_app_channel::app::streaming::{StreamContent, StreamId, StreamMessage};
 use malachitebft_app_channel::app::types::core::Round;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Bytes of a block in one part.
 pub const PART_BYTES: usize = 128 * 1024;
@@ -54,7 +55,7 @@ pub fn cut(
 pub struct Assembled {
     /// Peer that published it.
     pub publisher: Vec<u8>,
-    pub block: Block,
+    pub block: Arc<Block>,
     pub round: Round,
     pub valid_round: Round,
 }
@@ -158,7 +159,7 @@ impl Assembler {
             && block.header.proposer == stream.first.proposer.0;
         honest.then_some(Assembled {
             publisher: key.0,
-            block,
+            block: Arc::new(block),
             round: stream.first.round,
             valid_round: stream.first.valid_round,
         })

@@ -3,9 +3,9 @@
 use super::{Chain, Committed};
 use crate::store::{Snapshot, StoreError};
 use caduceus_crypto::{Hash, merkle};
-use caduceus_ledger::{CertifiedHeader, StateMachine, StateProofAt, TxProof, find_tx, tree};
+use caduceus_ledger::{CertifiedHeader, StateProofAt, TxProof, find_tx, tree};
 
-impl<M: StateMachine> Chain<M> {
+impl Chain {
     /// The newest certified header; none before block 1.
     ///
     /// # Errors

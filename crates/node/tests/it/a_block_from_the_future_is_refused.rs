@@ -23,7 +23,7 @@ async fn a_block_from_the_future_is_refused() {
         Chain::open(
             &dir.path().join(name),
             genesis.clone(),
-            Words,
+            Arc::new(Words),
             Arc::new(Ahead(ahead)),
         )
         .unwrap()

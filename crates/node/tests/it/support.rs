@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 use caduceus_crypto::{SecretKey, TimeMillis, domain};
 use caduceus_ledger::{
-    BlockContext, ChainKind, Genesis, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Overlay, Rejection,
-    Space, StateError, StateMachine, StateView, TxFailure, Validator, ValidatorSet,
+    BlockContext, ChainKind, DecodedTx, Genesis, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Overlay,
+    Rejection, Space, StateError, StateMachine, StateView, TxFailure, Validator, ValidatorSet,
 };
 use caduceus_node::{
     BftSettings, Clock, Engine, Node, NodeConfig, NodeOptions, SystemClock, TxRelay, node::peer_id,
 };
+use std::any::Any;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -22,13 +23,17 @@ impl StateMachine for Words {
         Ok(())
     }
 
+    fn decode(&self, tx: &[u8]) -> Result<Arc<dyn Any + Send + Sync>, Rejection> {
+        Ok(Arc::new(tx.to_vec()))
+    }
+
     fn execute(
         &self,
         _: &BlockContext,
-        tx: &[u8],
+        tx: &DecodedTx,
         state: &mut Overlay<'_>,
     ) -> Result<Vec<u8>, TxFailure> {
-        if tx == b"bad" {
+        if tx.content::<Vec<u8>>()? == b"bad" {
             return Err(Rejection {
                 rule: "bad_word",
                 detail: "this word is refused".into(),
