@@ -205,9 +205,8 @@ pub fn genesis_state<M: StateMachine + ?Sized, R: TreeReader>(
 
 fn auth_changes(writes: &Writes) -> impl Iterator<Item = (&[u8], Option<Vec<u8>>)> {
     writes
-        .of(Space::Auth)
-        .iter()
-        .map(|(key, value)| (key.as_slice(), value.clone()))
+        .auth()
+        .map(|(key, value)| (key, value.map(<[u8]>::to_vec)))
 }
 
 /// Makes the next block from candidate transactions in order; those that a rule refuses are left out and

@@ -3,11 +3,10 @@
 use crate::block::Genesis;
 use crate::decoded::DecodedTx;
 use crate::types::{Address, ChainId, Height};
-use crate::writes::{Change, Writes};
+use crate::writes::{Before, Change, Writes};
 use caduceus_crypto::TimeMillis;
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 /// Where a key lives.
@@ -65,7 +64,7 @@ pub struct Overlay<'a> {
     base: &'a dyn StateView,
     writes: Writes,
     /// What stood where since the outermost attempt began; none outside of one.
-    undo: Option<Vec<(Space, Vec<u8>, Option<Change>)>>,
+    undo: Option<Vec<Before>>,
 }
 
 impl<'a> Overlay<'a> {
@@ -94,9 +93,9 @@ impl<'a> Overlay<'a> {
     }
 
     fn change(&mut self, space: Space, key: &[u8], change: Change) {
-        let before = self.writes.insert(space, key.to_vec(), change);
+        let before = self.writes.change(space, key, change);
         if let Some(undo) = &mut self.undo {
-            undo.push((space, key.to_vec(), before));
+            undo.push(before);
         }
     }
 
@@ -110,8 +109,8 @@ impl<'a> Overlay<'a> {
         let outcome = work(self);
         if outcome.is_err() {
             let done = self.undo.as_mut().map(|undo| undo.split_off(mark));
-            for (space, key, before) in done.into_iter().flatten().rev() {
-                self.writes.restore(space, key, before);
+            for before in done.into_iter().flatten().rev() {
+                self.writes.restore(before);
             }
         }
         if outermost {
@@ -168,30 +167,23 @@ impl<'a> Layer<'a> {
 impl StateView for Layer<'_> {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         match self.writes.get(space, key) {
-            Some(value) => Ok(value.clone()),
+            Some(value) => Ok(value.map(<[u8]>::to_vec)),
             None => self.base.get(space, key),
         }
     }
 
     fn index_absent(&self, keys: &[[u8; INDEX_KEY_BYTES]]) -> Result<Vec<bool>, StateError> {
         let mut absent = self.base.index_absent(keys)?;
-        let written = self.writes.of(Space::Index);
-        if !written.is_empty() {
+        if self.writes.rows().len() > 0 {
             for (key, absent) in keys.iter().zip(&mut absent) {
-                *absent &= !written.contains_key(key.as_slice());
+                *absent &= !self.writes.has_row(key);
             }
         }
         Ok(absent)
     }
 
     fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Pairs, StateError> {
-        let from = (Bound::Included(prefix), Bound::Unbounded);
-        let changed: Vec<_> = self
-            .writes
-            .of(space)
-            .range::<[u8], _>(from)
-            .take_while(|(key, _)| key.starts_with(prefix))
-            .collect();
+        let changed = self.writes.under(space, prefix);
         if changed.is_empty() {
             return self.base.scan(space, prefix, limit);
         }
@@ -203,8 +195,8 @@ impl StateView for Layer<'_> {
             .collect();
         for (key, value) in changed {
             match value {
-                Some(value) => merged.insert(key.clone(), value.clone()),
-                None => merged.remove(key),
+                Some(value) => merged.insert(key, value),
+                None => merged.remove(&key),
             };
         }
         Ok(merged.into_iter().take(limit).collect())

@@ -10,7 +10,7 @@
 use crate::database;
 use crate::tag_index::{IndexRow, TagIndex, TagIndexView};
 use caduceus_crypto::codec;
-use caduceus_ledger::{Block, Certificate, Executed, Header, Space, StateError, ValidatorSet};
+use caduceus_ledger::{Block, Certificate, Executed, Header, StateError, ValidatorSet};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition};
 use std::path::{Path, PathBuf};
@@ -338,7 +338,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn init(&self, genesis: &[u8], executed: &Executed) -> Result<(), StoreError> {
-        if !executed.writes.of(Space::Index).is_empty() {
+        if executed.writes.rows().len() > 0 {
             return Err(StateError("a genesis writes no rows of the index".to_owned()).into());
         }
         let block = Block {
@@ -371,7 +371,11 @@ impl Store {
         let height = block.header.height.0;
         let mut txn = self.db.begin_write()?;
         txn.set_two_phase_commit(true);
-        let mut rows: Vec<IndexRow> = Vec::new();
+        if executed.writes.misfits().len() > 0 {
+            let what = "a row of the index has a wrong length, or is to be removed";
+            return Err(StateError(what.to_owned()).into());
+        }
+        let rows: Vec<IndexRow> = executed.writes.rows().collect();
         {
             txn.open_table(BLOCKS)?
                 .insert(height, codec::encode(block).as_slice())?;
@@ -383,22 +387,8 @@ impl Store {
             }
             txn.open_table(RESULTS)?
                 .insert(height, codec::encode(&executed.results).as_slice())?;
-            let mut auth = txn.open_table(AUTH)?;
-            let mut bulk = txn.open_table(BULK)?;
-            for (space, key, value) in executed.writes.iter() {
-                let table = match space {
-                    Space::Auth => &mut auth,
-                    Space::Bulk => &mut bulk,
-                    Space::Index => {
-                        rows.push(index_row(key, value.as_deref())?);
-                        continue;
-                    }
-                };
-                match value {
-                    Some(value) => table.insert(key, value.as_slice())?,
-                    None => table.remove(key)?,
-                };
-            }
+            change(&mut txn.open_table(AUTH)?, executed.writes.auth())?;
+            change(&mut txn.open_table(BULK)?, executed.writes.bulk())?;
             let mut nodes = txn.open_table(NODES)?;
             for (key, node) in executed.tree.node_batch.nodes() {
                 nodes.insert(
@@ -443,11 +433,18 @@ fn newest_height(headers: &impl ReadableTable<u64, Bytes>) -> Result<u64, StoreE
     Ok(headers.last()?.map_or(0, |(height, _)| height.value()))
 }
 
-fn index_row(key: &[u8], value: Option<&[u8]>) -> Result<IndexRow, StateError> {
-    let row = value.and_then(|value| Some((key.try_into().ok()?, value.try_into().ok()?)));
-    row.ok_or_else(|| {
-        StateError("a row of the index has a wrong length, or is to be removed".to_owned())
-    })
+/// Applies changes to a table.
+fn change<'a>(
+    table: &mut Table<'_, Bytes, Bytes>,
+    changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+) -> Result<(), StoreError> {
+    for (key, value) in changes {
+        match value {
+            Some(value) => table.insert(key, value)?,
+            None => table.remove(key)?,
+        };
+    }
+    Ok(())
 }
 
 /// Removes some runs whose rows the index has in its file. Returns the newest height removed.
