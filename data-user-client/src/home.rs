@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `keystore` | the 32-byte seed under a passphrase (`caduceus_custody::keystore`) |
 //! | `data-user.toml` | network file and public keys |
+//! | `trusted` | the newest head of the alliance chain that was accepted (`caduceus_ledger::Trusted`) |
+//! | `fork-HEIGHT-HASH.json` | evidence of a fork, if one was seen |
 //! | `fetched/GRANT.EXT` | the content of a granted record, in the clear, for its owner alone (mode 0600) |
 //! | `fetched/GRANT.toml` | where it comes from and what it may be used for |
 //!

@@ -204,7 +204,8 @@ async fn connect(common: &CommonArgs) -> Result<(Home, DataUser), CliError> {
         .unwrap_or_else(|| home.network().to_owned());
     let (network, genesis) = load_network(&path)?;
     let keys = home.unlock(&passphrase("your keystore")?)?;
-    let user = DataUser::connect(&network, genesis, keys, ConnectOptions::default()).await?;
+    let user =
+        DataUser::connect(&network, genesis, keys, ConnectOptions::kept_in(home.dir())).await?;
     Ok((home, user))
 }
 

@@ -34,10 +34,11 @@ use crate::network_map::{HospitalMap, MapError};
 use crate::roster::Roster;
 use crate::serving::add;
 use caduceus_cli::{CliError, NetworkFile, create_private_dir};
+use caduceus_client::{ClientError, Trust};
 use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{PublicKey, SecretKey, TimeMillis};
 use caduceus_custody::index_key::IndexKeyService;
-use caduceus_ledger::{ChainId, Genesis, LightClient};
+use caduceus_ledger::{ChainId, Genesis};
 use caduceus_network::exchange::{DepositPairSecret, Health, HealthReply, IndexKey};
 use caduceus_network::{
     Limits, Multiaddr, Peer, PeerAddr, Refused, Service, ServiceConfig, StartError,
@@ -213,11 +214,14 @@ pub async fn start(config: KeysConfig) -> Result<RunningKeys, KeysError> {
         limits: config.limits,
     })
     .await?;
-    let light = LightClient::from_genesis(&config.private_genesis);
+    let file = config.home.join("trusted-private");
+    let trust = Trust::kept_in(&config.private_genesis, file)
+        .map_err(|error| KeysError::Home(ClientError::Kept(error).into()))?
+        .with_evidence_in(Some(config.home.clone()));
     let chain = ChainClient::new(
         service.clone(),
         map.private_nodes.clone(),
-        light,
+        trust,
         config.clock.clone(),
     );
     let context = Arc::new(Context {

@@ -48,9 +48,10 @@ use audit_log::Writer;
 use audit_log::index::AuditIndex;
 use buckets::Buckets;
 use caduceus_cli::{CliError, NetworkFile, create_private_dir, read_limited, write_private_new};
+use caduceus_client::{ClientError, Trust};
 use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{SecretKey, TokenIssuer};
-use caduceus_ledger::{ChainId, Genesis, LightClient};
+use caduceus_ledger::{ChainId, Genesis};
 use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, StartError};
 use context::Context;
 use linker::Linker;
@@ -188,12 +189,23 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         limits: config.limits.clone(),
     })
     .await?;
-    let client = |nodes: &[PeerAddr], genesis: &Genesis| {
-        let light = LightClient::from_genesis(genesis);
-        ChainClient::new(service.clone(), nodes.to_vec(), light, config.clock.clone())
+    let client = |nodes: &[PeerAddr], genesis: &Genesis, file: &str| {
+        let trust = Trust::kept_in(genesis, config.home.join(file))
+            .map_err(|error| ServerError::Home(ClientError::Kept(error).into()))?
+            .with_evidence_in(Some(config.home.clone()));
+        let (service, clock) = (service.clone(), config.clock.clone());
+        Ok::<_, ServerError>(ChainClient::new(service, nodes.to_vec(), trust, clock))
     };
-    let chain = client(&map.private_nodes, &config.private_genesis);
-    let alliance = client(&map.alliance_nodes, &config.alliance_genesis);
+    let chain = client(
+        &map.private_nodes,
+        &config.private_genesis,
+        "trusted-private",
+    )?;
+    let alliance = client(
+        &map.alliance_nodes,
+        &config.alliance_genesis,
+        "trusted-alliance",
+    )?;
     let (stop, stopped) = watch::channel(false);
     let writer = Writer {
         chain: chain.clone(),

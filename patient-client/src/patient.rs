@@ -4,7 +4,7 @@ use crate::error::PatientError;
 use crate::state::{CardEntry, FoundRecord, PatientState};
 use crate::wallet::Wallet;
 use caduceus_cli::NetworkFile;
-use caduceus_client::{Alliance, ConnectOptions, Hospital};
+use caduceus_client::{Alliance, ConnectOptions, Hospital, Kept};
 use caduceus_crypto::evidence::{VisitOpening, VisitToken};
 use caduceus_crypto::time::Epoch;
 use caduceus_crypto::{Hash, HospitalId};
@@ -20,7 +20,8 @@ pub struct Patient {
 }
 
 impl Patient {
-    /// Opens a session.
+    /// Opens a session. Unless the options say otherwise, it goes on from the head that her state keeps, and evidence
+    /// of a fork goes into her home.
     ///
     /// # Errors
     /// As [`Alliance::connect`], and for a network file with a bad entry.
@@ -31,8 +32,16 @@ impl Patient {
         wallet: Wallet,
         network: &NetworkFile,
         genesis: Genesis,
-        options: ConnectOptions,
+        mut options: ConnectOptions,
     ) -> Result<Self, PatientError> {
+        if matches!(options.kept, Kept::Nothing)
+            && let Some(trusted) = &wallet.state().trusted
+        {
+            options.kept = Kept::Head(Box::new(trusted.clone()));
+        }
+        if options.evidence.is_none() {
+            options.evidence = Some(wallet.home().to_path_buf());
+        }
         let hospitals = Hospital::all(network)?;
         let alliance = Alliance::connect(network, genesis, options).await?;
         let scheme = alliance.genesis().params.scheme;
@@ -73,9 +82,19 @@ impl Patient {
         &self.hospitals
     }
 
-    /// Ends the session and gives the wallet back.
-    pub async fn close(self) -> Wallet {
+    /// Ends the session, keeps what it trusts, and gives the wallet back.
+    pub async fn close(mut self) -> Wallet {
         self.alliance.close().await;
+        let trusted = self.alliance.trusted();
+        let kept = self.state().trusted.as_ref();
+        let news = kept
+            .is_none_or(|kept| kept.chain() != trusted.chain() || kept.height() < trusted.height());
+        if news && trusted.hash().is_some() {
+            let kept = self.wallet.update(|state| state.trusted = Some(trusted));
+            if let Err(error) = kept {
+                tracing::warn!(%error, "the trusted head is not kept");
+            }
+        }
         self.wallet
     }
 

@@ -1,8 +1,8 @@
 //! What a patient has besides her seed: cards, tokens, receipts, grants, records found. One encrypted file.
 //!
-//! Bytes: magic `CADPATST` (8), version 3 (1), salt (32), then AES-256-GCM of the borsh of [`PatientState`]
+//! Bytes: magic `CADPATST` (8), version 4 (1), salt (32), then AES-256-GCM of the borsh of [`PatientState`]
 //! with its tag; the first 41 bytes are associated data. The key is KDF(seed; salt) with a fresh salt for each
-//! writing, so it encrypts one message and the nonce is constant. Versions 1 and 2 are read too.
+//! writing, so it encrypts one message and the nonce is constant. Versions 1 to 3 are read too.
 
 mod earlier;
 
@@ -18,13 +18,14 @@ use caduceus_crypto::token::Token;
 use caduceus_crypto::{Hash, HospitalId, PublicKey, SecretKey, TimeMillis, domain, kdf};
 use caduceus_custody::seed::PatientSeed;
 use caduceus_custody::token::SpendableToken;
+use caduceus_ledger::Trusted;
 use caduceus_network::exchange::FragmentKept;
 use rand_core::{CryptoRng, RngCore};
 use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 const MAGIC: [u8; 8] = *b"CADPATST";
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const SALT_BYTES: usize = 32;
 const HEAD_BYTES: usize = MAGIC.len() + 1 + SALT_BYTES;
 /// The key is fresh with each writing, so one nonce is safe.
@@ -211,6 +212,8 @@ pub struct PatientState {
     pub replacements: Vec<Replacement>,
     /// Her reports.
     pub reports: Vec<OwnReport>,
+    /// The newest head of the alliance chain that was accepted: nodes below it are refused.
+    pub trusted: Option<Trusted>,
 }
 
 impl PatientState {

@@ -1,10 +1,12 @@
 //! What can go wrong between an end user and the network.
 
+use crate::trust::KeptError;
 use alliance_chain::GenesisError;
 use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{Hash, HospitalId};
-use caduceus_ledger::ChainId;
+use caduceus_ledger::{ChainId, Height};
 use caduceus_network::StartError;
+use std::path::PathBuf;
 
 /// Why an exchange with the alliance or with a server brought nothing that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +87,41 @@ pub enum ClientError {
         /// The limit in milliseconds.
         limit_millis: u64,
     },
+    /// Every node that answers is below a head that was accepted before: rolled back, or cut off.
+    #[error("the head {found} of node {node} is below {seen}, accepted before")]
+    RolledBack {
+        /// The node.
+        node: String,
+        /// The highest head accepted.
+        seen: Height,
+        /// The head offered.
+        found: Height,
+    },
+    /// Two certified headers contradict each other: more than a third of the validators signed both.
+    #[error(
+        "the alliance chain has forked: height {our_height} is {ours}, and a certified header of height {their_height} is {theirs}"
+    )]
+    Fork {
+        /// Height of the header that is trusted.
+        our_height: Height,
+        /// Its hash.
+        ours: Hash,
+        /// Height of the header offered.
+        their_height: Height,
+        /// Its hash.
+        theirs: Hash,
+        /// The file with both certificates, if it could be written.
+        evidence: Option<PathBuf>,
+    },
+    /// Away for longer than the trusting period, and fewer than two nodes that agree are there.
+    #[error("{reason}")]
+    TwoNeeded {
+        /// Ages and numbers.
+        reason: String,
+    },
+    /// The head kept from earlier sessions can't be used.
+    #[error("the trusted head kept from earlier: {0}")]
+    Kept(#[from] KeptError),
     /// The hospital holds bytes with another hash than the anchored one, as nodes say: nobody here has seen them.
     #[error("hospital {hospital} holds record {record_hash} altered")]
     Tampered {

@@ -27,11 +27,12 @@ impl Alliance {
     /// # Errors
     /// [`ClientError::Unreachable`], [`ClientError::Stale`], [`ClientError::Unverified`].
     pub async fn head(&self) -> Result<CertifiedHeader, ClientError> {
+        let floor = self.trust().highest();
         self.ask::<Query, CertifiedHeader>(
             || QueryRequest::Head,
             |reply| {
                 let head: CertifiedHeader = document(reply, "the newest header")?;
-                self.light().accept_head(&head, self.now())?;
+                self.trust().accept_head(&head, self.now(), floor)?;
                 Ok(head)
             },
         )

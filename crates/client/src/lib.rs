@@ -18,6 +18,7 @@ mod server;
 mod session;
 mod state;
 mod submit;
+mod trust;
 mod turns;
 
 pub use alliance_chain::consent::{fragment_receipt, purpose_commitment};
@@ -26,7 +27,8 @@ pub use linked::{LinkedHistory, LinkedLeaf, leaves_of};
 pub use network::{Hospital, index_scheme, load_network};
 pub use record::RightKey;
 pub use server::{ask_server, fetch_receipt};
-pub use session::{Alliance, Clock, ConnectOptions, ephemeral_service, system_clock};
+pub use session::{Alliance, Clock, ConnectOptions, Kept, ephemeral_service, system_clock};
 pub use state::Listing;
 pub use submit::Proved;
+pub use trust::{FollowError, KeptError, Source, TRUSTED_FILE, Trust};
 pub use turns::shuffle;

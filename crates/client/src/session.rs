@@ -1,15 +1,17 @@
 //! A session with the alliance: its nodes, what is trusted, and how nodes are asked in turn.
 
 use crate::error::ClientError;
+use crate::trust::{FollowError, Source, TRUSTED_FILE, Trust};
 use crate::turns::Turns;
 use alliance_chain::AllianceGenesis;
 use caduceus_crypto::{PublicKey, SecretKey, TimeMillis};
-use caduceus_ledger::{ChainId, Genesis, LightClient, LightError};
+use caduceus_ledger::{CertifiedHeader, ChainId, Genesis, Height, LightError, Trusted};
 use caduceus_network::exchange::Exchange;
 use caduceus_network::{CallError, Limits, PeerAddr, Service, ServiceConfig, peer_id};
 use rand_core::OsRng;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where a session gets the time: Unix milliseconds UTC.
@@ -50,6 +52,21 @@ async fn calling_service(key: &SecretKey) -> Result<Service, ClientError> {
     .map_err(ClientError::Start)
 }
 
+/// Changes of voters that one node may name before it answers: the newest head can change while they are followed.
+const MAX_FOLLOWED: usize = 2;
+
+/// Where a session's trust begins.
+#[derive(Clone, Debug, Default)]
+pub enum Kept {
+    /// At the genesis.
+    #[default]
+    Nothing,
+    /// At a head that the caller kept, who also keeps what [`Alliance::trusted`] says at the end.
+    Head(Box<Trusted>),
+    /// At the head in this file, which the session keeps.
+    File(PathBuf),
+}
+
 /// How a session is opened.
 #[derive(Clone)]
 pub struct ConnectOptions {
@@ -59,6 +76,10 @@ pub struct ConnectOptions {
     pub clock: Clock,
     /// How long a submitted transaction may take until it is committed.
     pub timeout: Duration,
+    /// What is trusted from earlier sessions.
+    pub kept: Kept,
+    /// Folder into which the evidence of a fork is written; none for nowhere.
+    pub evidence: Option<PathBuf>,
 }
 
 impl Default for ConnectOptions {
@@ -67,6 +88,20 @@ impl Default for ConnectOptions {
             key: None,
             clock: system_clock(),
             timeout: Duration::from_secs(30),
+            kept: Kept::Nothing,
+            evidence: None,
+        }
+    }
+}
+
+impl ConnectOptions {
+    /// The options of a home that keeps its trusted head in a file of its own, and evidence beside it.
+    #[must_use]
+    pub fn kept_in(home: &Path) -> Self {
+        Self {
+            kept: Kept::File(home.join(TRUSTED_FILE)),
+            evidence: Some(home.to_path_buf()),
+            ..Self::default()
         }
     }
 }
@@ -90,7 +125,7 @@ struct Inner {
     nodes: Vec<PeerAddr>,
     genesis: AllianceGenesis,
     chain: ChainId,
-    light: Mutex<LightClient>,
+    trust: Arc<Trust>,
     turns: Turns,
     clock: Clock,
     timeout: Duration,
@@ -104,12 +139,18 @@ pub(crate) enum Doubt {
     Behind(LightError),
     /// It does not have what was asked for; another may.
     Missing(String),
+    /// Who votes at this height is to be learned first.
+    Voters(Height),
+    /// The chain has forked.
+    Fork(Box<CertifiedHeader>, Box<CertifiedHeader>),
 }
 
 impl From<LightError> for Doubt {
     fn from(error: LightError) -> Self {
         match error {
             LightError::Stale { .. } | LightError::Rollback { .. } => Doubt::Behind(error),
+            LightError::UnknownValidators { height } => Doubt::Voters(height),
+            LightError::Fork { ours, theirs } => Doubt::Fork(ours, theirs),
             other => Doubt::Unverified(other.to_string()),
         }
     }
@@ -119,7 +160,8 @@ impl Alliance {
     /// Opens a session with nodes at known addresses, trusting a genesis that the caller has checked.
     ///
     /// # Errors
-    /// [`ClientError::NoNodes`], [`ClientError::Genesis`], [`ClientError::Start`].
+    /// [`ClientError::NoNodes`], [`ClientError::Genesis`], [`ClientError::Start`], [`ClientError::Kept`] for a kept
+    /// head that is damaged.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -132,6 +174,11 @@ impl Alliance {
             return Err(ClientError::NoNodes);
         }
         let own = AllianceGenesis::decode(&genesis.app).map_err(ClientError::Genesis)?;
+        let trust = match options.kept {
+            Kept::Nothing => Trust::new(genesis, None),
+            Kept::Head(kept) => Trust::new(genesis, Some(*kept)),
+            Kept::File(path) => Trust::kept_in(genesis, path)?,
+        };
         let service = match &options.key {
             Some(key) => calling_service(key).await?,
             None => ephemeral_service().await?,
@@ -141,7 +188,7 @@ impl Alliance {
             nodes,
             genesis: own,
             chain: genesis.chain_id(),
-            light: Mutex::new(LightClient::from_genesis(genesis)),
+            trust: Arc::new(trust.with_evidence_in(options.evidence)),
             turns: Turns::default(),
             clock: options.clock,
             timeout: options.timeout,
@@ -224,13 +271,12 @@ impl Alliance {
 
     async fn with_turns(&self, turns: Turns) -> Result<Self, ClientError> {
         let service = ephemeral_service().await?;
-        let known = self.light().clone();
         let inner = Inner {
             service,
             nodes: self.inner.nodes.clone(),
             genesis: self.inner.genesis.clone(),
             chain: self.inner.chain,
-            light: Mutex::new(known),
+            trust: Arc::clone(&self.inner.trust),
             turns,
             clock: Arc::clone(&self.inner.clock),
             timeout: self.inner.timeout,
@@ -240,17 +286,74 @@ impl Alliance {
         })
     }
 
+    /// What is trusted now: for a caller that keeps it.
+    #[must_use]
+    pub fn trusted(&self) -> Trusted {
+        self.inner.trust.trusted()
+    }
+
     /// Closes the session's connections.
     pub async fn close(&self) {
+        self.inner.trust.keep();
         self.inner.service.shutdown().await;
     }
 
-    pub(crate) fn light(&self) -> MutexGuard<'_, LightClient> {
-        // The light client changes in one assignment, so a panic elsewhere leaves it whole.
-        self.inner
-            .light
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// What this session trusts, shared with those that came of it.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.inner.trust
+    }
+
+    /// Comes back inside of the trusting period, if it is over.
+    async fn renew(&self) -> Result<(), ClientError> {
+        let nodes: Vec<PeerAddr> = self.in_turn().into_iter().map(|(_, node)| node).collect();
+        let source = Source {
+            service: &self.inner.service,
+            nodes: &nodes,
+            now: self.now(),
+        };
+        let renewed = self.trust().renew(&source).await;
+        renewed.map_err(|error| self.not_followed(error))
+    }
+
+    /// Learns who votes at a height, from the node that names it first.
+    async fn follow(&self, height: Height, first: &PeerAddr) -> Result<(), FollowError> {
+        let others = self.in_turn().into_iter().map(|(_, node)| node);
+        let nodes: Vec<PeerAddr> = std::iter::once(first.clone())
+            .chain(others.filter(|node| node != first))
+            .collect();
+        let source = Source {
+            service: &self.inner.service,
+            nodes: &nodes,
+            now: self.now(),
+        };
+        self.trust().follow(&source, height).await
+    }
+
+    fn not_followed(&self, error: FollowError) -> ClientError {
+        match error {
+            FollowError::Light(LightError::Fork { ours, theirs }) => self.forked(&ours, &theirs),
+            FollowError::Light(error) => ClientError::Unverified {
+                node: "every node asked".to_owned(),
+                reason: error.to_string(),
+            },
+            FollowError::TwoNeeded { .. } => ClientError::TwoNeeded {
+                reason: error.to_string(),
+            },
+            FollowError::Missing { .. } => ClientError::Unreachable {
+                who: "the alliance".to_owned(),
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    fn forked(&self, ours: &CertifiedHeader, theirs: &CertifiedHeader) -> ClientError {
+        ClientError::Fork {
+            our_height: ours.header.height,
+            ours: ours.header.hash(),
+            their_height: theirs.header.height,
+            theirs: theirs.header.hash(),
+            evidence: self.trust().write_evidence(ours, theirs),
+        }
     }
 
     /// The nodes, the one that answered well last first, with their indices.
@@ -289,23 +392,46 @@ impl Alliance {
     where
         E: Exchange,
     {
+        self.renew().await?;
         let mut failure = Failures::default();
         for pass in 0..PASSES {
             let mut worth_repeating = false;
             for (index, node) in self.in_turn() {
-                match self.inner.service.call::<E>(&node, request()).await {
-                    Ok(response) => match accept(response) {
+                let mut followed = 0;
+                loop {
+                    let response = match self.inner.service.call::<E>(&node, request()).await {
+                        Ok(response) => response,
+                        Err(error) => {
+                            failure.call(&node, &error);
+                            break;
+                        }
+                    };
+                    match accept(response) {
                         Ok(value) => {
                             self.prefer(index);
                             return Ok(value);
+                        }
+                        Err(Doubt::Fork(ours, theirs)) => return Err(self.forked(&ours, &theirs)),
+                        Err(Doubt::Voters(height)) if followed < MAX_FOLLOWED => {
+                            followed += 1;
+                            match self.follow(height, &node).await {
+                                // The voters are known now: the same node again.
+                                Ok(()) => continue,
+                                Err(FollowError::Light(LightError::Fork { ours, theirs })) => {
+                                    return Err(self.forked(&ours, &theirs));
+                                }
+                                Err(error) => {
+                                    failure.doubt(&node, Doubt::Unverified(error.to_string()));
+                                }
+                            }
                         }
                         Err(doubt) => {
                             worth_repeating |=
                                 matches!(doubt, Doubt::Behind(_) | Doubt::Missing(_));
                             failure.doubt(&node, doubt);
                         }
-                    },
-                    Err(error) => failure.call(&node, &error),
+                    }
+                    break;
                 }
             }
             if !worth_repeating || pass + 1 == PASSES {
@@ -339,6 +465,15 @@ impl Failures {
                 self.behind = Some((node.to_string(), error));
             }
             Doubt::Missing(what) => self.missing = Some(what),
+            Doubt::Voters(height) => self.doubt(
+                node,
+                Doubt::Unverified(LightError::UnknownValidators { height }.to_string()),
+            ),
+            // A fork ends the question before anything is noted.
+            Doubt::Fork(ours, theirs) => self.doubt(
+                node,
+                Doubt::Unverified(LightError::Fork { ours, theirs }.to_string()),
+            ),
         }
     }
 
@@ -366,6 +501,9 @@ impl Failures {
                     age_millis,
                     limit_millis,
                 },
+                LightError::Rollback { seen, found } => {
+                    ClientError::RolledBack { node, seen, found }
+                }
                 other => ClientError::Unverified {
                     node,
                     reason: other.to_string(),

@@ -28,13 +28,12 @@ impl Alliance {
         &self,
         key: &[u8],
     ) -> Result<(Option<Vec<u8>>, CertifiedHeader), ClientError> {
+        let floor = self.trust().highest();
         self.ask::<Query, (Option<Vec<u8>>, CertifiedHeader)>(
             || QueryRequest::State { key: key.to_vec() },
             |reply| {
                 let proved: StateProofAt = document(reply, "a state proof")?;
-                let mut light = self.light();
-                let value = proved.verify(&light, key)?.map(<[u8]>::to_vec);
-                light.accept_head(&proved.head, self.now())?;
+                let value = self.trust().state(&proved, key, self.now(), floor)?;
                 Ok((value, proved.head))
             },
         )

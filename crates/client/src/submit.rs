@@ -118,7 +118,7 @@ impl Alliance {
     /// Nodes of which at least one is honest while less than a third of the validators are not; all there are,
     /// if the session knows fewer.
     fn opinions(&self) -> usize {
-        let validators = self.light().validators().count();
+        let validators = self.trust().validators();
         let known: BTreeSet<PeerId> = self.nodes().iter().map(|node| node.id).collect();
         (validators.saturating_sub(1) / 3 + 1).min(known.len())
     }
@@ -173,11 +173,12 @@ impl Alliance {
             || QueryRequest::Tx { id: *id },
             |reply| {
                 let proof: TxProof = document(reply, "the transaction")?;
-                let mut light = self.light();
-                proof.verify(&light, id)?;
+                self.trust().judge(|light| proof.verify(light, id))?;
                 // Whoever reads state next must not be shown one from before this block. An old transaction's
                 // head is refused here, and that is no fault of the proof.
-                let _ = light.accept_head(&proof.head, self.now());
+                let _ = self
+                    .trust()
+                    .accept_head(&proof.head, self.now(), proof.head.header.height);
                 Ok(Proved {
                     id: *id,
                     height: proof.head.header.height,

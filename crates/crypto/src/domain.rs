@@ -178,6 +178,8 @@ domains! {
     TX = "caduceus/tx/v1";
     /// A validator set.
     VALIDATORS = "caduceus/validators/v1";
+    /// Checksum of the trusted head that a client keeps.
+    TRUSTED_HEAD = "caduceus/trusted-head/v1";
     /// A vote in consensus.
     VOTE = "caduceus/vote/v1";
     /// A proposal in consensus.

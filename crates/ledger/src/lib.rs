@@ -21,7 +21,7 @@ pub use decoded::DecodedTx;
 pub use execute::{
     BlockError, Executed, TxPlace, apply, build, find_tx, genesis_state, replay, replay_decoded,
 };
-pub use light::{LightClient, LightError};
+pub use light::{LightBlock, LightClient, LightError, Trusted};
 pub use proof::{StateProofAt, TxProof};
 pub use state::{
     BlockContext, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Layer, Overlay, Pairs, Rejection, Space,

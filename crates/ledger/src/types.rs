@@ -237,6 +237,11 @@ impl ValidatorSet {
         u128::from(power) * 3 > u128::from(self.total_power()) * 2
     }
 
+    /// Whether this power is more than one third of the total: with less than a third faulty, some of it is honest.
+    pub fn is_more_than_third(&self, power: u64) -> bool {
+        u128::from(power) * 3 > u128::from(self.total_power())
+    }
+
     /// Hash that a header commits to.
     pub fn hash(&self) -> Hash {
         hash(domain::VALIDATORS, &[&caduceus_crypto::codec::encode(self)])

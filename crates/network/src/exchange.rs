@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Submit`] | a node of either chain | anybody: a transaction carries its own right |
 //! | [`Relay`] | a node of the same chain | validators |
-//! | [`Headers`], [`Query`] | a node of either chain | anybody |
+//! | [`Headers`], [`LightBlocks`], [`Query`] | a node of either chain | anybody |
 //! | [`LinkedRecords`] | an alliance node | anybody |
 //! | [`FetchAnchor`] | a node of a private chain | alliance members |
 //! | [`FetchRecord`] | an alliance node; by it, the hospital server | owner or ticket holder; members |
@@ -33,6 +33,7 @@ mod headers;
 mod health;
 mod index_key;
 mod issue_tokens;
+mod light_blocks;
 mod linked_records;
 mod log_action;
 mod meta_lookup;
@@ -60,6 +61,9 @@ pub use headers::{Headers, HeadersReply, HeadersRequest, MAX_HEADERS};
 pub use health::{Health, HealthReply};
 pub use index_key::{IndexKey, IndexKeyRequest, SealedIndexKey};
 pub use issue_tokens::{IssueTokens, IssueTokensRequest, MAX_TOKENS, TokenSignatures};
+pub use light_blocks::{
+    LightBlocks, LightBlocksReply, LightBlocksRequest, MAX_LIGHT_BLOCK_BYTES, MAX_LIGHT_BLOCKS,
+};
 pub use linked_records::{
     LinkedRecords, LinkedRecordsReply, LinkedRecordsRequest, MAX_LINKED_BYTES,
 };
@@ -102,6 +106,7 @@ pub const PROTOCOLS: &[&str] = &[
     Submit::PROTOCOL,
     Relay::PROTOCOL,
     Headers::PROTOCOL,
+    LightBlocks::PROTOCOL,
     Query::PROTOCOL,
     FetchAnchor::PROTOCOL,
     FetchRecord::PROTOCOL,

@@ -1,6 +1,8 @@
-//! What a chain node answers over the service swarm: submit, relay, headers, query, health.
+//! What a chain node answers over the service swarm: submit, relay, headers, light blocks, query, health.
 //!
 //! Answers that must be believed carry their proof; who asks checks it against the genesis it trusts.
+
+mod light;
 
 use crate::chain::SubmitError;
 use crate::node::{Node, TxRelay};
@@ -81,6 +83,7 @@ pub fn serve_chain<M: StateMachine>(service: &Service, node: &Arc<Node<M>>, poli
             async move { block_in_place(|| headers(&node, request.from, request.limit.into())) }
         },
     );
+    light::serve(service, node);
     serve_query(service, node, policy.query);
     let watched = node.clone();
     let program = policy.program;

@@ -3,7 +3,7 @@
 //! Tables (keys and values are bytes; numbers big-endian in keys so that order is numeric):
 //! `blocks` height to block, `headers` height to header, `certificates` height to certificate, `results` height
 //! to results, `state_auth` and `state_bulk` key to value, `tree_nodes` and `tree_values` for the Jellyfish Merkle
-//! tree, `index_runs` height to the block's rows of `Space::Index` until [`crate::tag_index`] has them in its own
+//! tree, `validator_sets` hash to set for every set that a header names, `index_runs` height to the block's rows of `Space::Index` until [`crate::tag_index`] has them in its own
 //! table, `meta`.
 //! Blocks are verified against the certificate's hash when read: redb does not check its checksums on reads.
 
@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 mod sizes;
 mod snapshot;
+mod validator_sets;
 
 pub use self::sizes::TableSize;
 pub use self::snapshot::Snapshot;
@@ -193,7 +194,8 @@ impl Store {
             txn.open_table(NODES)?;
             txn.open_table(VALUES)?;
             txn.open_table(INDEX_RUNS)?;
-            txn.open_table(META)?;
+            let meta = txn.open_table(META)?;
+            validator_sets::keep_current(&txn, &meta)?;
         }
         txn.commit()?;
         let mut store = Self {
@@ -288,6 +290,9 @@ impl Store {
                     key.escape_ascii()
                 )));
             }
+        }
+        if let Some(difference) = validator_sets::first_difference(&here, &there)? {
+            return Ok(Some(difference));
         }
         for key in [META_TIP, META_VALIDATORS, META_GENESIS] {
             if here.meta(key)? != there.meta(key)? {
@@ -416,6 +421,7 @@ impl Store {
                 META_VALIDATORS,
                 codec::encode(&executed.next_validators).as_slice(),
             )?;
+            validator_sets::keep(&txn, &executed.next_validators)?;
             if let Some(genesis) = genesis {
                 meta.insert(META_GENESIS, genesis)?;
             }

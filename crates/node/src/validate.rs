@@ -166,17 +166,14 @@ fn run(
             }
             Depth::Hashes => {
                 if block.header.next_validators != voters.hash() {
-                    match stored.tip() {
-                        Ok(Some(tip))
-                            if tip.next_validators.hash() == block.header.next_validators =>
-                        {
-                            voters = tip.next_validators;
-                        }
-                        _ => {
-                            let what = "the validators change here: only a full validation knows the new set";
+                    match stored.validator_set(&block.header.next_validators) {
+                        Ok(Some(set)) => voters = set,
+                        Ok(None) | Err(StoreError::Damaged { .. }) => {
+                            let what = "the validators change here, and the new set is not stored: only a full validation knows it";
                             report.fault = Some(fault(height, what.into()));
                             return Ok((report, scratch));
                         }
+                        Err(error) => return Err(error),
                     }
                 }
             }

@@ -78,8 +78,8 @@ pub(crate) async fn shared(
 ) -> Result<(), CliError> {
     let desk = Desk::open(common)?;
     let (network, genesis) = load_network(&desk.network_path)?;
-    let user =
-        DataUser::connect(&network, genesis, desk.unlock()?, ConnectOptions::default()).await?;
+    let options = ConnectOptions::kept_in(desk.home.dir());
+    let user = DataUser::connect(&network, genesis, desk.unlock()?, options).await?;
     let outcome = match command {
         SharedCommand::List => list(&user, output).await,
         SharedCommand::Fetch { grant, to } => {

@@ -59,6 +59,9 @@ enum LinkerError {
     /// A chain could not be asked, or refused.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// The private chain's headers are not final, or its voters can't be followed.
+    #[error("the private chain: {0}")]
+    Private(#[source] ChainError),
     /// A private node's headers do not fit.
     #[error("the private chain's headers: {0}")]
     Plan(#[from] PlanError),
@@ -163,7 +166,9 @@ impl Linker {
     /// Begins the next attempt with another node of the chain whose answers were of no use.
     fn turn(&self, error: &LinkerError) {
         match error {
-            LinkerError::Plan(_) | LinkerError::Anchors { .. } => self.private.turn(),
+            LinkerError::Private(_) | LinkerError::Plan(_) | LinkerError::Anchors { .. } => {
+                self.private.turn()
+            }
             LinkerError::Chain(_) | LinkerError::State(_) => self.alliance.turn(),
         }
     }
@@ -219,7 +224,7 @@ impl Linker {
             while let Some((from, limit)) = plan::next(progress.linked, progress.checkpointed) {
                 let mut headers = self.private.headers(from, limit).await?;
                 headers.truncate(usize::from(limit));
-                let batch = self.verified(headers, from, None)?;
+                let batch = self.verified(headers, from, None).await?;
                 self.link(&batch, progress, cursor).await?;
                 publish(status, progress, None);
             }
@@ -229,14 +234,14 @@ impl Linker {
                 publish(status, progress, None);
                 return Ok(());
             }
-            let batch = self.verified(headers, from, progress.hash)?;
+            let batch = self.verified(headers, from, progress.hash).await?;
             publish(status, progress, Some(&batch));
             self.checkpoint(&batch, progress).await?;
         }
     }
 
     /// Headers that follow each other, with a certificate on the last that the private chain's voters signed.
-    fn verified(
+    async fn verified(
         &self,
         headers: Vec<CertifiedHeader>,
         from: u64,
@@ -244,19 +249,21 @@ impl Linker {
     ) -> Result<Batch, LinkerError> {
         let batch = plan::batch(headers, from, parent)?;
         self.private
-            .light()
             .verify_header(batch.last())
-            .map_err(|error| PlanError::Certificate(error.to_string()))?;
+            .await
+            .map_err(LinkerError::Private)?;
         Ok(batch)
     }
 
     async fn checkpoint(&self, batch: &Batch, progress: &mut Progress) -> Result<(), LinkerError> {
         let last = batch.last();
+        let changed = self.private.changed_voters(&last.header).await;
+        let next_validators = changed.map_err(LinkerError::Private)?;
         let tx = Tx::Checkpoint(Checkpoint {
             hospital: self.hospital,
             headers: batch.headers(),
             certificate: last.certificate.clone(),
-            next_validators: None,
+            next_validators,
         });
         match self.alliance.submit(&tx.encode()).await {
             Ok(_) => {

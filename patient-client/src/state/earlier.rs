@@ -1,5 +1,5 @@
 //! States as earlier versions of the program wrote them. Version 1 ends before the replacements and the reports; in
-//! version 2 a report does not say by which pseudonym it was made.
+//! version 2 a report does not say by which pseudonym it was made; version 3 ends before the trusted head.
 
 use super::{
     CardEntry, FoundRecord, MAX_STATE_BYTES, OwnGrant, OwnReport, PatientState, Replacement,
@@ -12,6 +12,10 @@ use caduceus_crypto::evidence::Receipt;
 use caduceus_crypto::{Hash, HospitalId};
 use zeroize::Zeroizing;
 
+/// What version 3 lacks of version 4: borsh of none.
+pub(super) const NO_TRUSTED: [u8; 1] = [0];
+/// The version that ends before the trusted head.
+const THIRD: u8 = 3;
 /// The first version.
 pub(super) const FIRST: u8 = 1;
 /// What it lacks of version 2: borsh of two empty lists.
@@ -41,14 +45,21 @@ pub(super) struct SecondReport {
 
 /// Reads the content of a file of an earlier version.
 pub(super) fn read(version: u8, plain: &[u8]) -> Result<PatientState, DecodeError> {
+    if version == THIRD {
+        return codec::decode_exact(&longer(plain, &NO_TRUSTED), MAX_STATE_BYTES);
+    }
     if version > FIRST {
         return codec::decode_exact(plain, MAX_STATE_BYTES).map(Second::into_state);
     }
+    codec::decode_exact(&longer(plain, &LATER_LISTS), MAX_STATE_BYTES).map(Second::into_state)
+}
+
+fn longer(plain: &[u8], lacking: &[u8]) -> Zeroizing<Vec<u8>> {
     // Reserved whole: growing would leave a copy of the secrets behind.
-    let mut whole = Zeroizing::new(Vec::with_capacity(plain.len() + LATER_LISTS.len()));
+    let mut whole = Zeroizing::new(Vec::with_capacity(plain.len() + lacking.len()));
     whole.extend_from_slice(plain);
-    whole.extend_from_slice(&LATER_LISTS);
-    codec::decode_exact(&whole, MAX_STATE_BYTES).map(Second::into_state)
+    whole.extend_from_slice(lacking);
+    whole
 }
 
 impl Second {
@@ -78,6 +89,7 @@ impl Second {
             last_search: self.last_search,
             replacements: self.replacements,
             reports,
+            trusted: None,
         }
     }
 }

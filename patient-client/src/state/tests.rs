@@ -1,4 +1,5 @@
 use super::*;
+use caduceus_ledger::{ChainId, Height, Validator, ValidatorSet};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -72,6 +73,16 @@ fn state(rng: &mut ChaCha20Rng) -> PatientState {
         kind: ReportKind::Unlinked,
     });
     state.remember_receipt(receipt);
+    let voter = Validator {
+        key: SecretKey::generate(rng).public(),
+        power: 1,
+    };
+    state.trusted = Some(Trusted::recorded(
+        ChainId(Hash([8; 32])),
+        Height(77),
+        TimeMillis(19),
+        ValidatorSet::new(vec![voter]).unwrap(),
+    ));
     state
 }
 
@@ -82,7 +93,7 @@ fn earlier_version(
     version: u8,
     state: &PatientState,
 ) -> Vec<u8> {
-    let state = state.clone();
+    let (state, whole) = (state.clone(), state.clone());
     let mut plain = codec::encode(&earlier::Second {
         cards: state.cards,
         tokens: state.tokens,
@@ -102,6 +113,14 @@ fn earlier_version(
             })
             .collect(),
     });
+    if version == 3 {
+        let third = PatientState {
+            trusted: None,
+            ..whole
+        };
+        plain = codec::encode(&third);
+        plain.truncate(plain.len() - earlier::NO_TRUSTED.len());
+    }
     if version == earlier::FIRST {
         plain.truncate(plain.len() - earlier::LATER_LISTS.len());
     }
@@ -129,6 +148,9 @@ fn files_of_earlier_versions_are_read() {
     let seed = PatientSeed::generate(&mut rng);
     let newest = state(&mut rng);
     let mut state = newest.clone();
+    state.trusted = None;
+    let third = earlier_version(&mut rng, &seed, 3, &newest);
+    assert_eq!(open_state(&seed, &third).unwrap(), state);
     let second = earlier_version(&mut rng, &seed, 2, &state);
     assert_eq!(open_state(&seed, &second).unwrap(), state);
     // A report whose receipt is not there can't be told from others.
@@ -144,6 +166,8 @@ fn files_of_earlier_versions_are_read() {
         (first, 2),
         (second.clone(), VERSION),
         (second, 1),
+        (third.clone(), VERSION),
+        (third, 2),
         (seal_state(&mut rng, &seed, &newest), 2),
     ] {
         let mut passed_off = from;

@@ -7,9 +7,9 @@ use caduceus_ledger::execute::VALIDATORS_KEY;
 use caduceus_ledger::tree::{self, LeafNode, Node, NodeKey, OwnedValue, TreeKey, Version};
 use caduceus_ledger::{
     Address, Block, BlockContext, BlockError, Certificate, CertifiedHeader, ChainKind, DecodedTx,
-    Executed, Genesis, Header, Height, Overlay, Rejection, Space, StateError, StateMachine,
-    StateProofAt, StateView, TreeReader, TreeUpdateBatch, TxFailure, TxProof, Validator,
-    ValidatorSet, Vote, VoteKind, Writes, build, genesis_state, replay,
+    Executed, Genesis, Header, Height, LightBlock, Overlay, Rejection, Space, StateError,
+    StateMachine, StateProofAt, StateView, TreeReader, TreeUpdateBatch, Trusted, TxFailure,
+    TxProof, Validator, ValidatorSet, Vote, VoteKind, Writes, build, genesis_state, replay,
 };
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -107,6 +107,66 @@ pub fn certified(header: &Header, signers: &[u8]) -> CertifiedHeader {
         header: header.clone(),
         certificate: certificate(header, signers),
     }
+}
+
+/// A set of these validators, power 1 each.
+pub fn set_of(numbers: &[u8]) -> ValidatorSet {
+    set_with(&numbers.iter().map(|n| (*n, 1)).collect::<Vec<_>>())
+}
+
+/// A set of these validators with these powers.
+pub fn set_with(powers: &[(u8, u64)]) -> ValidatorSet {
+    let of = |(n, power): &(u8, u64)| Validator {
+        key: key(*n).public(),
+        power: *power,
+    };
+    ValidatorSet::new(powers.iter().map(of).collect()).unwrap()
+}
+
+/// Linked light blocks of heights 1, 2 and so on: `sets[h - 1]` votes at height h, all of its members sign, and the
+/// last set goes on. Validators are numbered; each has power 1.
+pub fn light_chain(sets: &[Vec<u8>]) -> Vec<LightBlock> {
+    let mut parent = Hash([0xaa; 32]);
+    let mut blocks = Vec::with_capacity(sets.len());
+    for (index, signers) in sets.iter().enumerate() {
+        let next = sets.get(index + 1).unwrap_or(signers);
+        let block = light_block(
+            index as u64 + 1,
+            parent,
+            signers,
+            &set_of(signers),
+            &set_of(next),
+        );
+        parent = block.hash();
+        blocks.push(block);
+    }
+    blocks
+}
+
+pub fn light_block(
+    height: u64,
+    parent: Hash,
+    signers: &[u8],
+    voters: &ValidatorSet,
+    next: &ValidatorSet,
+) -> LightBlock {
+    let mut header = header(height, voters, next);
+    header.parent = parent;
+    LightBlock {
+        head: certified(&header, signers),
+        validators: voters.clone(),
+        next_validators: next.clone(),
+    }
+}
+
+/// The chain of notes, founded by these validators with power 1 each: the identifier stays the test genesis's.
+pub fn trusting_first(sets: &[Vec<u8>]) -> Trusted {
+    Trusted::recorded(
+        genesis().chain_id(),
+        Height::GENESIS,
+        START,
+        set_of(&sets[0]),
+    )
 }
 
 /// A transaction of the chain of notes.

@@ -1,9 +1,12 @@
 //! The bytes of what travels and rests, one value a type. A snapshot that changes is a change of format: it is
 //! a decision, and says `Format:` in the change log.
 
-use crate::support::{certificate, five_notes, genesis, header, precommit, put, set};
+use crate::support::{
+    certificate, five_notes, genesis, header, light_chain, precommit, put, set, trusting_first,
+};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::{Hash, codec};
+use caduceus_ledger::light::{Step, step};
 use caduceus_ledger::{Block, Header, Vote, VoteKind};
 use sha3::{Digest, Sha3_256};
 use std::fmt::Debug;
@@ -80,6 +83,26 @@ fn the_signed_bytes_of_a_prevote_for_nothing() {
     };
     check("vote_prevote_nil", &vote);
     assert_eq!(vote.sign_bytes(), codec::encode(&vote));
+}
+
+#[test]
+fn a_light_block() {
+    check(
+        "light_block",
+        &light_chain(&[vec![0, 1, 2], vec![1, 2, 3]])[0],
+    );
+}
+
+#[test]
+fn a_trusted_head_on_disk() {
+    let sets = [vec![0, 1, 2], vec![1, 2, 3]];
+    let genesis = trusting_first(&sets);
+    insta::assert_snapshot!("trusted_genesis", fingerprint(&genesis.to_disk()));
+    let block = &light_chain(&sets)[0];
+    let Step::Accepted(trusted) = step(&genesis, block, block.head.header.time).unwrap() else {
+        panic!("the next block is never skipped to");
+    };
+    insta::assert_snapshot!("trusted_head", fingerprint(&trusted.to_disk()));
 }
 
 #[test]

@@ -28,7 +28,7 @@ const NOW: TimeMillis = TimeMillis(1_700_000_000_000);
 fn names_are_distinct_and_versioned() {
     let distinct: BTreeSet<&str> = PROTOCOLS.iter().copied().collect();
     assert_eq!(distinct.len(), PROTOCOLS.len());
-    assert_eq!(PROTOCOLS.len(), 21);
+    assert_eq!(PROTOCOLS.len(), 22);
     for name in PROTOCOLS {
         let parts: Vec<&str> = name.split('/').collect();
         assert_eq!(parts.len(), 4, "{name}");
@@ -78,6 +78,12 @@ fn the_largest_messages_of_the_chains_fit() {
     let reply = HeadersReply::fitting((0..1000).map(|_| vec![1; MAX_CERTIFIED_BYTES]));
     assert!((100..=MAX_HEADERS).contains(&reply.items.len()));
     response::<Headers>(reply);
+    request::<LightBlocks>(LightBlocksRequest {
+        heights: vec![u64::MAX; MAX_LIGHT_BLOCKS],
+    });
+    response::<LightBlocks>(LightBlocksReply {
+        items: vec![vec![1; MAX_LIGHT_BLOCK_BYTES]; MAX_LIGHT_BLOCKS],
+    });
     request::<Query>(QueryRequest::List {
         prefix: vec![1; 512],
         limit: u16::MAX,

@@ -3,6 +3,7 @@
 
 mod a_block_from_the_future_is_refused;
 mod four_validators_decide_on_demand;
+mod light_blocks_show_who_voted;
 mod solo_chain_survives_a_restart;
 mod support;
 mod validation_names_the_first_bad_height_and_the_transaction;

@@ -1,7 +1,8 @@
 //! A chain that appends words, and networks of nodes that run it.
 
 use async_trait::async_trait;
-use caduceus_crypto::{SecretKey, TimeMillis, domain};
+use caduceus_crypto::{SecretKey, TimeMillis, domain, encode};
+use caduceus_ledger::execute::VALIDATORS_KEY;
 use caduceus_ledger::{
     BlockContext, ChainKind, DecodedTx, Genesis, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Overlay,
     Rejection, Space, StateError, StateMachine, StateView, TxFailure, Validator, ValidatorSet,
@@ -14,7 +15,20 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// Counts words; refuses the word "bad".
+/// What a word begins with that changes the voters.
+const VOTERS: &[u8] = b"voters:";
+
+/// The word that makes these validators vote from the next height on, with these powers.
+pub fn voters(powers: &[(u8, u64)]) -> Vec<u8> {
+    let of = |(n, power): &(u8, u64)| Validator {
+        key: key(*n).public(),
+        power: *power,
+    };
+    let set = ValidatorSet::new(powers.iter().map(of).collect()).unwrap();
+    [VOTERS, &encode(&set)].concat()
+}
+
+/// Counts words; refuses the word "bad". The word "voters:" with the encoding of a set changes the voters.
 pub struct Words;
 
 impl StateMachine for Words {
@@ -39,6 +53,9 @@ impl StateMachine for Words {
                 detail: "this word is refused".into(),
             }
             .into());
+        }
+        if let Some(set) = tx.content::<Vec<u8>>()?.strip_prefix(VOTERS) {
+            state.put(Space::Auth, VALIDATORS_KEY, set.to_vec());
         }
         let old = state.get(Space::Auth, b"count")?.unwrap_or_default();
         let count = u64::from_le_bytes(old.try_into().unwrap_or_default()) + 1;

@@ -38,15 +38,6 @@ pub(crate) enum PlanError {
         /// The height.
         height: u64,
     },
-    /// A change of the private chain's voters, which this version does not follow.
-    #[error("the voters change at height {height}")]
-    VotersChange {
-        /// The height.
-        height: u64,
-    },
-    /// The last header is not certified.
-    #[error("{0}")]
-    Certificate(String),
 }
 
 /// The heights after `done` up to `target`, as many as fit in one round: the first one and their number.
@@ -96,14 +87,15 @@ impl Batch {
     }
 }
 
-/// Checks that headers begin at a height, after a parent if one is known, and follow each other.
+/// Checks that headers begin at a height, after a parent if one is known, and follow each other. A header that
+/// changes the voters ends the batch: one certificate covers the headers of one set (DESIGN 6.2).
 pub(super) fn batch(
     mut headers: Vec<CertifiedHeader>,
     from: u64,
     parent: Option<Hash>,
 ) -> Result<Batch, PlanError> {
     let mut parent = parent;
-    let mut anchors = Vec::new();
+    let (mut anchors, mut taken) = (Vec::new(), 0);
     for (expected, head) in (from..).zip(&headers) {
         let header = &head.header;
         let height = header.height.0;
@@ -116,15 +108,17 @@ pub(super) fn batch(
         if parent.is_some_and(|parent| parent != header.parent) {
             return Err(PlanError::Parent { height });
         }
-        if header.next_validators != header.validators {
-            return Err(PlanError::VotersChange { height });
-        }
         let extra = AnchorsExtra::parse(&header.extra).ok_or(PlanError::Extra { height })?;
         if extra.count > 0 {
             anchors.push((height, extra.count, extra.root));
         }
         parent = Some(header.hash());
+        taken += 1;
+        if header.next_validators != header.validators {
+            break;
+        }
     }
+    headers.truncate(taken);
     let last = headers.pop().ok_or(PlanError::Missing { expected: from })?;
     Ok(Batch {
         before: headers,
@@ -238,6 +232,20 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_the_voters_ends_a_batch() {
+        // Nothing behind the change is looked at, so that a header there may not even follow.
+        for at in 0..3 {
+            let mut changed = chain(4..=6);
+            changed[at].header.next_validators = Hash([1; 32]);
+            let batch = batch(changed.clone(), 4, Some(Hash([9; 32]))).unwrap();
+            assert_eq!(batch.headers().len(), at + 1);
+            assert_eq!(batch.last(), &changed[at]);
+            let linked = batch.with_anchors().iter().map(|anchors| anchors.0);
+            assert!(linked.max().is_none_or(|height| height <= 4 + at as u64));
+        }
+    }
+
+    #[test]
     fn each_misfit_is_told() {
         let refused =
             |headers: Vec<CertifiedHeader>| batch(headers, 4, Some(Hash([9; 32]))).unwrap_err();
@@ -264,9 +272,6 @@ mod tests {
         let mut bare = chain(4..=6);
         bare[2].header.extra.clear();
         assert_eq!(refused(bare), PlanError::Extra { height: 6 });
-        let mut changed = chain(4..=6);
-        changed[2].header.next_validators = Hash([1; 32]);
-        assert_eq!(refused(changed), PlanError::VotersChange { height: 6 });
         let other_parent = batch(chain(4..=6), 4, Some(Hash([8; 32])));
         assert_eq!(other_parent.unwrap_err(), PlanError::Parent { height: 4 });
     }
