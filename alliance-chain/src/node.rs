@@ -12,6 +12,7 @@ use caduceus_crypto::{HospitalId, PublicKey, SecretKey};
 use caduceus_ledger::Genesis;
 use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, StartError};
 use caduceus_node::service::anybody;
+use caduceus_node::statesync::{self, serve_snapshots};
 use caduceus_node::{
     ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, NodeOptions, PeerRelay,
     serve_chain,
@@ -134,20 +135,24 @@ impl AllianceNode {
             &config.home.join("fragments"),
             &config.key,
         )?);
-        let node = Node::start(
-            NodeConfig {
-                home: config.home,
-                genesis: config.genesis,
-                key: config.key.clone(),
-                moniker: config.moniker,
-                engine: config.engine,
-                clock: config.clock,
-                options: config.options,
-            },
-            AllianceMachine,
-        )
-        .await?;
-        node.set_relay(Arc::new(PeerRelay::new(service.clone(), config.peers)));
+        let chain = NodeConfig {
+            home: config.home,
+            genesis: config.genesis,
+            key: config.key.clone(),
+            moniker: config.moniker,
+            engine: config.engine,
+            clock: config.clock,
+            options: config.options,
+        };
+        // Without a snapshot the node catches up block by block, as it would have anyhow.
+        if let Err(error) = statesync::join(&service, &config.peers, &chain).await {
+            tracing::warn!(%error, "the node does not join by a snapshot");
+        }
+        let node = Node::start(chain, AllianceMachine).await?;
+        node.set_relay(Arc::new(PeerRelay::new(
+            service.clone(),
+            config.peers.clone(),
+        )));
         let policy = ChainPolicy {
             program: "alliance-chain",
             submit: anybody(),
@@ -155,6 +160,7 @@ impl AllianceNode {
             validators,
         };
         serve_chain(&service, &node, policy);
+        serve_snapshots(&service, &node, config.peers);
         records::serve(&service, &node, config.key.clone(), config.hospitals);
         linked::serve(&service, &node);
         proxy::serve(&service, &node, config.key, fragments.clone());

@@ -8,6 +8,7 @@ use caduceus_crypto::{PublicKey, SecretKey};
 use caduceus_ledger::Genesis;
 use caduceus_network::{Limits, Multiaddr, Peer, PeerAddr, Service, ServiceConfig, StartError};
 use caduceus_node::service::Authorise;
+use caduceus_node::statesync::{self, serve_snapshots};
 use caduceus_node::{
     ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, NodeOptions, PeerRelay,
     serve_chain,
@@ -116,20 +117,24 @@ impl PrivateNode {
             limits: Limits::default(),
         })
         .await?;
-        let node = Node::start(
-            NodeConfig {
-                home: config.home,
-                genesis: config.genesis,
-                key: config.key,
-                moniker: config.moniker,
-                engine: config.engine,
-                clock: config.clock,
-                options: config.options,
-            },
-            PrivateMachine,
-        )
-        .await?;
-        node.set_relay(Arc::new(PeerRelay::new(service.clone(), config.peers)));
+        let chain = NodeConfig {
+            home: config.home,
+            genesis: config.genesis,
+            key: config.key,
+            moniker: config.moniker,
+            engine: config.engine,
+            clock: config.clock,
+            options: config.options,
+        };
+        // Without a snapshot the node catches up block by block, as it would have anyhow.
+        if let Err(error) = statesync::join(&service, &config.peers, &chain).await {
+            tracing::warn!(%error, "the node does not join by a snapshot");
+        }
+        let node = Node::start(chain, PrivateMachine).await?;
+        node.set_relay(Arc::new(PeerRelay::new(
+            service.clone(),
+            config.peers.clone(),
+        )));
         let owners = [own.identity, own.server];
         let queriers = queriers(&node, owners.into_iter().chain(config.queriers).collect());
         let policy = ChainPolicy {
@@ -139,6 +144,7 @@ impl PrivateNode {
             validators,
         };
         serve_chain(&service, &node, policy);
+        serve_snapshots(&service, &node, config.peers);
         anchors::serve(&service, &node, queriers, config.anchor_readers);
         Ok(Self { node, service })
     }

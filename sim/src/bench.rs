@@ -7,6 +7,7 @@ pub mod chain;
 pub mod latency;
 mod measure;
 pub mod search;
+pub mod sync;
 
 use caduceus_cli::{CliError, CommonArgs, Output};
 use clap::Subcommand;
@@ -14,6 +15,7 @@ use clap::Subcommand;
 pub use self::chain::ChainBenchArgs;
 pub use self::latency::LatencyBenchArgs;
 pub use self::search::SearchBenchArgs;
+pub use self::sync::SyncBenchArgs;
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -24,6 +26,8 @@ pub enum BenchCommand {
     Chain(ChainBenchArgs),
     /// Upload and search on an idle network, one at a time: what one person waits.
     Latency(LatencyBenchArgs),
+    /// Join a long chain by a snapshot, over real sockets, and compare every row.
+    Sync(SyncBenchArgs),
 }
 
 /// Runs a bench and prints what it measured.
@@ -42,5 +46,8 @@ pub async fn run(
         }
         BenchCommand::Chain(arguments) => chain::run(&arguments, output).await,
         BenchCommand::Latency(arguments) => latency::run(&arguments, output).await,
+        BenchCommand::Sync(arguments) => {
+            tokio::task::block_in_place(|| sync::run(&arguments, common, output))
+        }
     }
 }

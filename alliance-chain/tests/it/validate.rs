@@ -166,6 +166,7 @@ fn a_whole_chain_holds() {
             data(&done),
             json!({
                 "tip": 5,
+                "from": 0,
                 "blocks": 5,
                 "transactions": 5,
                 "holds": true,

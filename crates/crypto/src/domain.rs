@@ -198,8 +198,12 @@ domains! {
     POW = "caduceus/pow/v1";
     /// A proof exported as a signed note.
     SIGNED_NOTE = "caduceus/signed-note/v1";
-    /// A snapshot of the state.
+    /// A snapshot of the state, hence its identifier.
     SNAPSHOT = "caduceus/snapshot/v1";
+    /// A chunk of a snapshot.
+    SNAPSHOT_CHUNK = "caduceus/snapshot-chunk/v1";
+    /// A validator's signature that its own state gives a snapshot.
+    SNAPSHOT_ATTESTATION = "caduceus/snapshot-attestation/v1";
 
     // Private chain (DESIGN 5)
     /// Enrolment of a member of staff.

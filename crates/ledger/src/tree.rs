@@ -7,6 +7,9 @@ use jmt::proof::SparseMerkleProof;
 use jmt::{JellyfishMerkleTree, KeyHash, RootHash};
 use sha3::{Digest, Sha3_256};
 
+mod check;
+
+pub use self::check::{TreeFault, TreeSize, check};
 pub use jmt::storage::{LeafNode, Node, NodeKey, TreeReader, TreeUpdateBatch};
 pub use jmt::{KeyHash as TreeKey, OwnedValue, Version};
 

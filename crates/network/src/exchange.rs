@@ -5,6 +5,7 @@
 //! | [`Submit`] | a node of either chain | anybody: a transaction carries its own right |
 //! | [`Relay`] | a node of the same chain | validators |
 //! | [`Headers`], [`LightBlocks`], [`Query`] | a node of either chain | anybody |
+//! | [`SnapshotInfo`], [`SnapshotChunk`] | a node of either chain | anybody |
 //! | [`LinkedRecords`] | an alliance node | anybody |
 //! | [`FetchAnchor`] | a node of a private chain | alliance members |
 //! | [`FetchRecord`] | an alliance node; by it, the hospital server | owner or ticket holder; members |
@@ -44,6 +45,8 @@ mod register;
 mod register_patient;
 mod relay;
 mod reply;
+mod snapshot_chunk;
+mod snapshot_info;
 mod store_record;
 mod submit;
 mod tag_counters;
@@ -76,6 +79,12 @@ pub use register::{Register, RegisterRequest, Registered};
 pub use register_patient::{NewCard, RegisterPatient, RegisterPatientRequest};
 pub use relay::{Relay, RelayRequest};
 pub use reply::Reply;
+pub use snapshot_chunk::{
+    MAX_SNAPSHOT_CHUNK_BYTES, SnapshotChunk, SnapshotChunkReply, SnapshotChunkRequest,
+};
+pub use snapshot_info::{
+    MAX_SNAPSHOT_CHUNKS, SnapshotInfo, SnapshotInfoReply, SnapshotInfoRequest, SnapshotOffer,
+};
 pub use store_record::{Finish, StoreRecord, StoreRecordReply, StoreRecordRequest};
 pub use submit::{MAX_RESULT_BYTES, MAX_TX_BYTES, Submit, SubmitReply, SubmitRequest};
 pub use tag_counters::{MAX_TAGS, TagCounters, TagCountersReply, TagCountersRequest};
@@ -124,6 +133,8 @@ pub const PROTOCOLS: &[&str] = &[
     LogAction::PROTOCOL,
     DepositPairSecret::PROTOCOL,
     LinkedRecords::PROTOCOL,
+    SnapshotInfo::PROTOCOL,
+    SnapshotChunk::PROTOCOL,
     Health::PROTOCOL,
 ];
 

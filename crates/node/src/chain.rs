@@ -4,6 +4,7 @@ use crate::mempool::{Mempool, Room};
 use crate::node::Clock;
 use crate::pending::Pending;
 use crate::stages::{Stage, Stages};
+use crate::statesync::{Cut, Maker};
 use crate::store::{Snapshot, Store, StoreError};
 use caduceus_crypto::{Hash, TimeMillis};
 use caduceus_ledger::{
@@ -13,7 +14,7 @@ use caduceus_ledger::{
 };
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -75,6 +76,7 @@ pub struct Chain {
     tip: watch::Sender<Header>,
     wake: Notify,
     stages: Stages,
+    maker: OnceLock<Maker>,
 }
 
 impl Chain {
@@ -137,7 +139,35 @@ impl Chain {
             ahead: Mutex::new(Ahead::default()),
             wake: Notify::new(),
             stages: Stages::default(),
+            maker: OnceLock::new(),
         })
+    }
+
+    /// Names who makes snapshots; the first one named stays.
+    pub(crate) fn set_maker(&self, maker: Maker) {
+        if self.maker.set(maker).is_err() {
+            tracing::error!("a chain has one maker of snapshots");
+        }
+    }
+
+    /// Hands the state that was just committed to whoever makes snapshots, if one is due. The caller holds the lock, so
+    /// that no later height is in it.
+    fn cut(&self, header: &Header, voters: &ValidatorSet) {
+        let Some(maker) = self.maker.get().filter(|maker| maker.due(header.height)) else {
+            return;
+        };
+        match self.store.snapshot() {
+            Ok(view) => maker.hand(Cut {
+                view,
+                voters: voters.clone(),
+            }),
+            Err(error) => tracing::warn!(%error, "a snapshot is left out"),
+        }
+    }
+
+    /// Removes some of the blocks below a height; true if there are more.
+    pub(crate) fn prune_step(&self, below: u64) -> Result<bool, StoreError> {
+        self.store.prune_step(below)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -571,6 +601,7 @@ impl Chain {
                     block: certificate.block,
                 })?;
         self.store.commit(&block, certificate, &executed)?;
+        self.cut(&executed.header, &inner.next_validators);
         inner.executed.clear();
         inner.known.clear();
         inner.tip = executed.header.clone();

@@ -16,6 +16,7 @@ pub mod pending;
 pub mod service;
 pub mod solo;
 pub mod stages;
+pub mod statesync;
 pub mod store;
 pub mod tag_index;
 pub mod validate;

@@ -5,6 +5,7 @@ use crate::chain::{Chain, Committed, Offer, Outcome, SubmitError};
 use crate::guard::{Guard, GuardError};
 use crate::options::NodeOptions;
 use crate::solo;
+use crate::statesync::{Keeper, Maker, SnapshotError};
 use crate::store::StoreError;
 use async_trait::async_trait;
 use caduceus_crypto::{Hash, SecretKey, TimeMillis};
@@ -88,6 +89,9 @@ pub enum NodeError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The folder of the snapshots cannot be used.
+    #[error("snapshots: {0}")]
+    Snapshots(#[from] SnapshotError),
     /// The last-signed guard cannot be used: without it nothing may be signed.
     #[error(transparent)]
     Guard(#[from] GuardError),
@@ -107,6 +111,7 @@ pub fn peer_id(key: &caduceus_crypto::PublicKey) -> PeerId {
 /// once for all chains; the type keeps nodes of different chains apart.
 pub struct Node<M> {
     chain: Arc<Chain>,
+    snapshots: Arc<Keeper>,
     relay: RwLock<Option<Arc<dyn TxRelay>>>,
     stop: watch::Sender<bool>,
     engine: Mutex<Option<JoinHandle<()>>>,
@@ -146,6 +151,8 @@ impl<M: StateMachine> Node<M> {
             Arc::new(machine),
             config.clock,
         )?);
+        let snapshots = Arc::new(Keeper::open(&config.home, &config.options)?);
+        chain.set_maker(Maker::start(snapshots.clone(), config.key.clone()));
         let guard = Arc::new(Mutex::new(Guard::open(&config.home.join("last-signed"))?));
         let run = bft::Run {
             chain: chain.clone(),
@@ -157,6 +164,7 @@ impl<M: StateMachine> Node<M> {
         };
         let node = Arc::new(Self {
             chain,
+            snapshots,
             relay: RwLock::new(None),
             stop: watch::Sender::new(false),
             engine: Mutex::new(None),
@@ -186,6 +194,11 @@ impl<M: StateMachine> Node<M> {
     /// The chain.
     pub fn chain(&self) -> &Arc<Chain> {
         &self.chain
+    }
+
+    /// The snapshots that this node keeps.
+    pub fn snapshots(&self) -> &Arc<Keeper> {
+        &self.snapshots
     }
 
     /// How consensus is doing, for `status` and the watchdog.

@@ -5,4 +5,36 @@ use serde::{Deserialize, Serialize};
 /// Settings with defaults that suit a hospital's node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct NodeOptions {}
+pub struct NodeOptions {
+    /// How a node without a chain gets one.
+    pub join: Join,
+    /// Which blocks stay.
+    pub keep: Keep,
+    /// Heights between two snapshots; without it, [`crate::statesync::SNAPSHOT_EVERY`]. The same on all nodes of a
+    /// chain: a snapshot that no other node makes is attested by nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_every: Option<u64>,
+}
+
+/// How a node without a chain gets one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Join {
+    /// By the newest snapshot that more than two thirds of the validators attest to; by all blocks, where nobody has
+    /// one.
+    #[default]
+    Snapshot,
+    /// By executing all blocks from the genesis. An archive node joins like this.
+    Blocks,
+}
+
+/// Which blocks a node keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// All that it ever had.
+    #[default]
+    All,
+    /// Those above the older of the two newest snapshots; headers and certificates of all.
+    Snapshot,
+}

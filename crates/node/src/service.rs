@@ -6,6 +6,7 @@ mod light;
 
 use crate::chain::SubmitError;
 use crate::node::{Node, TxRelay};
+use crate::store::StoreError;
 use async_trait::async_trait;
 use caduceus_crypto::{PublicKey, TimeMillis, codec};
 use caduceus_ledger::{Height, Space, StateMachine, StateView};
@@ -127,6 +128,9 @@ fn refusal(error: SubmitError) -> SubmitReply {
     match error {
         SubmitError::Rejected(rejection) => SubmitReply::rejected(rejection.rule, rejection.detail),
         SubmitError::TooLarge { .. } => SubmitReply::rejected("too_large", error.to_string()),
+        SubmitError::Store(error @ StoreError::Pruned { .. }) => {
+            SubmitReply::unavailable(format!("committed long ago: {error}; ask another node"))
+        }
         SubmitError::Store(error) => {
             tracing::error!(%error, "the store failed");
             SubmitReply::unavailable("the node's store failed")
@@ -206,7 +210,10 @@ fn answer<M: StateMachine>(
 fn health<M: StateMachine>(node: &Node<M>, program: &'static str) -> HealthReply {
     let tip = node.chain().tip();
     let age = node.chain().now().0.saturating_sub(tip.time.0);
-    let trouble = node.progress().trouble();
+    let trouble = node
+        .progress()
+        .trouble()
+        .or_else(|| node.snapshots().advice());
     let detail = match &trouble {
         Some(trouble) => trouble.clone(),
         None if node.progress().observing() => {

@@ -5,6 +5,7 @@
 //! to results, `state_auth` and `state_bulk` key to value, `tree_nodes` and `tree_values` for the Jellyfish Merkle
 //! tree, `validator_sets` hash to set for every set that a header names, `index_runs` height to the block's rows of `Space::Index` until [`crate::tag_index`] has them in its own
 //! table, `meta`.
+//! A store that joined by a snapshot, or prunes, lacks the blocks and results below [`Snapshot::kept_from`].
 //! Blocks are verified against the certificate's hash when read: redb does not check its checksums on reads.
 
 use crate::database;
@@ -16,10 +17,14 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, Ta
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod export;
+mod import;
+mod prune;
 mod sizes;
 mod snapshot;
 mod validator_sets;
 
+pub(crate) use self::import::{Importer, StateBase};
 pub use self::sizes::TableSize;
 pub use self::snapshot::Snapshot;
 
@@ -43,6 +48,8 @@ const META_TIP: &str = "tip";
 const META_VALIDATORS: &str = "next_validators";
 /// Height up to which the rows of the index are in the index's own file only.
 const META_RUNS_DROPPED: &str = "runs_dropped";
+/// Lowest height above the genesis whose block and results are stored; without it, all are.
+const META_KEPT_FROM: &str = "kept_from";
 /// Runs dropped in one write, so that no height pays for many.
 const MAX_RUNS_DROPPED: usize = 256;
 
@@ -76,6 +83,14 @@ pub enum StoreError {
         height: u64,
         /// What was read.
         what: &'static str,
+    },
+    /// The block of this height is not kept here any more, or never was: an archive node has it.
+    #[error("block {height} is not kept here: this node keeps blocks from {kept_from} on")]
+    Pruned {
+        /// The height asked for.
+        height: u64,
+        /// The lowest height kept.
+        kept_from: u64,
     },
     /// The folder belongs to another chain.
     #[error("the store holds chain {found}, not {expected}")]
@@ -115,6 +130,8 @@ pub struct Store {
     db: Arc<Database>,
     index: TagIndex,
     lacks_index: bool,
+    /// The node's folder; none in memory.
+    folder: Option<PathBuf>,
 }
 
 /// What the store says of the chain's end.
@@ -143,6 +160,7 @@ impl Store {
             opened => opened?,
         };
         let mut store = Self::with(db, index)?;
+        store.folder = path.parent().map(Path::to_path_buf);
         if store.lacks_index {
             // What is in the file is of no use, and may be of another chain's time.
             store.index = {
@@ -168,6 +186,7 @@ impl Store {
             db: Arc::new(db),
             index,
             lacks_index: false,
+            folder: path.parent().map(Path::to_path_buf),
         };
         store.lacks_index = !store.load_runs()?;
         Ok(store)
@@ -202,6 +221,7 @@ impl Store {
             db: Arc::new(db),
             index,
             lacks_index: false,
+            folder: None,
         };
         store.lacks_index = !store.load_runs()?;
         Ok(store)
@@ -255,11 +275,22 @@ impl Store {
         self.lacks_index
     }
 
-    fn newest_height(&self) -> Result<u64, StoreError> {
+    /// The folder that the store's files are in; none in memory.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// The newest height that is stored; 0 in an empty store.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn newest_height(&self) -> Result<u64, StoreError> {
         newest_height(&self.db.begin_read()?.open_table(HEADERS)?)
     }
 
-    /// The first row of the state that differs from another store's, in words.
+    /// The first row of the state that differs from another store's, in words. Nodes and values of the state tree are
+    /// checked against the root of the tip's header instead: a tree that was made at once, from a snapshot, has other versions
+    /// than one that grew.
     ///
     /// # Errors
     /// When a database fails.
@@ -268,8 +299,6 @@ impl Store {
         for (table, other_table, name) in [
             (&here.auth, &there.auth, "authenticated state"),
             (&here.bulk, &there.bulk, "plain state"),
-            (&here.nodes, &there.nodes, "state tree"),
-            (&here.values, &there.values, "state tree's values"),
         ] {
             let mut rows = table.iter()?;
             let mut expected = other_table.iter()?;
@@ -290,6 +319,9 @@ impl Store {
                     key.escape_ascii()
                 )));
             }
+        }
+        if let Some(fault) = here.tree_fault()? {
+            return Ok(Some(fault));
         }
         if let Some(difference) = validator_sets::first_difference(&here, &there)? {
             return Ok(Some(difference));

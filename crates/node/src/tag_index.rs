@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
+mod whole;
+
 /// A key: hospital ordinal (u32 big-endian) and tag.
 pub type IndexKey = [u8; INDEX_KEY_BYTES];
 /// A value: height (u64 little-endian) and position (u32 little-endian) of a record.

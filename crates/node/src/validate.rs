@@ -2,7 +2,8 @@
 //!
 //! It is the block validation of the logging paper, a block against its predecessor and the whole chain in
 //! order, with two things more: what validators signed, and what execution gives. The chain is executed again
-//! into memory, from the genesis, and then compared with what the node's files hold.
+//! into memory, from the genesis, and then compared with what the node's files hold. A node that prunes or joined by
+//! a snapshot lacks the first blocks: there it starts from the oldest snapshot kept, which validators attest to.
 
 use crate::store::{Snapshot, Store, StoreError};
 use caduceus_crypto::Hash;
@@ -10,6 +11,10 @@ use caduceus_ledger::{
     Block, BlockError, CertifiedHeader, Genesis, Header, Height, StateMachine, ValidatorSet,
     find_tx, genesis_state, replay, tx_id,
 };
+
+mod base;
+
+use self::base::{Base, base};
 
 /// How much is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +50,9 @@ pub struct Fault {
 pub struct Report {
     /// Height of the stored tip.
     pub tip: u64,
-    /// Blocks that hold, from 1 on.
+    /// Height that it started from: 0 for the genesis, else that of a snapshot.
+    pub from: u64,
+    /// Blocks that hold, from `from + 1` on.
     pub blocks: u64,
     /// Transactions in them.
     pub transactions: u64,
@@ -68,7 +75,7 @@ pub(crate) fn rebuild_index(
         // The index is what is missing, so the state as a whole is not compared.
         None => store.rebuild_index(&executed),
         Some(_) => Err(StoreError::Damaged {
-            height: report.blocks + 1,
+            height: report.from + report.blocks + 1,
             what: "chain",
         }),
     }
@@ -108,29 +115,31 @@ fn run(
     let tip = stored.newest_height()?;
     let mut report = Report {
         tip,
+        from: 0,
         blocks: 0,
         transactions: 0,
         fault: None,
     };
     let scratch = Store::scratch()?;
-    let empty = scratch.snapshot()?;
-    let first = genesis_state(machine, genesis, &empty, &empty)?;
-    scratch.init(&caduceus_crypto::codec::encode(genesis), &first)?;
     let fault = |height: u64, what: String| Fault {
         height,
         what,
         transaction: None,
     };
-    match stored.unchecked_block(Height::GENESIS)? {
-        Some(block) if block.header == first.header => {}
-        _ => {
-            report.fault = Some(fault(0, "the genesis header is not this genesis's".into()));
+    let started = if stored.kept_from()? > 1 {
+        base(store, &stored, genesis, &scratch, depth)?
+    } else {
+        from_genesis(&stored, genesis, machine, &scratch)?
+    };
+    let (mut parent, mut voters) = match started {
+        Ok(base) => (base.header, base.voters),
+        Err(found) => {
+            report.fault = Some(found);
             return Ok((report, scratch));
         }
-    }
-    let mut parent = first.header.clone();
-    let mut voters = genesis.validators.clone();
-    for height in 1..=tip {
+    };
+    report.from = parent.height.0;
+    for height in report.from + 1..=tip {
         progress(height, tip);
         let outcome = check_height(&stored, &parent, &voters, Height(height))?;
         let block = match outcome {
@@ -183,6 +192,29 @@ fn run(
         parent = block.header;
     }
     Ok((report, scratch))
+}
+
+/// Fills the scratch store with the genesis state, and compares the stored genesis header with it.
+fn from_genesis(
+    stored: &Snapshot,
+    genesis: &Genesis,
+    machine: &dyn StateMachine,
+    scratch: &Store,
+) -> Result<Result<Base, Fault>, StoreError> {
+    let empty = scratch.snapshot()?;
+    let first = genesis_state(machine, genesis, &empty, &empty)?;
+    scratch.init(&caduceus_crypto::codec::encode(genesis), &first)?;
+    Ok(match stored.unchecked_block(Height::GENESIS)? {
+        Some(block) if block.header == first.header => Ok(Base {
+            header: first.header,
+            voters: genesis.validators.clone(),
+        }),
+        _ => Err(Fault {
+            height: 0,
+            what: "the genesis header is not this genesis's".to_owned(),
+            transaction: None,
+        }),
+    })
 }
 
 /// One block against its predecessor, its body and its certificate.

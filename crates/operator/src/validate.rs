@@ -15,7 +15,9 @@ const PANICKED: &str = "the database engine panicked";
 struct Validation {
     /// Height of the stored tip.
     tip: Option<u64>,
-    /// Blocks that hold, from 1 on.
+    /// Height that it started from: 0 for the genesis, else that of a snapshot.
+    from: Option<u64>,
+    /// Blocks that hold, from there on.
     blocks: u64,
     /// Transactions in them.
     transactions: Option<u64>,
@@ -29,6 +31,14 @@ struct Validation {
     transaction_index: Option<usize>,
     /// Its identifier, of the bytes that are stored now.
     transaction_id: Option<String>,
+}
+
+/// How far a validation came.
+#[derive(Clone, Copy)]
+struct At {
+    first: u64,
+    height: u64,
+    tip: u64,
 }
 
 /// Why there is no report.
@@ -83,9 +93,10 @@ fn examine<M: StateMachine>(
     depth: Depth,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Validation, CliError> {
-    let at = Cell::new(None);
+    let at: Cell<Option<At>> = Cell::new(None);
     let mut follow = |height: u64, tip: u64| {
-        at.set(Some((height, tip)));
+        let first = at.get().map_or(height, |at| at.first);
+        at.set(Some(At { first, height, tip }));
         progress(height, tip);
     };
     match check(open, genesis, machine, depth, &mut follow) {
@@ -135,6 +146,7 @@ impl From<Report> for Validation {
         let transaction = fault.and_then(|fault| fault.transaction);
         Self {
             tip: Some(report.tip),
+            from: Some(report.from),
             blocks: report.blocks,
             transactions: Some(report.transactions),
             holds: fault.is_none(),
@@ -148,11 +160,12 @@ impl From<Report> for Validation {
 
 impl Validation {
     /// One that ended in the middle: at this height below this tip, or before the first.
-    fn broken_off(at: Option<(u64, u64)>, what: String) -> Self {
-        let height = at.map_or(0, |(height, _)| height);
+    fn broken_off(at: Option<At>, what: String) -> Self {
+        let height = at.map_or(0, |at| at.height);
         Self {
-            tip: at.map(|(_, tip)| tip),
-            blocks: height.saturating_sub(1),
+            tip: at.map(|at| at.tip),
+            from: at.map(|at| at.first.saturating_sub(1)),
+            blocks: at.map_or(0, |at| at.height - at.first),
             transactions: None,
             holds: false,
             height: Some(height),

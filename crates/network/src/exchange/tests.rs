@@ -28,7 +28,7 @@ const NOW: TimeMillis = TimeMillis(1_700_000_000_000);
 fn names_are_distinct_and_versioned() {
     let distinct: BTreeSet<&str> = PROTOCOLS.iter().copied().collect();
     assert_eq!(distinct.len(), PROTOCOLS.len());
-    assert_eq!(PROTOCOLS.len(), 22);
+    assert_eq!(PROTOCOLS.len(), 24);
     for name in PROTOCOLS {
         let parts: Vec<&str> = name.split('/').collect();
         assert_eq!(parts.len(), 4, "{name}");
@@ -109,6 +109,26 @@ fn the_largest_messages_of_the_chains_fit() {
         header: vec![1; MAX_CERTIFIED_BYTES],
         certificate: vec![1; MAX_CERTIFIED_BYTES],
         proof: vec![1; MAX_PROOF_BYTES],
+    });
+    request::<SnapshotInfo>(SnapshotInfoRequest {
+        height: Some(u64::MAX),
+    });
+    response::<SnapshotInfo>(SnapshotInfoReply {
+        tip: u64::MAX,
+        kept_from: u64::MAX,
+        snapshot: Some(SnapshotOffer {
+            manifest: vec![1; 32 * 1024],
+            certificate: vec![1; MAX_CERTIFIED_BYTES],
+            attestations: vec![1; 16 * 1024],
+            chunks: vec![HASH; MAX_SNAPSHOT_CHUNKS],
+        }),
+    });
+    request::<SnapshotChunk>(SnapshotChunkRequest {
+        height: u64::MAX,
+        index: u32::MAX,
+    });
+    response::<SnapshotChunk>(SnapshotChunkReply {
+        bytes: vec![1; MAX_SNAPSHOT_CHUNK_BYTES],
     });
     request::<Health>(());
     response::<Health>(HealthReply {

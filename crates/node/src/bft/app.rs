@@ -248,7 +248,10 @@ impl App {
                 }
             }
             AppMsg::GetHistoryMinHeight { reply } => {
-                let _ = reply.send(BftHeight(1));
+                let lowest = block_in_place(|| self.chain.snapshot()?.kept_from());
+                // A store that cannot say has nothing to offer but its newest block.
+                let lowest = lowest.unwrap_or_else(|_| self.chain.tip().height.0);
+                let _ = reply.send(BftHeight(lowest));
             }
             AppMsg::ReceivedProposalPart {
                 published_by,

@@ -18,7 +18,8 @@ impl Chain {
         snapshot.certified(tip.header.height)
     }
 
-    /// A committed transaction and its result, proved.
+    /// A committed transaction and its result, proved; none also where this node does not keep its block, so that
+    /// whoever asks asks another.
     ///
     /// # Errors
     /// When the database fails.
@@ -31,9 +32,10 @@ impl Chain {
             height: place.height.0,
             what,
         };
-        let block = snapshot
-            .block(place.height)?
-            .ok_or_else(|| damaged("block"))?;
+        let block = match snapshot.block(place.height) {
+            Err(StoreError::Pruned { .. }) => return Ok(None),
+            block => block?.ok_or_else(|| damaged("block"))?,
+        };
         let head = snapshot
             .certified(place.height)?
             .ok_or_else(|| damaged("certificate"))?;
@@ -91,12 +93,7 @@ pub(super) fn committed(snapshot: &Snapshot, id: &Hash) -> Result<Option<Committ
     let Some(place) = find_tx(snapshot, id)? else {
         return Ok(None);
     };
-    let block = snapshot
-        .block_hash(place.height)?
-        .ok_or(StoreError::Damaged {
-            height: place.height.0,
-            what: "block",
-        })?;
+    // The results first: they are what a node that prunes lacks.
     let result = snapshot
         .results(place.height)?
         .into_iter()
@@ -104,6 +101,12 @@ pub(super) fn committed(snapshot: &Snapshot, id: &Hash) -> Result<Option<Committ
         .ok_or(StoreError::Damaged {
             height: place.height.0,
             what: "results",
+        })?;
+    let block = snapshot
+        .block_hash(place.height)?
+        .ok_or(StoreError::Damaged {
+            height: place.height.0,
+            what: "block",
         })?;
     Ok(Some(Committed {
         height: place.height,

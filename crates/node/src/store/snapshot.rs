@@ -1,17 +1,19 @@
 //! What a store shows of one committed height.
 
 use super::{
-    BLOCKS, Bytes, CERTIFICATES, HEADERS, META, META_GENESIS, META_TIP, META_VALIDATORS, RESULTS,
-    StoreError, Tip, newest_height, state_error,
+    BLOCKS, Bytes, CERTIFICATES, HEADERS, META, META_GENESIS, META_KEPT_FROM, META_TIP,
+    META_VALIDATORS, RESULTS, StoreError, Tip, newest_height, state_error,
 };
 use crate::tag_index::TagIndexView;
 use caduceus_crypto::{Hash, codec};
-use caduceus_ledger::tree::{LeafNode, Node as TreeNode, NodeKey, OwnedValue, TreeKey, Version};
+use caduceus_ledger::tree::{
+    self, LeafNode, Node as TreeNode, NodeKey, OwnedValue, TreeKey, Version,
+};
 use caduceus_ledger::{
     Block, Certificate, CertifiedHeader, Header, Height, INDEX_KEY_BYTES, Space, StateError,
     StateView, TreeReader, ValidatorSet,
 };
-use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata, TableDefinition, TableError};
 
 /// A consistent view of one committed height.
 pub struct Snapshot {
@@ -89,6 +91,51 @@ impl Snapshot {
         newest_height(&self.txn.open_table(HEADERS)?)
     }
 
+    /// Lowest height above the genesis whose block and results are stored: 1, unless the node prunes or joined by a
+    /// snapshot.
+    ///
+    /// # Errors
+    /// When the database fails or the bytes are damaged.
+    pub fn kept_from(&self) -> Result<u64, StoreError> {
+        let Some(bytes) = self.meta(META_KEPT_FROM)? else {
+            return Ok(1);
+        };
+        borsh::from_slice(&bytes).map_err(|_| StoreError::Damaged {
+            height: 0,
+            what: "mark of the blocks kept",
+        })
+    }
+
+    /// Nothing is stored at a height: because it is not kept, or because it was never there.
+    fn absent<T>(&self, height: Height) -> Result<Option<T>, StoreError> {
+        let kept_from = self.kept_from()?;
+        if height > Height::GENESIS && height.0 < kept_from {
+            return Err(StoreError::Pruned {
+                height: height.0,
+                kept_from,
+            });
+        }
+        Ok(None)
+    }
+
+    /// What is wrong with the state tree under the tip's root, in words.
+    pub(super) fn tree_fault(&self) -> Result<Option<String>, StoreError> {
+        let Some(tip) = self.tip()? else {
+            return Ok(None);
+        };
+        let root = tip.header.state_root;
+        Ok(match tree::check(self, tip.header.height.0, &root) {
+            Err(fault) => Some(fault.to_string()),
+            Ok(size) if size.nodes != self.nodes.len()? => {
+                Some("the state tree has nodes that its root does not reach".to_owned())
+            }
+            Ok(size) if size.leaves != self.auth.len()? => {
+                Some("the state tree has not one leaf for each row".to_owned())
+            }
+            Ok(_) => None,
+        })
+    }
+
     /// A block as it is stored, whatever its body.
     pub(crate) fn unchecked_block(&self, height: Height) -> Result<Option<Block>, StoreError> {
         let Some(bytes) = self.at(BLOCKS, height)? else {
@@ -105,10 +152,10 @@ impl Snapshot {
     /// A block, checked against its own header's transactions root.
     ///
     /// # Errors
-    /// When the database fails or the bytes are damaged.
+    /// [`StoreError::Pruned`] when it is not kept; when the database fails or the bytes are damaged.
     pub fn block(&self, height: Height) -> Result<Option<Block>, StoreError> {
         let Some(bytes) = self.at(BLOCKS, height)? else {
-            return Ok(None);
+            return self.absent(height);
         };
         let damaged = || StoreError::Damaged {
             height: height.0,
@@ -121,7 +168,11 @@ impl Snapshot {
         Ok(Some(block))
     }
 
-    pub(crate) fn header(&self, height: Height) -> Result<Option<Header>, StoreError> {
+    /// The header of a height.
+    ///
+    /// # Errors
+    /// When the database fails or the bytes are damaged.
+    pub fn header(&self, height: Height) -> Result<Option<Header>, StoreError> {
         let Some(bytes) = self.at(HEADERS, height)? else {
             return Ok(None);
         };
@@ -173,13 +224,16 @@ impl Snapshot {
     /// The results of a height, one a transaction.
     ///
     /// # Errors
-    /// When the database fails or the bytes are damaged.
+    /// [`StoreError::Pruned`] when they are not kept; when the database fails or the bytes are damaged.
     pub fn results(&self, height: Height) -> Result<Vec<Vec<u8>>, StoreError> {
         let damaged = || StoreError::Damaged {
             height: height.0,
             what: "results",
         };
-        let bytes = self.at(RESULTS, height)?.ok_or_else(damaged)?;
+        let bytes = match self.at(RESULTS, height)? {
+            Some(bytes) => bytes,
+            None => self.absent(height)?.ok_or_else(damaged)?,
+        };
         borsh::from_slice(&bytes).map_err(|_| damaged())
     }
 

@@ -39,7 +39,8 @@ pub(super) fn keep_current(
     }
 }
 
-/// The first set in which two stores differ, in words. A store that never had the table differs in nothing.
+/// The first set in which two stores differ, in words. A store that never had the table differs in nothing, and where
+/// one of the two does not begin at the genesis it has only those sets in common that the other needs.
 pub(super) fn first_difference(
     here: &Snapshot,
     there: &Snapshot,
@@ -47,6 +48,18 @@ pub(super) fn first_difference(
     let (Some(found), Some(expected)) = (table(here)?, table(there)?) else {
         return Ok(None);
     };
+    if here.kept_from()? > 1 || there.kept_from()? > 1 {
+        for row in expected.iter()? {
+            let hash = row?.0;
+            if found.get(hash.value())?.is_none() {
+                return Ok(Some(format!(
+                    "validator set {} is not stored",
+                    hex::encode(hash.value())
+                )));
+            }
+        }
+        return Ok(None);
+    }
     let mut rows = found.iter()?;
     let mut wanted = expected.iter()?;
     loop {

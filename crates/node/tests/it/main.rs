@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod a_block_from_the_future_is_refused;
+mod a_damaged_snapshot_is_refused;
+mod a_wiped_node_joins_by_a_snapshot;
 mod four_validators_decide_on_demand;
 mod light_blocks_show_who_voted;
 mod solo_chain_survives_a_restart;
 mod support;
 mod validation_names_the_first_bad_height_and_the_transaction;
+mod wire_snapshots;

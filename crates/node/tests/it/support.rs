@@ -60,6 +60,12 @@ impl StateMachine for Words {
         let old = state.get(Space::Auth, b"count")?.unwrap_or_default();
         let count = u64::from_le_bytes(old.try_into().unwrap_or_default()) + 1;
         state.put(Space::Auth, b"count", count.to_le_bytes().to_vec());
+        let word = tx.content::<Vec<u8>>()?;
+        state.put(
+            Space::Auth,
+            &[b"word ", word.as_slice()].concat(),
+            word.clone(),
+        );
         let mut row = [0u8; INDEX_KEY_BYTES];
         row[..8].copy_from_slice(&count.to_be_bytes());
         state.put(Space::Index, &row, vec![7; INDEX_VALUE_BYTES]);

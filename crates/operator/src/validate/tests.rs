@@ -126,6 +126,7 @@ fn a_whole_chain_holds() {
             serde_json::to_string(&found).unwrap(),
             json!({
                 "tip": 3,
+                "from": 0,
                 "blocks": 3,
                 "transactions": 3,
                 "holds": true,
@@ -149,6 +150,7 @@ fn an_edited_transaction_is_named_in_two_lines() {
             serde_json::to_string(&found).unwrap(),
             json!({
                 "tip": 3,
+                "from": 0,
                 "blocks": 1,
                 "transactions": 1,
                 "holds": false,
@@ -240,7 +242,14 @@ fn a_panic_over_damaged_bytes_is_a_fault() {
         let found = look(whole, &Brittle { breaks_at }, Depth::Execution);
         assert_eq!(
             found,
-            Validation::broken_off(tip.map(|tip| (breaks_at, tip)), PANICKED.into())
+            Validation::broken_off(
+                tip.map(|tip| At {
+                    first: 1,
+                    height: breaks_at,
+                    tip
+                }),
+                PANICKED.into()
+            )
         );
         assert_eq!((found.tip, found.blocks, found.holds), (tip, blocks, false));
         assert_eq!(
