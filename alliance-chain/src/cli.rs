@@ -1,13 +1,20 @@
 //! The commands (DESIGN 8).
 
+mod genesis;
 mod inspect;
+mod members;
+mod proxy;
 mod start;
 
 use alliance_chain::AllianceMachine;
 use caduceus_cli::{CliError, CommonArgs, HiddenCommand, Output, Program};
-use caduceus_operator::{home, status, validate};
+use caduceus_ledger::ChainKind;
+use caduceus_operator::{InitArgs, home, init, status, validate};
 use clap::{Parser, Subcommand};
+use genesis::GenesisArgs;
 use inspect::Inspect;
+use members::Members;
+use proxy::ProxyCommand;
 
 /// Run, inspect and validate a node of the alliance chain.
 #[derive(Debug, Parser)]
@@ -21,6 +28,10 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make the genesis of an alliance from a TOML of its founders.
+    Genesis(GenesisArgs),
+    /// Make the folder of a new node in --home: its key and node.toml.
+    Init(InitArgs),
     /// Run the node in --home until stopped.
     Start,
     /// Say how a running node is doing.
@@ -35,6 +46,16 @@ enum Command {
         /// Check hashes and certificates, without executing the transactions again.
         #[arg(long)]
         fast: bool,
+    },
+    /// Say who belongs to the alliance, and change it together with the other members.
+    Members {
+        #[command(subcommand)]
+        what: Members,
+    },
+    /// Look after the proxy that the node in --home is.
+    Proxy {
+        #[command(subcommand)]
+        what: ProxyCommand,
     },
     #[command(flatten)]
     Hidden(HiddenCommand),
@@ -57,12 +78,29 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
     if let Command::Hidden(hidden) = &arguments.command {
         return hidden.run::<Arguments>();
     }
+    let command = match arguments.command {
+        Command::Genesis(what) => return genesis::run(&what, &output),
+        Command::Init(what) => {
+            return init(
+                &arguments.common,
+                PROGRAM,
+                ChainKind::Alliance,
+                what,
+                &output,
+            );
+        }
+        command => command,
+    };
     let home = home(&arguments.common, PROGRAM)?;
-    match arguments.command {
+    match command {
         Command::Start => start::run(home).await,
         Command::Status => status(&home, PROGRAM, &output).await,
         Command::Inspect { what } => inspect::run(&home, &what, &output),
         Command::Validate { fast } => validate(&home, &AllianceMachine, fast, &output),
+        Command::Members { what } => members::run(&home, what, &output).await,
+        // Done above: they need no node.
+        Command::Genesis(_) | Command::Init(_) => Ok(()),
+        Command::Proxy { what } => proxy::run(&home, &what, PROGRAM, &output).await,
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
     }
 }

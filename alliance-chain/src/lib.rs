@@ -9,6 +9,7 @@ pub mod genesis;
 pub mod machine;
 #[cfg(feature = "node")]
 pub mod node;
+pub mod proposal;
 pub mod query;
 pub mod rules;
 pub mod state;

@@ -8,21 +8,22 @@ mod records;
 
 use crate::AllianceMachine;
 use caduceus_cli::NetworkFile;
-use caduceus_crypto::{HospitalId, PublicKey, SecretKey};
+use caduceus_crypto::{HospitalId, SecretKey};
 use caduceus_ledger::Genesis;
 use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, StartError};
 use caduceus_node::service::anybody;
 use caduceus_node::statesync::{self, serve_snapshots};
 use caduceus_node::{
     ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, NodeOptions, PeerRelay,
-    serve_chain,
+    RelayPeers, serve_chain,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::task::JoinHandle;
 
 pub use fragments::{FragmentStore, FragmentStoreError};
+pub use proxy::MAX_HEAD_AGE_MILLIS;
 
 /// How a node reaches a hospital.
 #[derive(Clone, Debug)]
@@ -31,6 +32,46 @@ pub struct HospitalRoute {
     pub server: PeerAddr,
     /// Nodes of its private chain.
     pub private_nodes: Vec<PeerAddr>,
+}
+
+/// How to reach each hospital; shared, and replaced while the node runs.
+#[derive(Clone, Debug, Default)]
+pub struct Routes(Arc<RwLock<BTreeMap<HospitalId, HospitalRoute>>>);
+
+impl Routes {
+    /// Those of a network file. What does not parse in it is left out.
+    fn read(network: &NetworkFile) -> BTreeMap<HospitalId, HospitalRoute> {
+        let routes = network.hospitals.iter().filter_map(|hospital| {
+            let id: HospitalId = hospital.id.parse().ok()?;
+            let server: PeerAddr = hospital.server.parse().ok()?;
+            let private_nodes = hospital
+                .nodes
+                .iter()
+                .filter_map(|node| node.service.parse().ok())
+                .collect();
+            Some((
+                id,
+                HospitalRoute {
+                    server,
+                    private_nodes,
+                },
+            ))
+        });
+        routes.collect()
+    }
+
+    fn set(&self, routes: BTreeMap<HospitalId, HospitalRoute>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = routes;
+    }
+
+    /// The way to a hospital.
+    fn to(&self, hospital: &HospitalId) -> Option<HospitalRoute> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(hospital)
+            .cloned()
+    }
 }
 
 /// All that an alliance node needs to start.
@@ -60,26 +101,10 @@ pub struct AllianceNodeConfig {
 impl AllianceNodeConfig {
     /// From a node's folder and the network file.
     pub fn from_home(home: NodeHome, network: &NetworkFile, clock: Arc<dyn Clock>) -> Self {
-        let hospitals = network.hospitals.iter().filter_map(|hospital| {
-            let id: HospitalId = hospital.id.parse().ok()?;
-            let server: PeerAddr = hospital.server.parse().ok()?;
-            let private_nodes = hospital
-                .nodes
-                .iter()
-                .filter_map(|node| node.service.parse().ok())
-                .collect();
-            Some((
-                id,
-                HospitalRoute {
-                    server,
-                    private_nodes,
-                },
-            ))
-        });
         Self {
             engine: home.engine(),
             peers: home.service_peers(),
-            hospitals: hospitals.collect(),
+            hospitals: Routes::read(network),
             home: home.path,
             genesis: home.genesis,
             key: home.key,
@@ -114,6 +139,8 @@ pub struct AllianceNode {
     pub service: Service,
     /// The proxy's fragments.
     pub fragments: Arc<FragmentStore>,
+    relay: RelayPeers,
+    routes: Routes,
     eraser: JoinHandle<()>,
 }
 
@@ -123,8 +150,6 @@ impl AllianceNode {
     /// # Errors
     /// [`AllianceNodeError`] says what is in the way.
     pub async fn start(config: AllianceNodeConfig) -> Result<Self, AllianceNodeError> {
-        let validators: BTreeSet<PublicKey> =
-            config.genesis.validators.iter().map(|v| v.key).collect();
         let service = Service::start(ServiceConfig {
             key: &config.key,
             listen: vec![config.listen],
@@ -149,19 +174,19 @@ impl AllianceNode {
             tracing::warn!(%error, "the node does not join by a snapshot");
         }
         let node = Node::start(chain, AllianceMachine).await?;
-        node.set_relay(Arc::new(PeerRelay::new(
-            service.clone(),
-            config.peers.clone(),
-        )));
+        let relay = RelayPeers::new(config.peers);
+        node.set_relay(Arc::new(PeerRelay::new(service.clone(), relay.clone())));
         let policy = ChainPolicy {
             program: "alliance-chain",
             submit: anybody(),
             query: anybody(),
-            validators,
+            relay: relay.clone(),
         };
         serve_chain(&service, &node, policy);
-        serve_snapshots(&service, &node, config.peers);
-        records::serve(&service, &node, config.key.clone(), config.hospitals);
+        serve_snapshots(&service, &node, relay.clone());
+        let routes = Routes::default();
+        routes.set(config.hospitals);
+        records::serve(&service, &node, config.key.clone(), routes.clone());
         linked::serve(&service, &node);
         proxy::serve(&service, &node, config.key, fragments.clone());
         let eraser = tokio::spawn(proxy::erase_ended(node.clone(), fragments.clone()));
@@ -169,8 +194,18 @@ impl AllianceNode {
             node,
             service,
             fragments,
+            relay,
+            routes,
             eraser,
         })
+    }
+
+    /// Takes over peers and hospitals from a node's folder and the network file, read again. Addresses to listen on,
+    /// keys and options are those that it was started with.
+    pub fn reload(&self, home: &NodeHome, network: &NetworkFile) {
+        self.relay.set(home.service_peers());
+        self.node.set_peers(home.consensus_peers());
+        self.routes.set(Routes::read(network));
     }
 
     /// Stops serving, then the engine.

@@ -8,7 +8,8 @@ mod linked;
 use crate::genesis::{Member, Params, ProxyInfo};
 use crate::state::{
     self, AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader,
-    GrantRecord, LinkedRecord, MEMBER_PREFIX, MemberRecord, RecordRef, ReportRecord, RequestRecord,
+    GRANT_PREFIX, GrantRecord, LinkedRecord, MEMBER_PREFIX, MemberRecord, RecordRef, ReportRecord,
+    RequestRecord,
 };
 use crate::tx::SearchResult;
 use caduceus_crypto::Hash;
@@ -16,6 +17,7 @@ use caduceus_crypto::codec::{self, DecodeError};
 use caduceus_crypto::evidence::{Anchor, EvidenceError};
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_crypto::merkle::{BadProof, InclusionProof};
+use caduceus_crypto::time::TimeMillis;
 use caduceus_crypto::token::{IssuerPublicKey, Token};
 use caduceus_ledger::{Header, Height, Space, StateError, StateView};
 
@@ -243,6 +245,43 @@ pub fn grants_to(
     ids.into_iter()
         .map(|id| Ok((id, state::grant(&id).require(view)?)))
         .collect()
+}
+
+/// The active grants at a time that need a fragment of a proxy, by identifier: those that its leaving touches.
+/// Complete, as the whole state is read.
+///
+/// # Errors
+/// When the store fails.
+pub fn grants_with_proxy(
+    view: &dyn StateView,
+    proxy: &PublicKey,
+    now: TimeMillis,
+) -> Result<Vec<(Hash, GrantRecord)>, StateError> {
+    let mut found = Vec::new();
+    // Two digits at a time, so that no listing is large.
+    for first in 0..=u8::MAX {
+        let prefix = [GRANT_PREFIX.as_bytes(), &[first]].concat();
+        for (key, value) in view.scan(Space::Auth, &prefix, usize::MAX)? {
+            let (id, record) = decode_grant(&key, &value)?;
+            if record.is_active(now) && record.grant.proxies.contains(proxy) {
+                found.push((id, record));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A grant from a row of the state, as a listing of [`GRANT_PREFIX`] gives it.
+///
+/// # Errors
+/// When the key or the value is not one of a grant.
+pub fn decode_grant(key: &[u8], value: &[u8]) -> Result<(Hash, GrantRecord), StateError> {
+    let id = key
+        .strip_prefix(GRANT_PREFIX.as_bytes())
+        .and_then(|tail| tail.try_into().ok())
+        .map(Hash)
+        .ok_or_else(|| StateError("a grant's key does not end in an identifier".into()))?;
+    Ok((id, state::grant(&id).decode(value)?))
 }
 
 /// An access ticket by its identifier.

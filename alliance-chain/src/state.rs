@@ -5,6 +5,7 @@
 //! | `params` | Auth | [`Params`] |
 //! | `generation` | Auth | u64: governance changes so far |
 //! | `member/` hospital | Auth | [`MemberRecord`] |
+//! | `former/` hospital | Auth | list of keys: its identity keys before the present one, newest first |
 //! | `proxies` | Auth | list of [`ProxyInfo`] |
 //! | `issuer/` hospital | Auth | [`IssuerRecord`] |
 //! | `account/` data user | Auth | [`AccountRecord`] |
@@ -165,6 +166,14 @@ pub fn member(hospital: &HospitalId) -> Key<MemberRecord> {
     Key::new(Space::Auth, MEMBER_PREFIX, &[&hospital.0])
 }
 
+/// Most identity keys of one hospital that are remembered besides the present one.
+pub const MAX_FORMER_IDENTITIES: usize = 64;
+
+/// A hospital's identity keys before the present one, newest first: what it signed with them still binds it.
+pub fn former_identities(hospital: &HospitalId) -> Key<Vec<PublicKey>> {
+    Key::new(Space::Auth, "former/", &[&hospital.0])
+}
+
 /// The proxies.
 pub fn proxies() -> Key<Vec<ProxyInfo>> {
     Key::new(Space::Auth, "proxies", &[])
@@ -205,9 +214,12 @@ pub fn requests() -> List {
     List::new("request", &[])
 }
 
+/// Prefix of all grant keys in [`Space::Auth`].
+pub const GRANT_PREFIX: &str = "grant/";
+
 /// A grant.
 pub fn grant(id: &Hash) -> Key<GrantRecord> {
-    Key::new(Space::Auth, "grant/", &[&id.0])
+    Key::new(Space::Auth, GRANT_PREFIX, &[&id.0])
 }
 
 /// The grants under a pseudonym P, oldest first.

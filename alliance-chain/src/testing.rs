@@ -21,7 +21,7 @@ use caduceus_crypto::time::{Epoch, MILLIS_PER_DAY, TimeMillis};
 use caduceus_ledger::block::ChainKind;
 use caduceus_ledger::{
     Address, BlockContext, ChainId, Genesis, Height, Overlay, Space, StateError, StateMachine,
-    StateView, TxFailure, Validator, ValidatorSet,
+    StateView, TxFailure, Validator, ValidatorSet, put_validators,
 };
 use caduceus_ledger::{DecodedTx, Writes};
 use std::collections::BTreeMap;
@@ -123,13 +123,21 @@ fn genesis_with(own: &AllianceGenesis) -> Genesis {
         kind: ChainKind::Alliance,
         name: "alliance".into(),
         time: TimeMillis(NOW.0 - 1_000),
-        validators: ValidatorSet::new(vec![Validator {
-            key: secret(100).public(),
-            power: 1,
-        }])
-        .unwrap(),
+        validators: voters(&[(0, 1), (1, 1), (2, 1), (3, 1)]),
         app: own.encode(),
     }
+}
+
+/// A set of voters of the alliance chain: number of the validator, 0 to 9, and its power.
+pub fn voters(members: &[(u8, u64)]) -> ValidatorSet {
+    let validators = members
+        .iter()
+        .map(|(i, power)| Validator {
+            key: secret(100 + i).public(),
+            power: *power,
+        })
+        .collect();
+    ValidatorSet::new(validators).unwrap()
 }
 
 /// Key-value pairs in memory.
@@ -210,9 +218,9 @@ impl Chain {
         change(&mut own.params);
         let mut store = Store::default();
         let mut state = Overlay::new(&store);
-        AllianceMachine
-            .genesis(&genesis_with(&own), &mut state)
-            .unwrap();
+        let genesis = genesis_with(&own);
+        AllianceMachine.genesis(&genesis, &mut state).unwrap();
+        put_validators(&mut state, &genesis.validators);
         let writes = state.into_writes();
         store.apply(writes);
         Self {

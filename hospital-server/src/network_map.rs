@@ -61,7 +61,9 @@ pub enum MapError {
         found: String,
     },
     /// The identifier is not the one of the identity key.
-    #[error("the network file's id of hospital {hospital:?} does not belong to its identity key")]
+    #[error(
+        "the network file's id of hospital {hospital:?} does not belong to its first identity key"
+    )]
     Identity {
         /// The hospital.
         hospital: String,
@@ -69,6 +71,23 @@ pub enum MapError {
 }
 
 impl HospitalMap {
+    /// Reads the hospital whose identity key this is.
+    ///
+    /// # Errors
+    /// [`MapError`] names the field.
+    pub fn of_identity(network: &NetworkFile, identity: &PublicKey) -> Result<Self, MapError> {
+        let own = network
+            .hospitals
+            .iter()
+            .find(|entry| entry.identity_key.parse() == Ok(*identity));
+        // Where there is none, the hospital's first name for the key says which one is missing.
+        let wanted = own.map_or_else(
+            || HospitalId::from_identity(identity).to_string(),
+            |entry| entry.name.clone(),
+        );
+        Self::read(network, &wanted)
+    }
+
     /// Reads one hospital, by name or by the beginning of its identifier.
     ///
     /// # Errors
@@ -80,7 +99,11 @@ impl HospitalMap {
         let name = entry.name.as_str();
         let hospital: HospitalId = field(name, "id", &entry.id)?;
         let identity: PublicKey = field(name, "identity_key", &entry.identity_key)?;
-        if HospitalId::from_identity(&identity) != hospital {
+        let first = match entry.former_identity_keys.first() {
+            Some(first) => field(name, "former_identity_keys", first)?,
+            None => identity,
+        };
+        if HospitalId::from_identity(&first) != hospital {
             return Err(MapError::Identity {
                 hospital: name.to_owned(),
             });
@@ -219,6 +242,27 @@ chain_id = "{chain}"
         for expected in SchemeId::ALL {
             assert_eq!(scheme(&format!("index_scheme = \"{expected}\"")), expected);
         }
+    }
+
+    #[test]
+    fn a_hospital_that_changed_its_keys_is_still_itself() {
+        let [first, second, other]: [PublicKey; 3] =
+            std::array::from_fn(|_| SecretKey::generate(&mut OsRng).public());
+        let mut network = network("");
+        let entry = &mut network.hospitals[0];
+        entry.id = HospitalId::from_identity(&first).to_string();
+        entry.identity_key = second.to_string();
+        let found = HospitalMap::read(&network, "North");
+        assert!(matches!(found, Err(MapError::Identity { .. })), "{found:?}");
+        network.hospitals[0].former_identity_keys = vec![first.to_string()];
+        let map = HospitalMap::of_identity(&network, &second).unwrap();
+        assert_eq!(map.hospital, HospitalId::from_identity(&first));
+        assert_eq!(map.identity, second);
+        let found = HospitalMap::of_identity(&network, &other);
+        assert!(
+            matches!(found, Err(MapError::NoHospital { .. })),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -116,8 +116,8 @@ pub enum ServerError {
         /// What the genesis gives.
         found: ChainId,
     },
-    /// The private chain was made for other keys.
-    #[error("the {which} key is not the one of the private chain's genesis")]
+    /// The home has other keys than the network file names, or the private chain is another hospital's.
+    #[error("the {which} key is not the one that the network file names")]
     OtherKey {
         /// Which of the two.
         which: &'static str,
@@ -274,10 +274,11 @@ fn check_keys(config: &ServerConfig, map: &HospitalMap) -> Result<(), ServerErro
     }
     let own = PrivateGenesis::decode(&config.private_genesis.app);
     let own = own.map_err(|_| ServerError::OtherKey { which: "identity" })?;
-    if own.identity != config.identity.public() || own.hospital != map.hospital {
+    // The genesis has the first keys, the network file those of now: which of them count, the chain says.
+    if map.identity != config.identity.public() || own.hospital != map.hospital {
         return Err(ServerError::OtherKey { which: "identity" });
     }
-    if own.server != config.server.public() || map.server_key != own.server {
+    if map.server_key != config.server.public() {
         return Err(ServerError::OtherKey { which: "server" });
     }
     let alliance = AllianceGenesis::decode(&config.alliance_genesis.app)?;

@@ -84,6 +84,16 @@ pub struct GrantView {
     pub accesses: u32,
     /// Whether the data user can get new accesses now.
     pub active: bool,
+    /// How many of the grant's proxies are proxies of the alliance still.
+    pub proxies_left: usize,
+}
+
+impl GrantView {
+    /// Whether so many of its proxies left that nobody opens the record through it: she grants again.
+    #[must_use]
+    pub fn needs_reissue(&self) -> bool {
+        self.active && self.proxies_left < usize::from(self.record.grant.threshold)
+    }
 }
 
 /// Who gets what: the same for all records of one [`GrantSpec`].
@@ -269,16 +279,31 @@ impl Patient {
             }
         }
         let mut views = Vec::new();
+        if ids.is_empty() {
+            return Ok(views);
+        }
+        let proxies: Vec<PublicKey> = self
+            .alliance
+            .proxies()
+            .await?
+            .iter()
+            .map(|proxy| proxy.key)
+            .collect();
         for id in ids {
             if let Some(record) = self.alliance.get(&state::grant(&id)).await? {
-                views.push(self.view(id, record).await?);
+                views.push(self.view(id, record, &proxies).await?);
             }
         }
         views.sort_by_key(|view| (view.record.granted, view.id));
         Ok(views)
     }
 
-    async fn view(&self, id: Hash, record: GrantRecord) -> Result<GrantView, PatientError> {
+    async fn view(
+        &self,
+        id: Hash,
+        record: GrantRecord,
+        proxies: &[PublicKey],
+    ) -> Result<GrantView, PatientError> {
         let accesses = self
             .alliance
             .get(&state::accesses_of(&id).count_key())
@@ -292,6 +317,7 @@ impl Patient {
             purpose: own.map(|grant| grant.purpose),
             accesses,
             active: record.is_active(self.alliance.now()),
+            proxies_left: record.grant.proxies_among(proxies),
             record,
         })
     }

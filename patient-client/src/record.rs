@@ -108,8 +108,11 @@ impl Patient {
     /// [`PatientError::Receipt`] when the hospital did not sign it, or it is not about a record of hers;
     /// [`PatientError::UnknownHospital`].
     pub fn add_receipt(&mut self, receipt: Receipt) -> Result<(), PatientError> {
-        let identity = self.hospital(&receipt.hospital)?.identity;
-        if receipt.verify(&identity).is_err() {
+        let hospital = self.hospital(&receipt.hospital)?;
+        let signed = std::iter::once(&hospital.identity)
+            .chain(&hospital.former_identities)
+            .any(|key| receipt.verify(key).is_ok());
+        if !signed {
             return Err(PatientError::Receipt {
                 what: "it is not signed by its hospital",
             });

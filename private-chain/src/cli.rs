@@ -1,13 +1,21 @@
 //! The commands (DESIGN 8).
 
+mod genesis;
 mod inspect;
+mod members;
+mod mine;
 mod start;
 
 use caduceus_cli::{CliError, CommonArgs, HiddenCommand, Output, Program};
-use caduceus_operator::{home, status, validate};
+use caduceus_ledger::ChainKind;
+use caduceus_operator::{InitArgs, home, init, make_key, status, validate};
 use clap::{Parser, Subcommand};
+use genesis::GenesisArgs;
 use inspect::Inspect;
+use members::Members;
+use mine::Mine;
 use private_chain::PrivateMachine;
+use std::path::PathBuf;
 
 /// Run, inspect and validate a node of a hospital's private chain.
 #[derive(Debug, Parser)]
@@ -21,6 +29,12 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a key file, for the hospital's identity or its server.
+    Key { file: PathBuf },
+    /// Make the genesis of a hospital's chain.
+    Genesis(GenesisArgs),
+    /// Make the folder of a new node in --home: its key and node.toml.
+    Init(InitArgs),
     /// Run the node in --home until stopped.
     Start,
     /// Say how a running node is doing.
@@ -36,6 +50,22 @@ enum Command {
         #[arg(long)]
         fast: bool,
     },
+    /// Say who validates the chain and with which keys the hospital signs on it, and change that.
+    Members {
+        #[command(subcommand)]
+        what: Members,
+        /// The hospital's identity key
+        #[arg(
+            long,
+            value_name = "KEY-FILE",
+            global = true,
+            default_value = "identity.key"
+        )]
+        identity: PathBuf,
+    },
+    /// Mine blocks as the logging paper does, with threads that compete, and print them: on the chain of the node in
+    /// --home, which must run the engine pow and not be running, or on one that is gone afterwards.
+    Mine(Mine),
     #[command(flatten)]
     Hidden(HiddenCommand),
 }
@@ -57,12 +87,32 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
     if let Command::Hidden(hidden) = &arguments.command {
         return hidden.run::<Arguments>();
     }
+    let command = match arguments.command {
+        Command::Key { file } => return make_key(&file, &output),
+        Command::Genesis(what) => return genesis::run(what, &output),
+        Command::Init(what) => {
+            return init(
+                &arguments.common,
+                PROGRAM,
+                ChainKind::Private,
+                what,
+                &output,
+            );
+        }
+        Command::Mine(mine) => {
+            return mine::run(&mine, &arguments.common, PROGRAM, &output).await;
+        }
+        command => command,
+    };
     let home = home(&arguments.common, PROGRAM)?;
-    match arguments.command {
+    match command {
         Command::Start => start::run(home).await,
         Command::Status => status(&home, PROGRAM, &output).await,
         Command::Inspect { what } => inspect::run(&home, &what, &output),
         Command::Validate { fast } => validate(&home, &PrivateMachine, fast, &output),
+        Command::Members { what, identity } => members::run(&home, what, &identity, &output).await,
+        // Done above: they need no node.
+        Command::Key { .. } | Command::Genesis(_) | Command::Init(_) | Command::Mine(_) => Ok(()),
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
     }
 }

@@ -24,5 +24,8 @@ pub use audit::{
 pub use genesis::{GenesisError, PrivateGenesis};
 pub use machine::{AnchorsExtra, PrivateMachine};
 pub use rules::{Failure, Rule};
-pub use state::{AnchorRef, Key, StaffRecord};
-pub use tx::{AmendTx, AnchorTx, Enrol, Role, SignedEnrol, SignedSuspend, Suspend, Tx};
+pub use state::{AnchorRef, FormerServer, HospitalKeys, Key, StaffRecord};
+pub use tx::{
+    AmendTx, AnchorTx, Enrol, Role, Rotate, SignedEnrol, SignedRotate, SignedSuspend,
+    SignedValidators, Suspend, Tx, Validators,
+};

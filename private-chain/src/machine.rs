@@ -2,7 +2,7 @@
 
 use crate::genesis::PrivateGenesis;
 use crate::rules::{self, Rule};
-use crate::state::{self, AnchorRef};
+use crate::state::{self, AnchorRef, HospitalKeys};
 use crate::tx::Tx;
 use caduceus_crypto::{Hash, codec, merkle};
 use caduceus_ledger::{
@@ -50,6 +50,7 @@ impl StateMachine for PrivateMachine {
     fn genesis(&self, genesis: &Genesis, state: &mut Overlay<'_>) -> Result<(), StateError> {
         let own = PrivateGenesis::decode(&genesis.app).map_err(|e| StateError(e.to_string()))?;
         state::genesis().put(state, &own);
+        state::hospital_keys().put(state, &HospitalKeys::first(&own));
         state::audit_count().put(state, &0);
         Ok(())
     }

@@ -11,11 +11,11 @@ use caduceus_node::service::Authorise;
 use caduceus_node::statesync::{self, serve_snapshots};
 use caduceus_node::{
     ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, NodeOptions, PeerRelay,
-    serve_chain,
+    RelayPeers, serve_chain,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// All that a private node needs to start.
 pub struct PrivateNodeConfig {
@@ -44,10 +44,16 @@ pub struct PrivateNodeConfig {
     pub options: NodeOptions,
 }
 
-impl PrivateNodeConfig {
-    /// From a node's folder and the network file. Alliance nodes fetch anchors, the key service of this chain's
-    /// hospital reads who is enrolled; other hospitals read nothing.
-    pub fn from_home(home: NodeHome, network: &NetworkFile, clock: Arc<dyn Clock>) -> Self {
+/// Who may read a private node, besides the hospital's own keys and staff.
+#[derive(Default)]
+struct Readers {
+    queriers: BTreeSet<PublicKey>,
+    anchor_readers: BTreeSet<PublicKey>,
+}
+
+impl Readers {
+    /// Those of a network file. What does not parse in it is left out.
+    fn read(home: &NodeHome, network: &NetworkFile) -> Self {
         let nodes = network
             .alliance
             .nodes
@@ -63,10 +69,22 @@ impl PrivateNodeConfig {
             Peer::new(address.id, address.address).key
         });
         Self {
-            engine: home.engine(),
-            peers: home.service_peers(),
             queriers: services.collect(),
             anchor_readers: nodes.collect(),
+        }
+    }
+}
+
+impl PrivateNodeConfig {
+    /// From a node's folder and the network file. Alliance nodes fetch anchors, the key service of this chain's
+    /// hospital reads who is enrolled; other hospitals read nothing.
+    pub fn from_home(home: NodeHome, network: &NetworkFile, clock: Arc<dyn Clock>) -> Self {
+        let readers = Readers::read(&home, network);
+        Self {
+            engine: home.engine(),
+            peers: home.service_peers(),
+            queriers: readers.queriers,
+            anchor_readers: readers.anchor_readers,
             home: home.path,
             genesis: home.genesis,
             key: home.key,
@@ -99,6 +117,8 @@ pub struct PrivateNode {
     pub node: Arc<Node<PrivateMachine>>,
     /// Its service swarm.
     pub service: Service,
+    relay: RelayPeers,
+    readers: Arc<RwLock<Readers>>,
 }
 
 impl PrivateNode {
@@ -107,10 +127,8 @@ impl PrivateNode {
     /// # Errors
     /// [`PrivateNodeError`] says what is in the way.
     pub async fn start(config: PrivateNodeConfig) -> Result<Self, PrivateNodeError> {
-        let own = crate::genesis::PrivateGenesis::decode(&config.genesis.app)
+        crate::genesis::PrivateGenesis::decode(&config.genesis.app)
             .map_err(|e| PrivateNodeError::Genesis(e.to_string()))?;
-        let validators: BTreeSet<PublicKey> =
-            config.genesis.validators.iter().map(|v| v.key).collect();
         let service = Service::start(ServiceConfig {
             key: &config.key,
             listen: vec![config.listen],
@@ -131,22 +149,44 @@ impl PrivateNode {
             tracing::warn!(%error, "the node does not join by a snapshot");
         }
         let node = Node::start(chain, PrivateMachine).await?;
-        node.set_relay(Arc::new(PeerRelay::new(
-            service.clone(),
-            config.peers.clone(),
-        )));
-        let owners = [own.identity, own.server];
-        let queriers = queriers(&node, owners.into_iter().chain(config.queriers).collect());
+        let relay = RelayPeers::new(config.peers);
+        node.set_relay(Arc::new(PeerRelay::new(service.clone(), relay.clone())));
+        let readers = Arc::new(RwLock::new(Readers {
+            queriers: config.queriers,
+            anchor_readers: config.anchor_readers,
+        }));
+        let queriers = queriers(&node, readers.clone());
         let policy = ChainPolicy {
             program: "private-chain",
-            submit: caduceus_node::service::holders_of(owners),
+            submit: hospital(&node),
             query: queriers.clone(),
-            validators,
+            relay: relay.clone(),
         };
         serve_chain(&service, &node, policy);
-        serve_snapshots(&service, &node, config.peers);
-        anchors::serve(&service, &node, queriers, config.anchor_readers);
-        Ok(Self { node, service })
+        serve_snapshots(&service, &node, relay.clone());
+        let others = readers.clone();
+        let anchor_readers: Authorise = Arc::new(move |peer: &Peer| {
+            let readers = others.read().unwrap_or_else(PoisonError::into_inner);
+            peer.key
+                .as_ref()
+                .is_some_and(|key| readers.anchor_readers.contains(key))
+        });
+        anchors::serve(&service, &node, queriers, anchor_readers);
+        Ok(Self {
+            node,
+            service,
+            relay,
+            readers,
+        })
+    }
+
+    /// Takes over peers and readers from a node's folder and the network file, read again. Addresses to listen on,
+    /// keys and options are those that it was started with.
+    pub fn reload(&self, home: &NodeHome, network: &NetworkFile) {
+        self.relay.set(home.service_peers());
+        self.node.set_peers(home.consensus_peers());
+        let readers = Readers::read(home, network);
+        *self.readers.write().unwrap_or_else(PoisonError::into_inner) = readers;
     }
 
     /// Stops serving, then the engine.
@@ -156,12 +196,30 @@ impl PrivateNode {
     }
 }
 
-/// Fixed keys, and staff enrolled on the chain and not suspended.
-fn queriers(node: &Arc<Node<PrivateMachine>>, fixed: BTreeSet<PublicKey>) -> Authorise {
+/// The hospital's identity and server key, as the chain has them now: a key in its grace counts.
+fn hospital(node: &Arc<Node<PrivateMachine>>) -> Authorise {
     let node = node.clone();
     Arc::new(move |peer: &Peer| {
         let Some(key) = &peer.key else { return false };
-        if fixed.contains(key) {
+        let Ok(snapshot) = node.chain().snapshot() else {
+            return false;
+        };
+        let now = node.chain().now();
+        query::hospital_keys(&snapshot).is_ok_and(|keys| keys.is_own(key, now))
+    })
+}
+
+/// The hospital's own keys, those that the network file names, and staff enrolled and not suspended.
+fn queriers(node: &Arc<Node<PrivateMachine>>, readers: Arc<RwLock<Readers>>) -> Authorise {
+    let (node, hospital) = (node.clone(), hospital(node));
+    Arc::new(move |peer: &Peer| {
+        let Some(key) = &peer.key else { return false };
+        let named = readers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .queriers
+            .contains(key);
+        if named || hospital(peer) {
             return true;
         }
         let Ok(snapshot) = node.chain().snapshot() else {

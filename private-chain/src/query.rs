@@ -3,7 +3,7 @@
 use crate::audit::SealedEntry;
 use crate::genesis::PrivateGenesis;
 use crate::rules::AuditReceipt;
-use crate::state::{self, AnchorRef, STAFF_PREFIX, StaffRecord};
+use crate::state::{self, AnchorRef, HospitalKeys, STAFF_PREFIX, StaffRecord};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
 use caduceus_crypto::codec::{self, DecodeError};
@@ -19,6 +19,14 @@ use caduceus_ledger::{Height, Space, StateError, StateView};
 /// When the store fails.
 pub fn genesis(view: &dyn StateView) -> Result<PrivateGenesis, StateError> {
     state::genesis().require(view)
+}
+
+/// The hospital's keys that count now.
+///
+/// # Errors
+/// When the store fails.
+pub fn hospital_keys(view: &dyn StateView) -> Result<HospitalKeys, StateError> {
+    state::hospital_keys().require(view)
 }
 
 /// A member of staff.

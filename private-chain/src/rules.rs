@@ -7,7 +7,9 @@ pub mod amend;
 pub mod anchor;
 pub mod audit;
 pub mod enrol;
+pub mod rotate;
 pub mod suspend;
+pub mod validators;
 
 use crate::tx::Tx;
 use caduceus_crypto::codec::DecodeError;
@@ -17,7 +19,9 @@ pub use amend::AmendError;
 pub use anchor::AnchorError;
 pub use audit::{AuditError, AuditReceipt};
 pub use enrol::EnrolError;
+pub use rotate::RotateError;
 pub use suspend::SuspendError;
+pub use validators::ValidatorsError;
 
 /// The rule that refuses a transaction.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,12 @@ pub enum Rule {
     /// A rule of `Audit`.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// A rule of `Validators`.
+    #[error(transparent)]
+    Validators(#[from] ValidatorsError),
+    /// A rule of `Rotate`.
+    #[error(transparent)]
+    Rotate(#[from] RotateError),
 }
 
 impl Rule {
@@ -53,6 +63,8 @@ impl Rule {
             Rule::Anchor(e) => e.rule_name(),
             Rule::Amend(e) => e.rule_name(),
             Rule::Audit(e) => e.rule_name(),
+            Rule::Validators(e) => e.rule_name(),
+            Rule::Rotate(e) => e.rule_name(),
         }
     }
 }
@@ -107,5 +119,7 @@ pub fn apply(ctx: &BlockContext, tx: &Tx, state: &mut Overlay<'_>) -> Result<Vec
         Tx::Anchor(tx) => anchor::apply(ctx, tx, state),
         Tx::Audit(entries) => audit::apply(ctx, entries, state),
         Tx::Amend(tx) => amend::apply(ctx, tx, state),
+        Tx::Validators(tx) => validators::apply(ctx, tx, state),
+        Tx::Rotate(tx) => rotate::apply(ctx, tx, state),
     }
 }

@@ -3,6 +3,7 @@
 //! | key | space | value |
 //! |---|---|---|
 //! | `genesis` | Auth | [`PrivateGenesis`] |
+//! | `keys` | Auth | [`HospitalKeys`] |
 //! | `staff/` key | Auth | [`StaffRecord`] |
 //! | `audit-count` | Auth | u64: entries so far, hence the next sequence number |
 //! | `anchor/` height position | Bulk | `Anchor` |
@@ -117,6 +118,53 @@ impl<T: BorshSerialize + BorshDeserialize> Key<T> {
     }
 }
 
+/// The hospital's keys that count now. The genesis goes on to say with which ones the chain began.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct HospitalKeys {
+    /// Changes of keys and voters so far.
+    pub generation: u64,
+    /// Identity key: enrols and suspends staff, names the voters, changes keys.
+    pub identity: PublicKey,
+    /// Server key: signs audit entries and vault receipts.
+    pub server: PublicKey,
+    /// The server key before, while it still counts.
+    pub former: Option<FormerServer>,
+}
+
+/// A server key that was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct FormerServer {
+    /// The key.
+    pub key: PublicKey,
+    /// First block time at which it counts no more.
+    pub until: TimeMillis,
+}
+
+impl HospitalKeys {
+    /// The keys that a chain begins with.
+    pub fn first(genesis: &PrivateGenesis) -> Self {
+        Self {
+            generation: 0,
+            identity: genesis.identity,
+            server: genesis.server,
+            former: None,
+        }
+    }
+
+    /// Whether a key signs for the server at a block time: the present one, or the one before in its grace.
+    pub fn is_server(&self, key: &PublicKey, now: TimeMillis) -> bool {
+        *key == self.server
+            || self
+                .former
+                .is_some_and(|former| former.key == *key && now < former.until)
+    }
+
+    /// Whether a key is one of the hospital's own at a time.
+    pub fn is_own(&self, key: &PublicKey, now: TimeMillis) -> bool {
+        *key == self.identity || self.is_server(key, now)
+    }
+}
+
 /// A member of staff as the chain knows her.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct StaffRecord {
@@ -155,6 +203,11 @@ pub struct AnchorRef {
 /// The chain's own genesis.
 pub fn genesis() -> Key<PrivateGenesis> {
     Key::new(Space::Auth, "genesis", &[])
+}
+
+/// The hospital's keys.
+pub fn hospital_keys() -> Key<HospitalKeys> {
+    Key::new(Space::Auth, "keys", &[])
 }
 
 /// Prefix of all staff keys in [`Space::Auth`].

@@ -16,7 +16,7 @@ use caduceus_crypto::time::TimeMillis;
 use caduceus_ledger::block::ChainKind;
 use caduceus_ledger::{
     Address, BlockContext, ChainId, Genesis, Height, Overlay, Space, StateError, StateMachine,
-    StateView, TxFailure, Validator, ValidatorSet,
+    StateView, TxFailure, Validator, ValidatorSet, put_validators,
 };
 use caduceus_ledger::{DecodedTx, Writes};
 use rand_chacha::ChaCha20Rng;
@@ -82,13 +82,21 @@ pub fn genesis_of(scheme: SchemeId) -> Genesis {
         kind: ChainKind::Private,
         name: "st-mary".into(),
         time: TimeMillis(NOW.0 - 1_000),
-        validators: ValidatorSet::new(vec![Validator {
-            key: secret(3).public(),
-            power: 1,
-        }])
-        .unwrap(),
+        validators: voters(&[(3, 1), (4, 1), (5, 1)]),
         app: own.encode(),
     }
+}
+
+/// A set of voters: number of the key, as in [`secret`], and its power.
+pub fn voters(members: &[(u8, u64)]) -> ValidatorSet {
+    let validators = members
+        .iter()
+        .map(|(i, power)| Validator {
+            key: secret(*i).public(),
+            power: *power,
+        })
+        .collect();
+    ValidatorSet::new(validators).unwrap()
 }
 
 /// The hospital of the tests.
@@ -118,6 +126,11 @@ pub fn entry(time: TimeMillis) -> AuditEntry {
 
 /// Sealed entry number `seed`, signed by the server.
 pub fn sealed_entry(seed: u64) -> SealedEntry {
+    entry_signed_by(&server(), seed)
+}
+
+/// Sealed entry number `seed`, signed with any key.
+pub fn entry_signed_by(signer: &SecretKey, seed: u64) -> SealedEntry {
     DraftEntry::seal(
         &mut rng(seed),
         &[9; 32],
@@ -125,7 +138,7 @@ pub fn sealed_entry(seed: u64) -> SealedEntry {
         &entry(NOW),
     )
     .unwrap()
-    .sign(&chain(), &server())
+    .sign(&chain(), signer)
 }
 
 /// The statement of anchor number `seed`, 1 to 29.
@@ -262,9 +275,9 @@ impl Chain {
     pub fn of_scheme(scheme: SchemeId) -> Self {
         let mut store = Store::default();
         let mut state = Overlay::new(&store);
-        PrivateMachine
-            .genesis(&genesis_of(scheme), &mut state)
-            .unwrap();
+        let genesis = genesis_of(scheme);
+        PrivateMachine.genesis(&genesis, &mut state).unwrap();
+        put_validators(&mut state, &genesis.validators);
         let writes = state.into_writes();
         store.apply(writes);
         Self {

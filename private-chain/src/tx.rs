@@ -7,7 +7,9 @@ pub mod amend;
 pub mod anchor;
 pub mod audit;
 pub mod enrol;
+pub mod rotate;
 pub mod suspend;
+pub mod validators;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
@@ -19,7 +21,9 @@ pub use amend::AmendTx;
 pub use anchor::AnchorTx;
 pub use audit::MAX_ENTRIES_PER_TX;
 pub use enrol::{Enrol, MAX_LABEL_BYTES, Role, SignedEnrol};
+pub use rotate::{MAX_GRACE_MILLIS, Rotate, SignedRotate};
 pub use suspend::{MAX_SUSPEND_REASON_BYTES, SignedSuspend, Suspend};
+pub use validators::{SignedValidators, Validators};
 
 use crate::audit::SealedEntry;
 
@@ -38,6 +42,10 @@ pub enum Tx {
     Audit(Vec<SealedEntry>),
     /// Anchors a record that replaces an earlier one.
     Amend(AmendTx),
+    /// Names the voters of the chain.
+    Validators(SignedValidators),
+    /// Changes the hospital's identity and server key.
+    Rotate(SignedRotate),
 }
 
 impl Tx {

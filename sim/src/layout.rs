@@ -31,10 +31,21 @@ pub struct NetworkSpec {
     pub alliance_validators: usize,
     /// Validators of each private chain.
     pub private_validators: usize,
-    /// The engine of every chain; `solo` makes one validator a chain.
+    /// The engine of every chain; `solo` makes one validator a chain. With `pow` the private chains are mined, by one
+    /// validator each, and the alliance runs `bft`.
     pub engine: EngineKind,
     /// How records are indexed.
     pub scheme: SchemeId,
+}
+
+impl NetworkSpec {
+    /// The engine of the alliance: hospitals that need not trust each other do not mine.
+    fn alliance_engine(&self) -> EngineKind {
+        match self.engine {
+            EngineKind::Pow => EngineKind::Bft,
+            engine => engine,
+        }
+    }
 }
 
 impl Default for NetworkSpec {
@@ -115,7 +126,7 @@ pub fn slug(name: &str) -> String {
 }
 
 /// Ports on loopback that were free a moment ago, all different.
-fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+pub(crate) fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let held = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0"))
         .collect::<Result<Vec<_>, _>>()
@@ -138,7 +149,7 @@ fn now() -> TimeMillis {
 }
 
 /// Writes a key file readable by its owner alone: 64 hexadecimal digits.
-fn write_key(path: &Path, key: &SecretKey) -> anyhow::Result<()> {
+pub(crate) fn write_key(path: &Path, key: &SecretKey) -> anyhow::Result<()> {
     let text = format!("{}\n", hex::encode(&key.to_bytes()[..]));
     caduceus_cli::write_private(path, text.as_bytes())?;
     Ok(())
@@ -153,7 +164,7 @@ struct ChainPlan {
 
 impl ChainPlan {
     fn new(count: usize, engine: EngineKind) -> anyhow::Result<Self> {
-        let count = if engine == EngineKind::Solo { 1 } else { count };
+        let count = if engine.has_one_validator() { 1 } else { count };
         let keys: Vec<SecretKey> = (0..count)
             .map(|_| SecretKey::generate(&mut OsRng))
             .collect();
@@ -259,7 +270,7 @@ impl Layout {
             hospitals.push(layout);
             entries.push(entry);
         }
-        let plan = ChainPlan::new(spec.alliance_validators, spec.engine)?;
+        let plan = ChainPlan::new(spec.alliance_validators, spec.alliance_engine())?;
         let proxies = plan
             .keys
             .iter()
@@ -287,7 +298,7 @@ impl Layout {
             "../..",
             "alliance",
             "alliance.genesis",
-            spec.engine,
+            spec.alliance_engine(),
         )?;
         let network = NetworkFile {
             index_scheme: spec.scheme.as_str().to_owned(),
@@ -366,6 +377,7 @@ fn hospital(
         name: name.to_owned(),
         id: id.to_string(),
         identity_key: identity.public().to_string(),
+        former_identity_keys: Vec::new(),
         server: server_address.to_string(),
         keys: keys_address.to_string(),
         index_key: index.public().to_string(),

@@ -2,6 +2,7 @@
 
 pub mod attack;
 pub mod bench;
+pub mod chaos;
 pub mod demo;
 pub mod devnet;
 pub mod generator;

@@ -77,20 +77,32 @@ fn child(kind: &str, home: &Path) -> anyhow::Result<Child> {
 /// # Errors
 /// When the node does not start.
 pub async fn run_node(kind: &str, home: &Path) -> anyhow::Result<()> {
-    let home = NodeHome::load(home)?;
-    let network = caduceus_cli::NetworkFile::load(&home.network_path())?;
+    let path = home;
+    let mut signals = caduceus_cli::Signals::listen()?;
+    let read = || -> anyhow::Result<(NodeHome, caduceus_cli::NetworkFile)> {
+        let home = NodeHome::load(path)?;
+        let network = caduceus_cli::NetworkFile::load(&home.network_path())?;
+        Ok((home, network))
+    };
+    let (home, network) = read()?;
     let clock = Arc::new(SystemClock);
     match kind {
         "alliance" => {
             let node =
                 AllianceNode::start(AllianceNodeConfig::from_home(home, &network, clock)).await?;
-            caduceus_cli::until_stopped().await?;
+            while signals.next().await == caduceus_cli::Asked::Reload {
+                let (home, network) = read()?;
+                node.reload(&home, &network);
+            }
             node.stop().await;
         }
         "private" => {
             let node =
                 PrivateNode::start(PrivateNodeConfig::from_home(home, &network, clock)).await?;
-            caduceus_cli::until_stopped().await?;
+            while signals.next().await == caduceus_cli::Asked::Reload {
+                let (home, network) = read()?;
+                node.reload(&home, &network);
+            }
             node.stop().await;
         }
         other => anyhow::bail!("no such kind of node: {other}"),

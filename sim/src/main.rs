@@ -6,6 +6,7 @@ use caduceus_node::home::EngineKind;
 use clap::{Parser, Subcommand, ValueEnum};
 use sim::attack::{self, AttackCommand};
 use sim::bench::{self, BenchCommand};
+use sim::chaos::{self, ChaosCommand};
 use sim::demo::{self, DemoOptions, Narrator};
 use sim::devnet;
 use std::path::PathBuf;
@@ -64,6 +65,11 @@ enum Command {
         #[command(subcommand)]
         what: AttackCommand,
     },
+    /// Break a network on purpose, and count what it lost.
+    Chaos {
+        #[command(subcommand)]
+        what: ChaosCommand,
+    },
     /// Run one node; how the demo starts the nodes that it kills.
     #[command(hide = true)]
     Node { kind: String, dir: PathBuf },
@@ -77,6 +83,8 @@ enum EngineArg {
     Bft,
     /// One sequencer a chain.
     Solo,
+    /// Mined private chains, as in the logging paper; the alliance runs bft.
+    Pow,
 }
 
 impl From<EngineArg> for EngineKind {
@@ -84,6 +92,7 @@ impl From<EngineArg> for EngineKind {
         match engine {
             EngineArg::Bft => EngineKind::Bft,
             EngineArg::Solo => EngineKind::Solo,
+            EngineArg::Pow => EngineKind::Pow,
         }
     }
 }
@@ -161,6 +170,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
         },
         Command::Bench { what } => bench::run(what, &arguments.common, &output).await,
         Command::Attack { what } => attack::run(what, &arguments.common, &output).await,
+        Command::Chaos { what } => chaos::run(what, &output).await,
         Command::Node { kind, dir } => sim::loopback::run_node(&kind, &dir)
             .await
             .map_err(|e| CliError::failure(format!("the node stopped: {e:#}"), "see its log")),
@@ -174,7 +184,7 @@ fn engine_of(engine: Option<EngineArg>, scheme: SchemeArg) -> Result<EngineKind,
         (None, SchemeArg::Tags) => Ok(EngineKind::Bft),
         (Some(engine), SchemeArg::Tags) => Ok(engine.into()),
         (None | Some(EngineArg::Solo), _) => Ok(EngineKind::Solo),
-        (Some(EngineArg::Bft), _) => Err(CliError::usage(
+        (Some(EngineArg::Bft | EngineArg::Pow), _) => Err(CliError::usage(
             "a search by linear scan takes longer than a round of consensus",
             "--engine solo, or --scheme tags",
         )),
@@ -186,10 +196,11 @@ async fn run_demo(
     common: &CommonArgs,
     output: &Output,
 ) -> Result<(), CliError> {
-    if options.kill_one && options.engine == EngineKind::Solo {
+    if options.kill_one && options.engine.has_one_validator() {
+        let engine = options.engine.as_str();
         return Err(CliError::usage(
             "one sequencer cannot be killed and replaced",
-            "leave out --kill-one or --engine solo",
+            format!("leave out --kill-one or --engine {engine}"),
         ));
     }
     if let Some(folder) = &options.records

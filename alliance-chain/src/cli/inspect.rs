@@ -1,93 +1,123 @@
-//! `inspect`: shows what a node stores.
+//! `inspect`: shows what a node stores, one subject a file.
+
+mod access;
+mod checkpoint;
+mod grant;
+mod head;
+mod issuer;
+mod member;
+mod params;
+mod proxy;
+mod report;
+mod words;
 
 use alliance_chain::query;
 use caduceus_cli::{CliError, Output};
-use caduceus_ledger::{Height, StateView};
-use caduceus_node::{NodeHome, Store};
-use clap::Subcommand;
-use serde::Serialize;
+use caduceus_crypto::{Hash, HospitalId, PublicKey};
+use caduceus_ledger::StateView;
+use caduceus_node::NodeHome;
+use caduceus_operator::{InspectChain, inspect_chain, open, unreadable};
+use clap::{Args, Subcommand};
+
+/// Most rows of a list that grows without end.
+const MAX_ROWS: u32 = 10_000;
 
 /// What to show.
 #[derive(Debug, Subcommand)]
 pub(super) enum Inspect {
-    /// A block's header; the last one if no height is given.
-    Block { height: Option<u64> },
-    /// The members of the alliance.
+    #[command(flatten)]
+    Chain(InspectChain),
+    /// The members of the alliance, present and former.
     Members,
+    /// The proxies, and beside which validator each runs.
+    Proxies,
+    /// How far each hospital's private chain is checkpointed and linked.
+    Heads,
+    /// The checkpointed headers of a hospital's private chain; the last twenty if nothing is said.
+    Checkpoints {
+        /// The hospital, 64 digits.
+        hospital: HospitalId,
+        /// The first private height.
+        #[arg(long, value_name = "HEIGHT")]
+        from: Option<u64>,
+        /// The last private height.
+        #[arg(long, value_name = "HEIGHT")]
+        to: Option<u64>,
+    },
+    /// The grants to a data user or under a pseudonym, oldest first.
+    Grants(GrantsOf),
+    /// The access tickets of a grant, oldest first.
+    Accesses {
+        /// The grant's identifier, 64 digits.
+        #[arg(value_name = "GRANT_ID")]
+        grant: Hash,
+    },
+    /// Reports of misbehaviour about a hospital, or about all of them.
+    Reports {
+        /// The hospital, 64 digits.
+        hospital: Option<HospitalId>,
+    },
+    /// The keys under which members issue search tokens.
+    Issuers,
+    /// The bounds that every node applies.
+    Params,
 }
 
-#[derive(Serialize)]
-struct BlockRow {
-    height: u64,
-    hash: String,
-    time_ms: u64,
-    transactions: usize,
-    proposer: String,
-    state_root: String,
-}
-
-#[derive(Serialize)]
-struct MemberRow {
-    hospital: String,
-    name: String,
-    identity: String,
-    checkpointed: u64,
-    linked: u64,
+/// Whose grants.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct GrantsOf {
+    /// The data user's signing key, 66 digits.
+    #[arg(long, value_name = "KEY")]
+    data_user: Option<PublicKey>,
+    /// The record's pseudonym point, 66 digits.
+    #[arg(long, value_name = "POINT")]
+    pseudonym: Option<PublicKey>,
 }
 
 /// Prints what was asked for.
 pub(super) fn run(home: &NodeHome, what: &Inspect, output: &Output) -> Result<(), CliError> {
-    let failed = |e: String| {
-        CliError::failure(
-            format!("the store cannot be read: {e}"),
-            "stop the node first, then inspect",
-        )
+    let store = open(home)?;
+    let snapshot = store.snapshot().map_err(unreadable)?;
+    if let Inspect::Chain(what) = what {
+        return inspect_chain(&snapshot, what, &words::WORDS, output);
+    }
+    let Some(tip) = snapshot.tip().map_err(unreadable)? else {
+        return Err(CliError::not_found(
+            format!("the node in {} has stored nothing yet", home.path.display()),
+            "start it once: alliance-chain start --home DIR",
+        ));
     };
-    let store = Store::open(&home.path.join("chain.redb")).map_err(|e| failed(e.to_string()))?;
-    let snapshot = store.snapshot().map_err(|e| failed(e.to_string()))?;
+    let (view, now): (&dyn StateView, _) = (&snapshot, tip.header.time);
     match what {
-        Inspect::Block { height } => {
-            let tip = snapshot
-                .tip()
-                .map_err(|e| failed(e.to_string()))?
-                .map_or(0, |t| t.header.height.0);
-            let height = Height(height.unwrap_or(tip));
-            let block = snapshot
-                .block(height)
-                .map_err(|e| failed(e.to_string()))?
-                .ok_or_else(|| {
-                    CliError::not_found(
-                        format!("there is no block {height}"),
-                        format!("a height from 0 to {tip}"),
-                    )
-                })?;
-            output.object(&BlockRow {
-                height: height.0,
-                hash: block.hash().to_string(),
-                time_ms: block.header.time.0,
-                transactions: block.txs.len(),
-                proposer: block.header.proposer.to_string(),
-                state_root: block.header.state_root.to_string(),
-            })
+        Inspect::Chain(_) => Ok(()),
+        Inspect::Members => output.rows(&member::rows(view)?),
+        Inspect::Proxies => output.rows(&proxy::rows(view, &tip.next_validators)?),
+        Inspect::Heads => output.rows(&head::rows(view, now)?),
+        Inspect::Checkpoints { hospital, from, to } => {
+            known(view, hospital)?;
+            output.rows(&checkpoint::rows(view, hospital, *from, *to)?)
         }
-        Inspect::Members => {
-            let view: &dyn StateView = &snapshot;
-            let members = query::members(view).map_err(|e| failed(e.to_string()))?;
-            let mut rows = Vec::new();
-            for member in members {
-                let head = query::checkpoint_head(view, &member.hospital)
-                    .map_err(|e| failed(e.to_string()))?;
-                let linked = query::linked_height(view, &member.hospital)
-                    .map_err(|e| failed(e.to_string()))?;
-                rows.push(MemberRow {
-                    hospital: member.hospital.to_string(),
-                    name: member.name,
-                    identity: member.identity.to_string(),
-                    checkpointed: head.map_or(0, |head| head.height.0),
-                    linked,
-                });
+        Inspect::Grants(whose) => output.rows(&grant::rows(view, whose, now)?),
+        Inspect::Accesses { grant } => output.rows(&access::rows(view, grant)?),
+        Inspect::Reports { hospital } => {
+            if let Some(hospital) = hospital {
+                known(view, hospital)?;
             }
-            output.rows(&rows)
+            output.rows(&report::rows(view, hospital.as_ref())?)
         }
+        Inspect::Issuers => output.rows(&issuer::rows(view)?),
+        Inspect::Params => output.object(&params::row(view)?),
+    }
+}
+
+/// Refuses what was never a member.
+fn known(view: &dyn StateView, hospital: &HospitalId) -> Result<(), CliError> {
+    match query::member(view, hospital).map_err(unreadable)? {
+        Some(_) => Ok(()),
+        None => Err(CliError::not_found(
+            format!("hospital {hospital} never was a member"),
+            "a hospital from inspect members",
+        )),
     }
 }

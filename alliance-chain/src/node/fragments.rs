@@ -170,11 +170,25 @@ impl FragmentStore {
     /// # Errors
     /// When the folder cannot be read.
     pub fn grants(&self) -> Result<Vec<Hash>, FragmentStoreError> {
-        let entries =
-            std::fs::read_dir(&self.folder).map_err(|source| FragmentStoreError::File {
-                path: self.folder.clone(),
-                source,
-            })?;
+        Self::grants_in(&self.folder)
+    }
+
+    /// The grants for which a folder has a fragment, without opening it: also while a node uses it. None where there
+    /// is no folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn grants_in(folder: &Path) -> Result<Vec<Hash>, FragmentStoreError> {
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => {
+                return Err(FragmentStoreError::File {
+                    path: folder.to_path_buf(),
+                    source,
+                });
+            }
+        };
         Ok(entries
             .flatten()
             .filter_map(|e| e.file_name().to_str()?.parse().ok())

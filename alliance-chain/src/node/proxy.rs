@@ -18,7 +18,7 @@ use std::sync::Arc;
 use tokio::task::block_in_place;
 
 /// A proxy answers only while its head is younger than this, so a revocation is effective within it.
-const MAX_HEAD_AGE_MILLIS: u64 = 45_000;
+pub const MAX_HEAD_AGE_MILLIS: u64 = 45_000;
 
 struct Proxy {
     node: Arc<Node<AllianceMachine>>,

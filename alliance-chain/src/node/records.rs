@@ -4,7 +4,7 @@
 mod downloads;
 mod hospital;
 
-use super::HospitalRoute;
+use super::Routes;
 use crate::AllianceMachine;
 use crate::query;
 use crate::state::{LinkedRecord, RecordRef};
@@ -17,7 +17,6 @@ use caduceus_network::exchange::{
 use caduceus_network::{Peer, Refused, Service};
 use caduceus_node::Node;
 use downloads::{CACHE_BYTES, DOWNLOAD_LIFE, Download, Downloads, Name, Outcome, Progress};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -44,7 +43,7 @@ struct Broker {
     node: Arc<Node<AllianceMachine>>,
     service: Service,
     key: SecretKey,
-    hospitals: BTreeMap<HospitalId, HospitalRoute>,
+    hospitals: Routes,
     downloads: Mutex<Downloads>,
     large: Semaphore,
     memory: Arc<Semaphore>,
@@ -83,7 +82,7 @@ pub fn serve(
     service: &Service,
     node: &Arc<Node<AllianceMachine>>,
     key: SecretKey,
-    hospitals: BTreeMap<HospitalId, HospitalRoute>,
+    hospitals: Routes,
 ) {
     let broker = Arc::new(Broker {
         node: node.clone(),

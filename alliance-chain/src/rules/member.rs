@@ -3,10 +3,13 @@
 use super::{Failure, active_member, ensure, refuse};
 use crate::genesis::{MAX_MEMBERS, Member, MemberError, ProxiesError, check_proxies};
 use crate::query;
-use crate::state::{self, MemberRecord};
+use crate::state::{self, MAX_FORMER_IDENTITIES, MemberRecord};
 use crate::tx::{Change, SignedGovernance};
 use caduceus_crypto::keys::{HospitalId, PublicKey};
-use caduceus_ledger::{BlockContext, ChainId, Overlay, StateError};
+use caduceus_ledger::{
+    BlockContext, ChainId, Overlay, SetChangeError, StateError, check_set_change, put_validators,
+    validators,
+};
 use std::collections::BTreeSet;
 
 /// Why a change of members or proxies is refused.
@@ -93,6 +96,25 @@ pub enum GovernanceError {
     /// The new proxies are no valid list.
     #[error("the proxies: {0}")]
     Proxies(#[source] ProxiesError),
+    /// The voters cannot change like that: light clients and voters follow small steps.
+    #[error("the validators: {0}")]
+    Validators(#[source] SetChangeError),
+    /// The new identity key is one that the hospital gave up: what was signed with it would count again.
+    #[error("{key} was an identity key of {hospital} before")]
+    FormerKey {
+        /// The key.
+        key: PublicKey,
+        /// The hospital.
+        hospital: HospitalId,
+    },
+    /// No room to remember another identity key.
+    #[error("{hospital} changed its identity key {limit} times, no more are possible")]
+    RotatedOften {
+        /// The hospital.
+        hospital: HospitalId,
+        /// The limit.
+        limit: usize,
+    },
 }
 
 impl GovernanceError {
@@ -113,6 +135,10 @@ impl GovernanceError {
             GovernanceError::LastMember => "member_last",
             GovernanceError::OneKey => "member_one_key",
             GovernanceError::Proxies(_) => "member_proxies",
+            GovernanceError::Validators(SetChangeError::Same) => "member_validators_same",
+            GovernanceError::Validators(_) => "member_validators_step",
+            GovernanceError::FormerKey { .. } => "member_former_key",
+            GovernanceError::RotatedOften { .. } => "member_rotated_often",
         }
     }
 }
@@ -143,6 +169,11 @@ pub(super) fn apply(
         Change::Proxies(proxies) => {
             check_proxies(&proxies).or_else(|e| refuse(GovernanceError::Proxies(e)))?;
             state::proxies().put(state, &proxies);
+        }
+        Change::Validators(next) => {
+            let now = validators(state)?;
+            check_set_change(&now, &next).or_else(|e| refuse(GovernanceError::Validators(e)))?;
+            put_validators(state, &next);
         }
     }
     counter.put(state, &(expected + 1));
@@ -252,9 +283,36 @@ fn rotate(
     };
     ensure(identity != server, || GovernanceError::OneKey)?;
     check_keys_free(&hospital, &[identity, server], members)?;
+    keep_former(&record.member, identity, state)?;
     record.member.identity = identity;
     record.member.server = server;
     state::member(&hospital).put(state, &record);
+    Ok(())
+}
+
+/// Remembers the identity key that a member gives up, so that its promises can still be held against it.
+fn keep_former(
+    member: &Member,
+    identity: PublicKey,
+    state: &mut Overlay<'_>,
+) -> Result<(), Failure> {
+    let hospital = member.hospital;
+    if identity == member.identity {
+        return Ok(());
+    }
+    let key = state::former_identities(&hospital);
+    let mut former = key.get(state)?.unwrap_or_default();
+    ensure(!former.contains(&identity), || GovernanceError::FormerKey {
+        key: identity,
+        hospital,
+    })?;
+    let limit = MAX_FORMER_IDENTITIES;
+    ensure(former.len() < limit, || GovernanceError::RotatedOften {
+        hospital,
+        limit,
+    })?;
+    former.insert(0, member.identity);
+    key.put(state, &former);
     Ok(())
 }
 

@@ -59,6 +59,14 @@ pub struct SignedGrant {
 }
 
 impl Grant {
+    /// How many of its proxies are among these: with fewer than the threshold nobody opens the record through it.
+    pub fn proxies_among(&self, present: &[PublicKey]) -> usize {
+        self.proxies
+            .iter()
+            .filter(|proxy| present.contains(proxy))
+            .count()
+    }
+
     /// Signs with the one-time secret p of the record.
     pub fn sign(self, chain: &ChainId, one_time: &SecretKey) -> SignedGrant {
         let signature = one_time.sign(domain::GRANT, &signed_payload(chain, &self));

@@ -5,7 +5,7 @@ use crate::genesis::{Member, ProxyInfo};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::domain;
 use caduceus_crypto::keys::{HospitalId, PublicKey, SecretKey, Signature};
-use caduceus_ledger::ChainId;
+use caduceus_ledger::{ChainId, ValidatorSet};
 
 /// What the members decide.
 // A set of validators is large, and governance is rare.
@@ -27,6 +27,9 @@ pub enum Change {
     },
     /// The proxies are now these. Grants to former proxies are reissued by their patients.
     Proxies(Vec<ProxyInfo>),
+    /// The voters of the alliance chain from the next height on. Proxies stay who they are: a proxy beside a node
+    /// that no longer votes goes on until the proxies are changed.
+    Validators(ValidatorSet),
 }
 
 /// A change at its place in the order of changes.

@@ -2,5 +2,11 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[cfg(feature = "node")]
+mod home;
+#[cfg(feature = "node")]
+mod members;
+#[cfg(feature = "node")]
+mod operator_view;
+#[cfg(feature = "node")]
 mod validate;
 mod wire_snapshots;

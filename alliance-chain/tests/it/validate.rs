@@ -1,123 +1,10 @@
 //! `alliance-chain validate` over the files of a node: what it prints, and how it ends.
 
-use alliance_chain::{Account, AllianceGenesis, AllianceMachine, Member, Params, Tx};
-use caduceus_crypto::{Hash, HospitalId, SecretKey, TimeMillis, domain, encode};
-use caduceus_ledger::{
-    Address, Block, Certificate, ChainId, ChainKind, DecodedTx, Genesis, Validator, ValidatorSet,
-    Vote, VoteKind, build, genesis_state,
-};
+use crate::home::write_home;
 use caduceus_node::Store;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::Arc;
-
-const NOW: TimeMillis = TimeMillis(1_715_000_000_000);
-const NODE: &str = r#"
-moniker = "validated"
-genesis = "alliance.genesis"
-network = "network.toml"
-engine = "solo"
-service_listen = "/ip4/127.0.0.1/tcp/1"
-consensus_listen = "/ip4/127.0.0.1/tcp/2"
-"#;
-
-fn key(seed: u8) -> SecretKey {
-    SecretKey::from_bytes(&[seed; 32]).unwrap()
-}
-
-fn hospital() -> HospitalId {
-    HospitalId::from_identity(&key(1).public())
-}
-
-fn genesis() -> Genesis {
-    let voter = Validator {
-        key: key(3).public(),
-        power: 1,
-    };
-    let voters = ValidatorSet::new(vec![voter]).unwrap();
-    let member = Member {
-        hospital: hospital(),
-        name: "St Mary".into(),
-        identity: key(1).public(),
-        server: key(2).public(),
-        private_chain: ChainId(Hash([5; 32])),
-        private_validators: voters.clone(),
-    };
-    let own = AllianceGenesis {
-        members: vec![member],
-        proxies: Vec::new(),
-        params: Params::standard(NOW.epoch()),
-    };
-    Genesis {
-        kind: ChainKind::Alliance,
-        name: "alliance".into(),
-        time: NOW,
-        validators: voters,
-        app: own.encode(),
-    }
-}
-
-/// The member vouches for a data user.
-fn tx(n: u8) -> Vec<u8> {
-    let account = Account {
-        data_user: key(100 + n).public(),
-        receiving: key(200).public(),
-        label: format!("Institute number {n:04}"),
-        member: hospital(),
-    };
-    Tx::Account(account.sign(&genesis().chain_id(), &key(1))).encode()
-}
-
-fn certificate(block: &Block) -> Certificate {
-    let header = &block.header;
-    let vote = Vote {
-        chain: header.chain,
-        kind: VoteKind::Precommit,
-        height: header.height,
-        round: 0,
-        block: Some(header.hash()),
-    };
-    let signature = key(3).sign(domain::VOTE, &vote.sign_bytes());
-    Certificate {
-        height: header.height,
-        round: 0,
-        block: header.hash(),
-        signatures: vec![(Address::of(&key(3).public()), signature)],
-    }
-}
-
-/// The folder of a node with five blocks, one transaction each.
-fn write_home(home: &Path) {
-    let genesis = genesis();
-    std::fs::write(home.join("node.toml"), NODE).unwrap();
-    std::fs::write(home.join("node.key"), hex::encode([3; 32])).unwrap();
-    std::fs::write(home.join("alliance.genesis"), encode(&genesis)).unwrap();
-    let store = Store::open(&home.join("chain.redb")).unwrap();
-    let empty = store.snapshot().unwrap();
-    let first = genesis_state(&AllianceMachine, &genesis, &empty, &empty).unwrap();
-    store.init(&encode(&genesis), &first).unwrap();
-    let mut parent = first.header;
-    for n in 1..=5 {
-        let view = store.snapshot().unwrap();
-        let (block, executed, refused) = build(
-            &AllianceMachine,
-            &view,
-            &view,
-            &parent,
-            TimeMillis(parent.time.0 + 1_000),
-            Address::of(&key(3).public()),
-            [DecodedTx::new(&AllianceMachine, Arc::new(tx(n))).unwrap()],
-            genesis.kind.max_block_bytes(),
-        )
-        .unwrap();
-        assert!(refused.is_empty(), "{refused:?}");
-        store
-            .commit(&block, &certificate(&block), &executed)
-            .unwrap();
-        parent = block.header;
-    }
-}
 
 /// Changes some bytes in the file wherever they stand, as an editor of files would.
 fn edit(home: &Path, from: &[u8], to: &[u8]) {
@@ -169,6 +56,7 @@ fn a_whole_chain_holds() {
                 "from": 0,
                 "blocks": 5,
                 "transactions": 5,
+                "seals": 0,
                 "holds": true,
                 "height": null,
                 "what": null,

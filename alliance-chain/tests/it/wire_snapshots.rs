@@ -5,6 +5,7 @@
 
 mod index;
 
+use alliance_chain::proposal::Proposal;
 use alliance_chain::{
     Access, AccessRecord, Account, AccountRecord, AnchorsExtra, Change, Checkpoint, CheckpointHead,
     CheckpointedHeader, Governance, Grant, GrantRecord, GrantStatus, Hit, Link, LinkedRecord,
@@ -238,6 +239,32 @@ fn a_transaction_that_rotates_a_members_keys() {
 #[test]
 fn a_transaction_that_names_the_proxies() {
     check("tx_member_proxies", &approved(Change::Proxies(proxies())));
+}
+
+#[test]
+fn a_transaction_that_names_the_validators() {
+    check(
+        "tx_member_validators",
+        &approved(Change::Validators(voters(2))),
+    );
+}
+
+#[test]
+fn a_proposal_file() {
+    let mut proposal = Proposal::new(CHAIN, 3, Change::Remove(hospital(1)));
+    proposal.approve(hospital(0), &identity(0));
+    check("proposal", &proposal);
+    let text = proposal.to_text();
+    assert_eq!(Proposal::parse(&text).unwrap(), proposal);
+    assert!(text.starts_with("caduceus alliance proposal 1\n"));
+}
+
+#[test]
+fn the_former_identity_keys_of_a_member() {
+    check(
+        "former_identities",
+        &vec![identity(1).public(), identity(2).public()],
+    );
 }
 
 #[test]

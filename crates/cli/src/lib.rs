@@ -29,5 +29,5 @@ pub use network_file::{AllianceSection, HospitalEntry, NetworkFile, NetworkFileE
 pub use output::Output;
 pub use passphrase::{new_passphrase, passphrase};
 pub use progress::Progress;
-pub use run::{Program, run_main, until_stopped};
+pub use run::{Asked, Program, Signals, run_main, until_stopped};
 pub use settings::load_settings;

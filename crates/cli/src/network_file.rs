@@ -54,6 +54,10 @@ pub struct HospitalEntry {
     pub id: String,
     /// Identity key, 66 digits.
     pub identity_key: String,
+    /// Identity keys that it had before, oldest first: the identifier is that of the oldest, and what was signed with
+    /// them still binds it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_identity_keys: Vec<String>,
     /// Service of `hospital-server serve`.
     pub server: String,
     /// Service of `hospital-server keys`, for workstations.
@@ -215,6 +219,9 @@ impl NetworkFile {
             }
             hex(&format!("{at}.id"), &hospital.id, 64)?;
             hex(&format!("{at}.identity_key"), &hospital.identity_key, 66)?;
+            for former in &hospital.former_identity_keys {
+                hex(&format!("{at}.former_identity_keys"), former, 66)?;
+            }
             hex(&format!("{at}.index_key"), &hospital.index_key, 66)?;
             hex(&format!("{at}.chain_id"), &hospital.chain_id, 64)?;
             service(&format!("{at}.server"), &hospital.server)?;

@@ -5,6 +5,7 @@ use crate::error::{CliError, ExitCode};
 use crate::output::Output;
 use crate::{logging, usage};
 use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long background tasks may hold up the exit.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -80,12 +81,59 @@ where
     }
 }
 
+/// What a process is asked by a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To stop: an interrupt (Ctrl-C) or a termination signal.
+    Stop,
+    /// To read its settings again: a hangup signal.
+    Reload,
+}
+
+/// The signals to a service. From the first moment that one of these exists, none of them kills the process.
+#[derive(Debug)]
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// Failure, when signals cannot be waited for.
+    pub fn listen() -> Result<Self, CliError> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                CliError::failure(
+                    format!("cannot wait for signals: {error}"),
+                    "run it under a supervisor that allows them",
+                )
+            })
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
+        }
+    }
+}
+
 /// Waits until the process is asked to stop, by an interrupt (Ctrl-C) or a termination signal.
 ///
 /// # Errors
 /// Failure, when signals cannot be waited for.
 pub async fn until_stopped() -> Result<(), CliError> {
-    use tokio::signal::unix::{SignalKind, signal};
     let cannot = |error: std::io::Error| {
         CliError::failure(
             format!("cannot wait for signals: {error}"),

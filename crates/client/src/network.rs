@@ -22,6 +22,8 @@ pub struct Hospital {
     pub id: HospitalId,
     /// Its identity key.
     pub identity: PublicKey,
+    /// Its identity keys before: what it signed with them still binds it.
+    pub former_identities: Vec<PublicKey>,
     /// Where its server is reached.
     pub server: PeerAddr,
     /// Where its key service is reached.
@@ -95,6 +97,11 @@ impl Hospital {
             name: entry.name.clone(),
             id,
             identity,
+            former_identities: entry
+                .former_identity_keys
+                .iter()
+                .map(|key| field(key))
+                .collect::<Result<_, _>>()?,
             server: field(&entry.server)?,
             keys: field(&entry.keys)?,
             index_key: field(&entry.index_key)?,

@@ -194,8 +194,12 @@ domains! {
     VOTE_EXTENSION = "caduceus/vote-extension/v1";
     /// A change of the validator set.
     VALIDATOR_UPDATE = "caduceus/validator-update/v1";
-    /// A proof-of-work header of the logging paper.
+    /// A try of a miner, in the chain of the logging paper.
     POW = "caduceus/pow/v1";
+    /// What all miners of one block have in common.
+    POW_PUZZLE = "caduceus/pow-puzzle/v1";
+    /// A validator's signature over a solved puzzle.
+    POW_SEAL = "caduceus/pow-seal/v1";
     /// A proof exported as a signed note.
     SIGNED_NOTE = "caduceus/signed-note/v1";
     /// A snapshot of the state, hence its identifier.
@@ -210,6 +214,12 @@ domains! {
     ENROL = "caduceus/enrol/v1";
     /// Suspension of a member of staff.
     SUSPEND = "caduceus/suspend/v1";
+    /// A hospital names the validators of its chain.
+    PRIVATE_VALIDATORS = "caduceus/private-validators/v1";
+    /// A hospital changes its keys on its chain: the old identity key.
+    ROTATE = "caduceus/rotate/v1";
+    /// The same: each new key, which shows that somebody holds it.
+    ROTATE_ACCEPT = "caduceus/rotate-accept/v1";
     /// A new policy set.
     POLICY = "caduceus/policy/v1";
     /// An anchor that replaces an earlier one.

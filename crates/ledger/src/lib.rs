@@ -9,7 +9,9 @@ pub mod certificate;
 pub mod decoded;
 pub mod execute;
 pub mod light;
+pub mod pow;
 pub mod proof;
+pub mod set_change;
 pub mod state;
 pub mod tree;
 pub mod types;
@@ -22,7 +24,9 @@ pub use execute::{
     BlockError, Executed, TxPlace, apply, build, find_tx, genesis_state, replay, replay_decoded,
 };
 pub use light::{LightBlock, LightClient, LightError, Trusted};
+pub use pow::{DifficultyRule, Puzzle, Seal, SealChain, SealError, SignedSeal};
 pub use proof::{StateProofAt, TxProof};
+pub use set_change::{SetChangeError, check_set_change, put_validators, validators};
 pub use state::{
     BlockContext, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Layer, Overlay, Pairs, Rejection, Space,
     StateError, StateMachine, StateView, TxFailure,

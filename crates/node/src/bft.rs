@@ -8,6 +8,7 @@ mod codec;
 mod context;
 mod engine;
 mod parts;
+mod peers;
 mod signer;
 
 pub use engine::{Progress, Run};

@@ -9,8 +9,8 @@ use crate::store::{Snapshot, Store, StoreError};
 use caduceus_crypto::{Hash, TimeMillis};
 use caduceus_ledger::{
     Address, Block, BlockContext, BlockError, Certificate, ChainId, DecodedTx, Executed, Genesis,
-    Header, Height, Overlay, Rejection, StateError, StateMachine, TxFailure, ValidatorSet, Writes,
-    apply, block::MAX_TX_BYTES, build, genesis_state, replay_decoded, tx_id,
+    Header, Height, Overlay, Rejection, SignedSeal, StateError, StateMachine, TxFailure,
+    ValidatorSet, Writes, apply, block::MAX_TX_BYTES, build, genesis_state, replay_decoded, tx_id,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -570,6 +570,18 @@ impl Chain {
     /// # Errors
     /// When the block is unknown, does not execute, or cannot be written: the engine must stop.
     pub fn commit(&self, certificate: &Certificate) -> Result<Header, CommitError> {
+        self.commit_with(certificate, None)
+    }
+
+    /// Commits as [`Chain::commit`] does, with the seal of a mined block, in one write.
+    ///
+    /// # Errors
+    /// As [`Chain::commit`].
+    pub fn commit_with(
+        &self,
+        certificate: &Certificate,
+        seal: Option<&SignedSeal>,
+    ) -> Result<Header, CommitError> {
         let tip = self.tip();
         if certificate.height <= tip.height {
             let stored = self.store.snapshot()?.block_hash(certificate.height)?;
@@ -600,7 +612,8 @@ impl Chain {
                     height: certificate.height,
                     block: certificate.block,
                 })?;
-        self.store.commit(&block, certificate, &executed)?;
+        self.store
+            .commit_with(&block, certificate, seal, &executed)?;
         self.cut(&executed.header, &inner.next_validators);
         inner.executed.clear();
         inner.known.clear();

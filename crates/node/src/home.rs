@@ -2,6 +2,7 @@
 
 use crate::node::{BftSettings, Engine};
 use crate::options::NodeOptions;
+use crate::pow::PowSettings;
 use caduceus_crypto::{SecretKey, decode_exact};
 use caduceus_ledger::Genesis;
 use caduceus_network::{Multiaddr, PeerAddr};
@@ -19,6 +20,24 @@ pub enum EngineKind {
     Bft,
     /// One sequencer.
     Solo,
+    /// One sequencer that mines each block: a research mode of a private chain.
+    Pow,
+}
+
+impl EngineKind {
+    /// Whether one validator decides alone.
+    pub fn has_one_validator(self) -> bool {
+        matches!(self, EngineKind::Solo | EngineKind::Pow)
+    }
+
+    /// Lower-case name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EngineKind::Bft => "bft",
+            EngineKind::Solo => "solo",
+            EngineKind::Pow => "pow",
+        }
+    }
 }
 
 /// Another validator of the chain.
@@ -53,6 +72,16 @@ pub struct NodeFile {
     /// What the operator set.
     #[serde(default)]
     pub options: NodeOptions,
+}
+
+impl NodeFile {
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// What the encoder says; of a file that was read or made from typed values, nothing.
+    pub fn to_text(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string_pretty(self)
+    }
 }
 
 /// Why a node's folder cannot be used.
@@ -145,16 +174,21 @@ impl NodeHome {
     pub fn engine(&self) -> Engine {
         match self.file.engine {
             EngineKind::Solo => Engine::Solo,
+            EngineKind::Pow => Engine::Pow(PowSettings::default()),
             EngineKind::Bft => Engine::Bft(BftSettings {
                 listen: self.file.consensus_listen.clone(),
-                peers: self
-                    .file
-                    .peers
-                    .iter()
-                    .filter_map(|peer| peer.consensus.to_string().parse().ok())
-                    .collect(),
+                peers: self.consensus_peers(),
             }),
         }
+    }
+
+    /// The other validators on the consensus swarm.
+    pub fn consensus_peers(&self) -> Vec<Multiaddr> {
+        self.file
+            .peers
+            .iter()
+            .filter_map(|peer| peer.consensus.to_string().parse().ok())
+            .collect()
     }
 
     /// The other validators on the service swarm.

@@ -1,7 +1,8 @@
 //! Run a chain: engines, store, mempool and sync.
 //!
 //! A [`Node`] owns one chain: [`store::Store`] keeps it, [`chain::Chain`] executes it, an engine decides it
-//! (`bft`: Malachite; `solo`: one sequencer). docs/design.md tells what is durable when.
+//! (`bft`: Malachite; `solo`: one sequencer; `pow`: one
+//! sequencer that mines each block). docs/design.md tells what is durable when.
 
 pub mod bft;
 pub mod chain;
@@ -13,6 +14,8 @@ pub mod mempool;
 pub mod node;
 pub mod options;
 pub mod pending;
+pub mod pow;
+pub mod relay;
 pub mod service;
 pub mod solo;
 pub mod stages;
@@ -26,6 +29,8 @@ pub use guard::{Guard, GuardError};
 pub use home::{HomeError, NodeFile, NodeHome};
 pub use node::{BftSettings, Clock, Engine, Node, NodeConfig, NodeError, SystemClock, TxRelay};
 pub use options::NodeOptions;
-pub use service::{ChainPolicy, PeerRelay, serve_chain};
+pub use pow::PowSettings;
+pub use relay::{PeerRelay, RelayPeers};
+pub use service::{ChainPolicy, serve_chain};
 pub use stages::{Stage, StageTimes, Stages};
 pub use store::{Snapshot, Store, StoreError};

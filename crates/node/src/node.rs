@@ -4,6 +4,7 @@ use crate::bft;
 use crate::chain::{Chain, Committed, Offer, Outcome, SubmitError};
 use crate::guard::{Guard, GuardError};
 use crate::options::NodeOptions;
+use crate::pow::{self, PowError, PowSettings};
 use crate::solo;
 use crate::statesync::{Keeper, Maker, SnapshotError};
 use crate::store::StoreError;
@@ -51,6 +52,8 @@ pub trait TxRelay: Send + Sync + 'static {
 pub enum Engine {
     /// One sequencer; the validator set is its key alone.
     Solo,
+    /// One sequencer that mines each block.
+    Pow(PowSettings),
     /// Malachite BFT.
     Bft(BftSettings),
 }
@@ -95,6 +98,9 @@ pub enum NodeError {
     /// The last-signed guard cannot be used: without it nothing may be signed.
     #[error(transparent)]
     Guard(#[from] GuardError),
+    /// The chain cannot be mined on.
+    #[error(transparent)]
+    Pow(#[from] PowError),
     /// The consensus engine does not start.
     #[error("consensus engine: {0}")]
     Engine(String),
@@ -135,6 +141,9 @@ fn spawn_engine(
 ) -> JoinHandle<()> {
     match settings {
         Engine::Solo => tokio::spawn(solo::run(run.chain, run.key, run.guard, HEARTBEAT, stopped)),
+        Engine::Pow(settings) => tokio::spawn(pow::run(
+            run.chain, run.key, run.guard, *settings, HEARTBEAT, stopped,
+        )),
         Engine::Bft(settings) => tokio::spawn(run.supervise(settings.clone(), stopped)),
     }
 }
@@ -151,6 +160,10 @@ impl<M: StateMachine> Node<M> {
             Arc::new(machine),
             config.clock,
         )?);
+        match config.engine {
+            Engine::Pow(_) => pow::check_start(&chain)?,
+            Engine::Solo | Engine::Bft(_) => pow::check_not_mined(&chain)?,
+        }
         let snapshots = Arc::new(Keeper::open(&config.home, &config.options)?);
         chain.set_maker(Maker::start(snapshots.clone(), config.key.clone()));
         let guard = Arc::new(Mutex::new(Guard::open(&config.home.join("last-signed"))?));
@@ -161,6 +174,10 @@ impl<M: StateMachine> Node<M> {
             home: config.home,
             moniker: config.moniker,
             progress: Arc::new(bft::Progress::default()),
+            peers: Arc::new(watch::Sender::new(match &config.engine {
+                Engine::Solo | Engine::Pow(_) => Vec::new(),
+                Engine::Bft(settings) => settings.peers.clone(),
+            })),
         };
         let node = Arc::new(Self {
             chain,
@@ -209,6 +226,12 @@ impl<M: StateMachine> Node<M> {
     /// Names the way to the other validators.
     pub fn set_relay(&self, relay: Arc<dyn TxRelay>) {
         *self.relay.write().expect("no holder of this lock panics") = Some(relay);
+    }
+
+    /// Replaces the other nodes on the consensus swarm, while the engine runs: new ones are dialled and let in, those
+    /// left out are cut off. Whether a peer votes is the chain's matter.
+    pub fn set_peers(&self, peers: Vec<Multiaddr>) {
+        self.run.peers.send_replace(peers);
     }
 
     async fn hand_on(&self, tx: Vec<u8>) -> Result<Offer, SubmitError> {

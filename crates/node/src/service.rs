@@ -5,16 +5,16 @@
 mod light;
 
 use crate::chain::SubmitError;
-use crate::node::{Node, TxRelay};
+use crate::node::Node;
+use crate::relay::RelayPeers;
 use crate::store::StoreError;
-use async_trait::async_trait;
 use caduceus_crypto::{PublicKey, TimeMillis, codec};
 use caduceus_ledger::{Height, Space, StateMachine, StateView};
 use caduceus_network::exchange::{
     Headers, HeadersReply, Health, HealthReply, MAX_HEADERS, MAX_LISTED, Query, QueryReply,
     QueryRequest, Relay, RelayRequest, Submit, SubmitReply,
 };
-use caduceus_network::{Peer, PeerAddr, Refused, Service};
+use caduceus_network::{Peer, Refused, Service};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,6 @@ use tokio::task::block_in_place;
 
 /// How long `submit` waits for a block. Shorter than the exchange's own limit, so that the caller hears why.
 const SUBMIT_WAIT: Duration = Duration::from_secs(12);
-/// How long a transaction's hand-over to one validator may delay the proposal.
-const RELAY_WAIT: Duration = Duration::from_millis(250);
 
 /// Decides whether a peer may use an exchange.
 pub type Authorise = Arc<dyn Fn(&Peer) -> bool + Send + Sync>;
@@ -37,8 +35,8 @@ pub struct ChainPolicy {
     pub submit: Authorise,
     /// Who may query state.
     pub query: Authorise,
-    /// Keys of the other validators: they alone hand transactions on.
-    pub validators: BTreeSet<PublicKey>,
+    /// The other validators: they alone hand transactions on.
+    pub relay: RelayPeers,
 }
 
 /// Anybody: the exchange's requests carry their own right.
@@ -52,17 +50,14 @@ pub fn holders_of(keys: impl IntoIterator<Item = PublicKey>) -> Authorise {
     Arc::new(move |peer| peer.key.as_ref().is_some_and(|key| keys.contains(key)))
 }
 
-/// Serves a chain node's exchanges.
+/// Serves a chain node's exchanges. The policy's relay follows the voters of the chain from here on.
 pub fn serve_chain<M: StateMachine>(service: &Service, node: &Arc<Node<M>>, policy: ChainPolicy) {
     serve_submit(service, node, policy.submit);
     let handed = node.clone();
-    let validators = policy.validators;
+    let relay = policy.relay;
+    relay.follow(node);
     service.serve::<Relay, _, _>(
-        move |peer| {
-            peer.key
-                .as_ref()
-                .is_some_and(|key| validators.contains(key))
-        },
+        move |peer| relay.may_hand_on(peer),
         move |_, request: RelayRequest| {
             let node = handed.clone();
             async move {
@@ -228,41 +223,5 @@ fn health<M: StateMachine>(node: &Node<M>, program: &'static str) -> HealthReply
         height: tip.height.0,
         head_time: TimeMillis(tip.time.0),
         detail,
-    }
-}
-
-/// Pushes transactions to the other validators over the service swarm (ADR 0003).
-pub struct PeerRelay {
-    service: Service,
-    peers: Vec<PeerAddr>,
-}
-
-impl PeerRelay {
-    /// Hands transactions to these validators.
-    pub fn new(service: Service, peers: Vec<PeerAddr>) -> Self {
-        Self { service, peers }
-    }
-}
-
-#[async_trait]
-impl TxRelay for PeerRelay {
-    async fn relay(&self, tx: Arc<Vec<u8>>) {
-        let mut sending = tokio::task::JoinSet::new();
-        for peer in self.peers.clone() {
-            let (service, tx) = (self.service.clone(), tx.clone());
-            sending.spawn(async move {
-                let request = RelayRequest {
-                    txs: vec![tx.as_ref().clone()],
-                };
-                if let Err(error) = service.call::<Relay>(&peer, request).await {
-                    tracing::debug!(%error, %peer, "a validator did not take a transaction");
-                }
-            });
-        }
-        // A slow or dead validator delays the block by this much at the most; its copy still arrives.
-        let all = async { while sending.join_next().await.is_some() {} };
-        if tokio::time::timeout(RELAY_WAIT, all).await.is_err() {
-            sending.detach_all();
-        }
     }
 }

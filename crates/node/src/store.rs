@@ -2,16 +2,17 @@
 //!
 //! Tables (keys and values are bytes; numbers big-endian in keys so that order is numeric):
 //! `blocks` height to block, `headers` height to header, `certificates` height to certificate, `results` height
-//! to results, `state_auth` and `state_bulk` key to value, `tree_nodes` and `tree_values` for the Jellyfish Merkle
-//! tree, `validator_sets` hash to set for every set that a header names, `index_runs` height to the block's rows of `Space::Index` until [`crate::tag_index`] has them in its own
-//! table, `meta`.
+//! to results, `seals` height to seal (on a chain that is mined, and only there), `state_auth` and `state_bulk` key
+//! to value, `tree_nodes` and `tree_values` for the Jellyfish Merkle tree, `validator_sets` hash to set for every set
+//! that a header names, `index_runs` height to the block's rows of `Space::Index` until [`crate::tag_index`] has them
+//! in its own table, `meta`.
 //! A store that joined by a snapshot, or prunes, lacks the blocks and results below [`Snapshot::kept_from`].
 //! Blocks are verified against the certificate's hash when read: redb does not check its checksums on reads.
 
 use crate::database;
 use crate::tag_index::{IndexRow, TagIndex, TagIndexView};
 use caduceus_crypto::codec;
-use caduceus_ledger::{Block, Certificate, Executed, Header, StateError, ValidatorSet};
+use caduceus_ledger::{Block, Certificate, Executed, Header, SignedSeal, StateError, ValidatorSet};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ const BLOCKS: TableDefinition<'static, u64, Bytes> = TableDefinition::new("block
 const HEADERS: TableDefinition<'static, u64, Bytes> = TableDefinition::new("headers");
 const CERTIFICATES: TableDefinition<'static, u64, Bytes> = TableDefinition::new("certificates");
 const RESULTS: TableDefinition<'static, u64, Bytes> = TableDefinition::new("results");
+const SEALS: TableDefinition<'static, u64, Bytes> = TableDefinition::new("seals");
 const AUTH: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("state_auth");
 const BULK: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("state_bulk");
 const NODES: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("tree_nodes");
@@ -103,6 +105,13 @@ pub enum StoreError {
     /// State could not be read or decoded.
     #[error(transparent)]
     State(#[from] StateError),
+}
+
+impl StoreError {
+    /// Whether another process, or another handle of this one, has the store open.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, StoreError::Database(redb::Error::DatabaseAlreadyOpen))
+    }
 }
 
 macro_rules! from_redb {
@@ -382,7 +391,7 @@ impl Store {
             header: executed.header.clone(),
             txs: Vec::new(),
         };
-        self.write(&block, None, executed, Some(genesis))
+        self.write(&block, None, None, executed, Some(genesis))
     }
 
     /// Commits one height: block, certificate, results and state in one durable transaction.
@@ -395,13 +404,28 @@ impl Store {
         certificate: &Certificate,
         executed: &Executed,
     ) -> Result<(), StoreError> {
-        self.write(block, Some(certificate), executed, None)
+        self.write(block, Some(certificate), None, executed, None)
+    }
+
+    /// Commits one height as [`Store::commit`] does, with the seal of a mined block in the same transaction.
+    ///
+    /// # Errors
+    /// When the database fails: nothing of the height is stored then.
+    pub fn commit_with(
+        &self,
+        block: &Block,
+        certificate: &Certificate,
+        seal: Option<&SignedSeal>,
+        executed: &Executed,
+    ) -> Result<(), StoreError> {
+        self.write(block, Some(certificate), seal, executed, None)
     }
 
     fn write(
         &self,
         block: &Block,
         certificate: Option<&Certificate>,
+        seal: Option<&SignedSeal>,
         executed: &Executed,
         genesis: Option<&[u8]>,
     ) -> Result<(), StoreError> {
@@ -421,6 +445,10 @@ impl Store {
             if let Some(certificate) = certificate {
                 txn.open_table(CERTIFICATES)?
                     .insert(height, codec::encode(certificate).as_slice())?;
+            }
+            if let Some(seal) = seal {
+                txn.open_table(SEALS)?
+                    .insert(height, codec::encode(seal).as_slice())?;
             }
             txn.open_table(RESULTS)?
                 .insert(height, codec::encode(&executed.results).as_slice())?;

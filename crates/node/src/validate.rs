@@ -1,15 +1,16 @@
 //! Checks a node's whole chain from genesis: every hash, certificate, root and stored row (DESIGN 4.4).
 //!
 //! It is the block validation of the logging paper, a block against its predecessor and the whole chain in
-//! order, with two things more: what validators signed, and what execution gives. The chain is executed again
-//! into memory, from the genesis, and then compared with what the node's files hold. A node that prunes or joined by
-//! a snapshot lacks the first blocks: there it starts from the oldest snapshot kept, which validators attest to.
+//! order, with two things more: what validators signed, and what execution gives. Of a chain that is mined the seals
+//! are checked too, and then each block must have one. The chain is executed again into memory, from the genesis, and
+//! then compared with what the node's files hold. A node that prunes or joined by a snapshot lacks the first blocks:
+//! there it starts from the oldest snapshot kept, which validators attest to.
 
 use crate::store::{Snapshot, Store, StoreError};
 use caduceus_crypto::Hash;
 use caduceus_ledger::{
-    Block, BlockError, CertifiedHeader, Genesis, Header, Height, StateMachine, ValidatorSet,
-    find_tx, genesis_state, replay, tx_id,
+    Block, BlockError, CertifiedHeader, Genesis, Header, Height, SealChain, StateMachine,
+    ValidatorSet, find_tx, genesis_state, replay, tx_id,
 };
 
 mod base;
@@ -56,6 +57,8 @@ pub struct Report {
     pub blocks: u64,
     /// Transactions in them.
     pub transactions: u64,
+    /// Seals of mined blocks in them; none on a chain that is not mined.
+    pub seals: u64,
     /// The first fault; none when the chain holds.
     pub fault: Option<Fault>,
 }
@@ -118,8 +121,10 @@ fn run(
         from: 0,
         blocks: 0,
         transactions: 0,
+        seals: 0,
         fault: None,
     };
+    let mut seals = stored.is_mined()?.then(SealChain::default);
     let scratch = Store::scratch()?;
     let fault = |height: u64, what: String| Fault {
         height,
@@ -149,6 +154,13 @@ fn run(
                 return Ok((report, scratch));
             }
         };
+        if let Some(seals) = &mut seals {
+            if let Some(what) = seal_fault(&stored, &block.header, &voters, seals)? {
+                report.fault = Some(fault(height, what));
+                return Ok((report, scratch));
+            }
+            report.seals += 1;
+        }
         match depth {
             Depth::Execution => {
                 let view = scratch.snapshot()?;
@@ -275,6 +287,30 @@ fn check_height(
         return fault(&format!("the certificate does not hold: {error}"));
     }
     Ok(Ok(block))
+}
+
+/// What is wrong with the seal of a mined block, if anything.
+fn seal_fault(
+    stored: &Snapshot,
+    header: &Header,
+    voters: &ValidatorSet,
+    seals: &mut SealChain,
+) -> Result<Option<String>, StoreError> {
+    let seal = match stored.seal(header.height) {
+        Ok(Some(seal)) => seal,
+        Ok(None) => return Ok(Some("the seal is missing".to_owned())),
+        Err(StoreError::Damaged { .. }) => {
+            return Ok(Some("the seal does not decode".to_owned()));
+        }
+        Err(error) => return Err(error),
+    };
+    let Some(validator) = voters.get(&header.proposer) else {
+        return Ok(Some("the block's proposer is no validator".to_owned()));
+    };
+    Ok(seals
+        .push(header, &seal, &validator.key)
+        .err()
+        .map(|error| error.to_string()))
 }
 
 /// The first transaction that the node committed elsewhere or never.

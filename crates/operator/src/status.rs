@@ -1,9 +1,8 @@
 //! `status`: asks a running node how it is doing.
 
+use crate::OwnNode;
 use caduceus_cli::{CliError, Output};
-use caduceus_crypto::SecretKey;
 use caduceus_network::exchange::Health;
-use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::NodeHome;
 use serde::Serialize;
 
@@ -20,28 +19,8 @@ struct Status {
 /// # Errors
 /// Unreachable, naming the command of `program` that starts it.
 pub async fn status(home: &NodeHome, program: &str, output: &Output) -> Result<(), CliError> {
-    let unreachable = |e: String| {
-        CliError::unreachable(
-            format!("the node does not answer: {e}"),
-            format!("start it: {program} start --home DIR"),
-        )
-    };
-    let key = SecretKey::generate(&mut rand_core::OsRng);
-    let service = Service::start(ServiceConfig {
-        key: &key,
-        listen: Vec::new(),
-        limits: Limits::default(),
-    })
-    .await
-    .map_err(|e| unreachable(e.to_string()))?;
-    let address = PeerAddr {
-        id: caduceus_network::peer_id(&home.key.public()),
-        address: home.file.service_listen.clone(),
-    };
-    let health = service
-        .call::<Health>(&address, ())
-        .await
-        .map_err(|e| unreachable(e.to_string()))?;
+    let node = OwnNode::of(home, program).await?;
+    let health = node.call::<Health>(()).await?;
     output.object(&Status {
         ready: health.ready,
         height: health.height,

@@ -2,6 +2,7 @@
 
 use caduceus_cli::{CliError, Output};
 use caduceus_ledger::{Genesis, StateMachine};
+use caduceus_node::home::EngineKind;
 use caduceus_node::validate::{self as chain, Depth, Report};
 use caduceus_node::{NodeHome, Store, StoreError};
 use serde::Serialize;
@@ -21,6 +22,8 @@ struct Validation {
     blocks: u64,
     /// Transactions in them.
     transactions: Option<u64>,
+    /// Seals of mined blocks in them; 0 on a chain that is not mined.
+    seals: Option<u64>,
     /// Whether nothing is wrong.
     holds: bool,
     /// The lowest height at which something is.
@@ -80,7 +83,10 @@ pub fn validate<M: StateMachine>(
     );
     drop(panic::take_hook());
     drop(progress);
-    let found = found?;
+    let mut found = found?;
+    if home.file.engine == EngineKind::Pow {
+        found.require_seals();
+    }
     output.object(&found)?;
     found.verdict()
 }
@@ -149,6 +155,7 @@ impl From<Report> for Validation {
             from: Some(report.from),
             blocks: report.blocks,
             transactions: Some(report.transactions),
+            seals: Some(report.seals),
             holds: fault.is_none(),
             height: fault.map(|fault| fault.height),
             what: fault.map(|fault| fault.what.clone()),
@@ -167,11 +174,30 @@ impl Validation {
             from: at.map(|at| at.first.saturating_sub(1)),
             blocks: at.map_or(0, |at| at.height - at.first),
             transactions: None,
+            seals: None,
             holds: false,
             height: Some(height),
             what: Some(what),
             transaction_index: None,
             transaction_id: None,
+        }
+    }
+
+    /// A chain that is mined has seals: that it lost all of them does not show in itself.
+    fn require_seals(&mut self) {
+        if self.holds && self.blocks > 0 && self.seals == Some(0) {
+            *self = Self {
+                blocks: 0,
+                holds: false,
+                height: Some(1),
+                what: Some("the seal is missing, of this block and of all others".to_owned()),
+                transactions: None,
+                tip: self.tip,
+                from: self.from,
+                seals: self.seals,
+                transaction_index: None,
+                transaction_id: None,
+            };
         }
     }
 
@@ -193,4 +219,4 @@ impl Validation {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

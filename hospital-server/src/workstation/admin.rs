@@ -6,7 +6,7 @@ use alliance_chain::{Account, Tx as AllianceTx};
 use caduceus_cli::NetworkFile;
 use caduceus_client::{Alliance, ClientError, Proved};
 use caduceus_crypto::hash::Hash;
-use caduceus_crypto::keys::{HospitalId, PublicKey, SecretKey};
+use caduceus_crypto::keys::{PublicKey, SecretKey};
 use caduceus_crypto::time::{MILLIS_PER_DAY, TimeMillis};
 use caduceus_network::exchange::{Submit, SubmitReply, SubmitRequest};
 use caduceus_network::{CallError, Limits, Service, ServiceConfig};
@@ -47,8 +47,7 @@ impl Administrator {
         identity: SecretKey,
         clock: Clock,
     ) -> Result<Self, WorkstationError> {
-        let hospital = HospitalId::from_identity(&identity.public());
-        let map = HospitalMap::read(network, &hospital.to_string())?;
+        let map = HospitalMap::of_identity(network, &identity.public())?;
         let service = Service::start(ServiceConfig {
             key: &identity,
             listen: Vec::new(),

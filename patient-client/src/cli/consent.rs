@@ -163,13 +163,19 @@ pub(super) async fn grants(context: &Context) -> Result<(), CliError> {
     let views = patient.grants().await?;
     let now = patient.alliance().now();
     let mut rows: Vec<GrantRow> = Vec::new();
+    let mut reissue = 0;
     for (index, view) in views.into_iter().enumerate() {
         let grant = &view.record.grant;
         let status = match view.record.status {
             GrantStatus::Revoked { at } => format!("revoked {at}"),
             GrantStatus::Active if grant.expires <= now => "expired".to_owned(),
-            GrantStatus::Active => "active".to_owned(),
+            GrantStatus::Active => active_status(
+                view.proxies_left,
+                grant.proxies.len(),
+                usize::from(grant.threshold),
+            ),
         };
+        reissue += usize::from(view.needs_reissue());
         rows.push(GrantRow {
             number: index + 1,
             grant: view.id.to_string(),
@@ -186,7 +192,24 @@ pub(super) async fn grants(context: &Context) -> Result<(), CliError> {
         });
     }
     patient.close().await;
-    context.output.rows(&rows)
+    context.output.rows(&rows)?;
+    if reissue > 0 {
+        context.output.note(&format!(
+            "Proxies left the alliance: {reissue} of these open no record now. Revoke each and grant again."
+        ));
+    }
+    Ok(())
+}
+
+/// What is said of a grant that is neither revoked nor expired.
+fn active_status(left: usize, proxies: usize, threshold: usize) -> String {
+    if left == proxies {
+        "active".to_owned()
+    } else if left >= threshold {
+        format!("active, {left} of {proxies} proxies left")
+    } else {
+        format!("{left} of {proxies} proxies left, {threshold} needed: reissue")
+    }
 }
 
 pub(super) async fn revoke(context: &Context, grant: &str) -> Result<(), CliError> {
@@ -235,4 +258,19 @@ async fn named_grant(patient: &Patient, text: &str) -> Result<Hash, CliError> {
         .and_then(|index| views.get(index))
         .map(|view| view.id)
         .ok_or_else(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::active_status;
+
+    #[test]
+    fn a_grant_says_when_its_proxies_left() {
+        assert_eq!(active_status(4, 4, 3), "active");
+        assert_eq!(active_status(3, 4, 3), "active, 3 of 4 proxies left");
+        assert_eq!(
+            active_status(2, 4, 3),
+            "2 of 4 proxies left, 3 needed: reissue"
+        );
+    }
 }

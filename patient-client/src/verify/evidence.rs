@@ -234,6 +234,7 @@ mod tests {
             name: "North".to_owned(),
             id: caduceus_crypto::HospitalId([1; 32]),
             identity: key,
+            former_identities: Vec::new(),
             server: address.clone(),
             keys: address,
             index_key: key,

@@ -2,7 +2,7 @@
 
 use crate::state::AnchorRef;
 use crate::{PrivateMachine, query};
-use caduceus_crypto::{PublicKey, codec};
+use caduceus_crypto::codec;
 use caduceus_ledger::Height;
 use caduceus_network::exchange::{
     FetchAnchor, FetchAnchorReply, FetchAnchorRequest, TagCounters, TagCountersReply,
@@ -11,7 +11,6 @@ use caduceus_network::exchange::{
 use caduceus_network::{Refused, Service};
 use caduceus_node::Node;
 use caduceus_node::service::Authorise;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::task::block_in_place;
 
@@ -20,16 +19,11 @@ pub fn serve(
     service: &Service,
     node: &Arc<Node<PrivateMachine>>,
     queriers: Authorise,
-    anchor_readers: BTreeSet<PublicKey>,
+    anchor_readers: Authorise,
 ) {
     let (querier, chain) = (queriers.clone(), node.clone());
     service.serve::<FetchAnchor, _, _>(
-        move |peer| {
-            peer.key
-                .as_ref()
-                .is_some_and(|key| anchor_readers.contains(key))
-                || querier(peer)
-        },
+        move |peer| anchor_readers(peer) || querier(peer),
         move |_, request| {
             let node = chain.clone();
             async move { block_in_place(|| anchor(&node, request)) }

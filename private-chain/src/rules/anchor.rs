@@ -157,9 +157,12 @@ pub(super) fn apply(
             block,
         },
     )?;
-    ensure(anchor.vault == genesis.server, || AnchorError::OtherVault {
-        expected: genesis.server,
-        found: anchor.vault,
+    let keys = state::hospital_keys().require(state)?;
+    ensure(keys.is_server(&anchor.vault, ctx.time), || {
+        AnchorError::OtherVault {
+            expected: keys.server,
+            found: anchor.vault,
+        }
     })?;
     check_unused(tx, state)?;
     // Signatures and the capsule's proof last: they cost most.

@@ -101,11 +101,10 @@ pub(super) fn apply(
         not_after: body.not_after,
         now: ctx.time,
     })?;
-    let genesis = state::genesis().require(state)?;
-    ensure(
-        body.staff != genesis.identity && body.staff != genesis.server,
-        || EnrolError::HospitalKey { staff: body.staff },
-    )?;
+    let keys = state::hospital_keys().require(state)?;
+    ensure(!keys.is_own(&body.staff, ctx.time), || {
+        EnrolError::HospitalKey { staff: body.staff }
+    })?;
     let key = state::staff(&body.staff);
     if let Some(known) = key.get(state)? {
         if let Some(since) = known.suspended_at {
@@ -119,7 +118,7 @@ pub(super) fn apply(
             found: body.not_after,
         })?;
     }
-    ensure(tx.is_signed_by(&ctx.chain, &genesis.identity), || {
+    ensure(tx.is_signed_by(&ctx.chain, &keys.identity), || {
         EnrolError::NotSigned
     })?;
     key.put(

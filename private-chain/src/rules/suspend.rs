@@ -69,8 +69,8 @@ pub(super) fn apply(
     if let Some(since) = record.suspended_at {
         return refuse(SuspendError::Already { staff, since });
     }
-    let genesis = state::genesis().require(state)?;
-    ensure(tx.is_signed_by(&ctx.chain, &genesis.identity), || {
+    let keys = state::hospital_keys().require(state)?;
+    ensure(tx.is_signed_by(&ctx.chain, &keys.identity), || {
         SuspendError::NotSigned
     })?;
     record.suspended_at = Some(ctx.time);

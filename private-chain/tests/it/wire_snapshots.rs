@@ -9,10 +9,10 @@ use caduceus_crypto::{
     Anchor, AnchorBody, Hash, HospitalId, IndexEntries, Pseudonym, SecretKey, Tag, TimeMillis,
     codec, domain,
 };
-use caduceus_ledger::ChainId;
+use caduceus_ledger::{ChainId, Validator, ValidatorSet};
 use private_chain::{
-    Action, ActionClass, AuditEntry, DraftEntry, Enrol, Outcome, PrivateGenesis, Role, SealedEntry,
-    StaffRecord, Subject, Suspend, Tx,
+    Action, ActionClass, AuditEntry, DraftEntry, Enrol, FormerServer, HospitalKeys, Outcome,
+    PrivateGenesis, Role, Rotate, SealedEntry, StaffRecord, Subject, Suspend, Tx, Validators,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -138,6 +138,53 @@ fn a_transaction_that_anchors() {
     let anchor = anchor();
     assert_eq!(anchor.check(), Ok(()));
     check("tx_anchor", &Tx::anchor(anchor, [7; 16]));
+}
+
+fn voters() -> ValidatorSet {
+    let validators = (30..34)
+        .map(|n| Validator {
+            key: key(n).public(),
+            power: 2,
+        })
+        .collect();
+    ValidatorSet::new(validators).unwrap()
+}
+
+#[test]
+fn a_transaction_that_names_the_validators() {
+    let body = Validators {
+        generation: 3,
+        set: voters(),
+    };
+    check("tx_validators", &Tx::Validators(body.sign(&CHAIN, &key(1))));
+}
+
+#[test]
+fn a_transaction_that_rotates_the_hospitals_keys() {
+    let body = Rotate {
+        generation: 4,
+        identity: key(8).public(),
+        server: key(9).public(),
+        grace_millis: 86_400_000,
+    };
+    let signed = body.sign(&CHAIN, &key(1), &key(8), &key(9));
+    check("tx_rotate", &Tx::Rotate(signed));
+}
+
+#[test]
+fn the_hospitals_keys() {
+    let mut keys = HospitalKeys {
+        generation: 5,
+        identity: key(1).public(),
+        server: key(2).public(),
+        former: None,
+    };
+    check("hospital_keys", &keys);
+    keys.former = Some(FormerServer {
+        key: key(7).public(),
+        until: NOW,
+    });
+    check("hospital_keys_in_grace", &keys);
 }
 
 /// The bytes are those of the anchor, under another number, with the replaced record's hash after them.

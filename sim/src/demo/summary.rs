@@ -4,7 +4,6 @@ use super::DemoOptions;
 use super::random::RandomSummary;
 use super::versions::Versions;
 use super::world::World;
-use caduceus_node::home::EngineKind;
 use serde::Serialize;
 
 /// Milliseconds of a set of operations.
@@ -183,10 +182,7 @@ impl Summary {
                 .hospitals
                 .first()
                 .map_or(0, |h| h.nodes.len()),
-            engine: match options.engine {
-                EngineKind::Bft => "bft",
-                EngineKind::Solo => "solo",
-            },
+            engine: options.engine.as_str(),
             scheme: options.scheme.as_str(),
             patients: world.people.len(),
             records: 0,

@@ -28,9 +28,10 @@ impl Broker {
         linked: &LinkedRecord,
     ) -> Result<Kept, Trouble> {
         let hospital = request.claim.hospital;
-        let Some(route) = self.hospitals.get(&hospital) else {
+        let Some(route) = self.hospitals.to(&hospital) else {
             return Err(Trouble::failed("this node knows no way to the hospital"));
         };
+        let route = &route;
         self.check_anchor(route, &hospital, at, linked).await?;
         let (length, first) = self.chunk(route, request, 0).await?;
         let length = usize::try_from(length).unwrap_or(usize::MAX);

@@ -3,8 +3,9 @@
 use crate::genesis::MAX_PROXIES;
 use crate::query;
 use crate::state;
-use crate::testing::{self, Chain, hospital, identity, server};
+use crate::testing::{self, Chain, hospital, identity, server, voters};
 use crate::tx::{Change, Governance, SignedGovernance, Tx};
+use caduceus_ledger::validators;
 
 fn signed_by(members: &[u8], generation: u64, change: Change) -> Tx {
     let body = Governance { generation, change };
@@ -260,4 +261,121 @@ fn proxies_are_a_valid_list() {
             "member_proxies",
         );
     }
+}
+
+#[test]
+fn the_voters_change_step_by_step() {
+    let four = [(0, 1), (1, 1), (2, 1), (3, 1)];
+    let cases: [(&[(u8, u64)], Option<&str>); 6] = [
+        (&[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)], None),
+        (&[(1, 1), (2, 1), (3, 1)], None),
+        (&[(0, 1), (1, 1), (2, 1), (4, 1)], None),
+        (&four, Some("member_validators_same")),
+        (
+            &[(0, 1), (1, 1), (4, 1), (5, 1)],
+            Some("member_validators_step"),
+        ),
+        (
+            &[(0, 1), (1, 1), (2, 1), (3, 1), (4, 2)],
+            Some("member_validators_step"),
+        ),
+    ];
+    for (next, refused) in cases {
+        let mut chain = Chain::new();
+        let tx = approved(&chain, Change::Validators(voters(next)));
+        match refused {
+            Some(rule) => {
+                chain.refuse(&tx, rule);
+                assert_eq!(validators(&chain).unwrap(), voters(&four));
+            }
+            None => {
+                assert!(chain.accept(&tx).is_empty());
+                assert_eq!(validators(&chain).unwrap(), voters(next));
+                assert_eq!(state::generation().get(&chain).unwrap(), Some(1));
+            }
+        }
+    }
+    println!("{} changes of the voters", cases.len());
+}
+
+#[test]
+fn the_voters_change_with_two_thirds_of_the_members() {
+    let change = Change::Validators(voters(&[(0, 1), (1, 1), (2, 1)]));
+    Chain::new().refuse(&signed_by(&[1], 0, change), "member_too_few_approvals");
+}
+
+fn rotated(identity: u8) -> Change {
+    Change::Rotate {
+        hospital: hospital(0),
+        identity: testing::secret(identity).public(),
+        server: testing::secret(202).public(),
+    }
+}
+
+fn approved_by_1_and_2(chain: &Chain, change: Change) -> Tx {
+    let generation = state::generation().get(chain).unwrap().unwrap();
+    signed_by(&[1, 2], generation, change)
+}
+
+#[test]
+fn former_identity_keys_are_remembered_and_do_not_come_back() {
+    let mut chain = Chain::new();
+    let former = |chain: &Chain| state::former_identities(&hospital(0)).get(chain).unwrap();
+    assert_eq!(former(&chain), None);
+    chain.accept(&approved_by_1_and_2(&chain, rotated(201)));
+    assert_eq!(former(&chain), Some(vec![identity(0).public()]));
+    // The same identity key with another server key gives nothing up.
+    let server_only = Change::Rotate {
+        hospital: hospital(0),
+        identity: testing::secret(201).public(),
+        server: testing::secret(204).public(),
+    };
+    chain.accept(&approved_by_1_and_2(&chain, server_only));
+    chain.accept(&approved_by_1_and_2(&chain, rotated(203)));
+    assert_eq!(
+        former(&chain),
+        Some(vec![testing::secret(201).public(), identity(0).public()])
+    );
+    let back = Change::Rotate {
+        hospital: hospital(0),
+        identity: identity(0).public(),
+        server: testing::secret(202).public(),
+    };
+    chain.refuse(&approved_by_1_and_2(&chain, back), "member_former_key");
+}
+
+#[test]
+fn so_many_identity_keys_are_remembered() {
+    let mut chain = Chain::new();
+    let many: Vec<_> = (0..state::MAX_FORMER_IDENTITIES)
+        .map(|i| testing::secret(100 + i as u8).public())
+        .collect();
+    chain.edit(|state| crate::state::former_identities(&hospital(0)).put(state, &many));
+    chain.refuse(
+        &approved_by_1_and_2(&chain, rotated(201)),
+        "member_rotated_often",
+    );
+}
+
+#[test]
+fn the_grants_that_a_leaving_proxy_touches_are_listed() {
+    let mut chain = Chain::new();
+    let grant = chain.add_grant();
+    let of = |chain: &Chain, i: u8, now| {
+        query::grants_with_proxy(chain, &testing::proxy(i).public(), now)
+            .unwrap()
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(&chain, 1, testing::NOW), [grant]);
+    assert!(of(&chain, 7, testing::NOW).is_empty());
+    let expires = testing::grant().expires;
+    assert!(of(&chain, 1, expires).is_empty());
+    // The proxy leaves: the grant still names it, and new grants cannot.
+    let left = testing::alliance_genesis().proxies[..1].to_vec();
+    chain.govern(Change::Proxies(left));
+    assert_eq!(of(&chain, 1, testing::NOW), [grant]);
+    chain.revoke(grant);
+    assert!(of(&chain, 1, testing::NOW).is_empty());
 }

@@ -20,6 +20,7 @@ fn hospital(name: &str, id: &str) -> HospitalEntry {
         name: name.to_owned(),
         id: id.repeat(32),
         identity_key: "02".repeat(33),
+        former_identity_keys: Vec::new(),
         server: format!("/ip4/127.0.0.1/tcp/5001/p2p/{PEER}"),
         keys: format!("/ip4/127.0.0.1/udp/5002/quic-v1/p2p/{PEER}"),
         index_key: "03".repeat(33),

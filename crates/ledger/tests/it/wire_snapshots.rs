@@ -2,12 +2,12 @@
 //! a decision, and says `Format:` in the change log.
 
 use crate::support::{
-    certificate, five_notes, genesis, header, light_chain, precommit, put, set, trusting_first,
+    certificate, five_notes, genesis, header, key, light_chain, precommit, put, set, trusting_first,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::{Hash, codec};
 use caduceus_ledger::light::{Step, step};
-use caduceus_ledger::{Block, Header, Vote, VoteKind};
+use caduceus_ledger::{Block, DifficultyRule, Header, Puzzle, Vote, VoteKind};
 use sha3::{Digest, Sha3_256};
 use std::fmt::Debug;
 
@@ -118,6 +118,16 @@ fn a_state_proof_of_presence() {
 #[test]
 fn a_state_proof_of_absence() {
     check("state_proof_absent", &five_notes().state_proof(b"note/x"));
+}
+
+#[test]
+fn a_signed_seal() {
+    let first = Puzzle::new(&alliance_header(), None, DifficultyRule::DEFAULT).seal(2, 5, 40);
+    let seal = Puzzle::new(&alliance_header(), Some(&first), DifficultyRule::DEFAULT)
+        .seal(9, 76_384_756, 2_345)
+        .sign(&key(0));
+    check("signed_seal", &seal);
+    assert_eq!(codec::encode(&seal).len(), 4 + 3 * 8 + 64 + 8 + 17 + 2 + 64);
 }
 
 /// What docs/design.md, section 6, says of lengths.

@@ -20,6 +20,7 @@ use malachitebft_app_channel::{
     RequestContext, SyncContext, WalContext,
 };
 use malachitebft_signing::Signer;
+use multiaddr::Multiaddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -98,6 +99,8 @@ pub struct Run {
     pub moniker: String,
     /// Where to report.
     pub progress: Arc<Progress>,
+    /// The other nodes on the consensus swarm, as the operator names them now.
+    pub peers: Arc<watch::Sender<Vec<Multiaddr>>>,
 }
 
 #[derive(Clone)]
@@ -132,13 +135,14 @@ impl NodeConfig for Config {
 impl Run {
     /// Runs the engine until told to stop. When the guard refuses a signature, the node observes until the
     /// height in question has passed and then votes again.
-    pub async fn supervise(self, settings: BftSettings, mut stop: watch::Receiver<bool>) {
+    pub async fn supervise(self, mut settings: BftSettings, mut stop: watch::Receiver<bool>) {
         let mut observe_until = 0;
         while !*stop.borrow() {
             let refused = Arc::new(AtomicBool::new(false));
             self.progress
                 .observing
                 .store(observe_until > 0, Ordering::Relaxed);
+            settings.peers = self.peers.borrow().clone();
             let (channels, handle) = match self
                 .start(&settings, observe_until > 0, refused.clone())
                 .await
@@ -160,7 +164,13 @@ impl Run {
                 self.progress.clone(),
                 refused.clone(),
             );
+            let following = tokio::spawn(super::peers::follow(
+                channels.net_requests.clone(),
+                self.peers.subscribe(),
+                settings.peers.clone(),
+            ));
             let mut ended = app.run(channels, &mut stop, observe_until).await;
+            following.abort();
             // A refused signature stops the engine too, and may be noticed that way first.
             if matches!(ended, Ended::EngineGone) && refused.load(Ordering::SeqCst) {
                 ended = Ended::Refused;

@@ -3,23 +3,20 @@
 use super::keeper::Kept;
 use super::tend::tend;
 use crate::node::Node;
+use crate::relay::RelayPeers;
 use caduceus_crypto::codec;
 use caduceus_ledger::{Height, StateMachine};
 use caduceus_network::exchange::{
     SnapshotChunk, SnapshotChunkReply, SnapshotChunkRequest, SnapshotInfo, SnapshotInfoReply,
     SnapshotInfoRequest, SnapshotOffer,
 };
-use caduceus_network::{PeerAddr, Refused, Service};
+use caduceus_network::{Refused, Service};
 use std::sync::Arc;
 use tokio::task::block_in_place;
 
 /// Serves a node's snapshots, and tends them: gathers the other validators' attestations from `peers`, and removes
 /// old blocks where the operator wants that. Ends with the node.
-pub fn serve_snapshots<M: StateMachine>(
-    service: &Service,
-    node: &Arc<Node<M>>,
-    peers: Vec<PeerAddr>,
-) {
+pub fn serve_snapshots<M: StateMachine>(service: &Service, node: &Arc<Node<M>>, peers: RelayPeers) {
     let told = Arc::downgrade(node);
     service.serve::<SnapshotInfo, _, _>(
         |_| true,

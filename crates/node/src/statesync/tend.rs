@@ -5,6 +5,7 @@ use super::attest::Attestation;
 use super::keeper::{Keeper, Kept};
 use super::manifest::Manifest;
 use crate::node::Node;
+use crate::relay::RelayPeers;
 use crate::store::StoreError;
 use caduceus_crypto::codec;
 use caduceus_ledger::{StateMachine, ValidatorSet};
@@ -28,7 +29,7 @@ const PRUNE_PAUSE: Duration = Duration::from_millis(20);
 pub(super) async fn tend<M: StateMachine>(
     service: Service,
     node: Weak<Node<M>>,
-    peers: Vec<PeerAddr>,
+    peers: RelayPeers,
 ) {
     let mut gathering = Gathering::default();
     let mut lag = (0, Instant::now());
@@ -36,7 +37,7 @@ pub(super) async fn tend<M: StateMachine>(
         tokio::time::sleep(TICK).await;
         let Some(node) = node.upgrade() else { return };
         let keeper = node.snapshots().clone();
-        gathering.go_on(&service, &peers, &keeper).await;
+        gathering.go_on(&service, &peers.addresses(), &keeper).await;
         if let Some(below) = keeper.prune_below()
             && let Err(error) = prune(&node, below).await
         {
@@ -48,7 +49,7 @@ pub(super) async fn tend<M: StateMachine>(
             keeper.advise(None);
         } else if lag.1.elapsed() >= LAG_CHECK {
             lag.1 = Instant::now();
-            let replies = ask(&service, &peers, None).await;
+            let replies = ask(&service, &peers.addresses(), None).await;
             keeper.advise(lagging(tip, &replies));
         }
     }

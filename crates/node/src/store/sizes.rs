@@ -1,7 +1,7 @@
 //! What a store's tables take.
 
 use super::{
-    AUTH, BLOCKS, BULK, Bytes, CERTIFICATES, HEADERS, INDEX_RUNS, NODES, RESULTS, Store,
+    AUTH, BLOCKS, BULK, Bytes, CERTIFICATES, HEADERS, INDEX_RUNS, NODES, RESULTS, SEALS, Store,
     StoreError, VALUES,
 };
 use redb::{Key, ReadableDatabase, ReadableTableMetadata, TableDefinition};
@@ -43,6 +43,9 @@ impl Store {
             (VALUES, "tree_values"),
         ] {
             sizes.push(size(&txn, table, name)?);
+        }
+        if self.snapshot()?.is_mined()? {
+            sizes.push(size(&txn, SEALS, "seals")?);
         }
         let index = self.index.stats()?;
         sizes.push(TableSize {

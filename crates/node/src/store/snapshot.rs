@@ -2,7 +2,7 @@
 
 use super::{
     BLOCKS, Bytes, CERTIFICATES, HEADERS, META, META_GENESIS, META_KEPT_FROM, META_TIP,
-    META_VALIDATORS, RESULTS, StoreError, Tip, newest_height, state_error,
+    META_VALIDATORS, RESULTS, SEALS, StoreError, Tip, newest_height, state_error,
 };
 use crate::tag_index::TagIndexView;
 use caduceus_crypto::{Hash, codec};
@@ -10,8 +10,8 @@ use caduceus_ledger::tree::{
     self, LeafNode, Node as TreeNode, NodeKey, OwnedValue, TreeKey, Version,
 };
 use caduceus_ledger::{
-    Block, Certificate, CertifiedHeader, Header, Height, INDEX_KEY_BYTES, Space, StateError,
-    StateView, TreeReader, ValidatorSet,
+    Block, Certificate, CertifiedHeader, Header, Height, INDEX_KEY_BYTES, SignedSeal, Space,
+    StateError, StateView, TreeReader, ValidatorSet,
 };
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata, TableDefinition, TableError};
 
@@ -198,6 +198,34 @@ impl Snapshot {
                 height: height.0,
                 what: "certificate",
             })
+    }
+
+    /// The seal of a mined block; none for the genesis, and on a chain that is not mined.
+    ///
+    /// # Errors
+    /// When the database fails or the bytes are damaged.
+    pub fn seal(&self, height: Height) -> Result<Option<SignedSeal>, StoreError> {
+        let Some(bytes) = self.at(SEALS, height)? else {
+            return Ok(None);
+        };
+        borsh::from_slice(&bytes)
+            .map(Some)
+            .map_err(|_| StoreError::Damaged {
+                height: height.0,
+                what: "seal",
+            })
+    }
+
+    /// Whether any block of the chain has a seal: then each must.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn is_mined(&self) -> Result<bool, StoreError> {
+        match self.txn.open_table(SEALS) {
+            Ok(table) => Ok(!table.is_empty()?),
+            Err(TableError::TableDoesNotExist(_)) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// A header with its certificate, checked to belong together.

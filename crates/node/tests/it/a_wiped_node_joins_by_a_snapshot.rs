@@ -8,8 +8,8 @@ use caduceus_node::service::anybody;
 use caduceus_node::statesync::{self, Joined, serve_snapshots};
 use caduceus_node::validate::{Depth, validate};
 use caduceus_node::{
-    BftSettings, ChainPolicy, Engine, Node, NodeConfig, NodeOptions, PeerRelay, Snapshot, Store,
-    StoreError, SubmitError, SystemClock, node::peer_id, serve_chain,
+    BftSettings, ChainPolicy, Engine, Node, NodeConfig, NodeOptions, PeerRelay, RelayPeers,
+    Snapshot, Store, StoreError, SubmitError, SystemClock, node::peer_id, serve_chain,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -96,15 +96,16 @@ impl Hall {
         };
         let joined = statesync::join(&service, &peers, &config).await.unwrap();
         let node = Node::start(config, Words).await.unwrap();
-        node.set_relay(Arc::new(PeerRelay::new(service.clone(), peers.clone())));
+        let relay = RelayPeers::new(peers);
+        node.set_relay(Arc::new(PeerRelay::new(service.clone(), relay.clone())));
         let policy = ChainPolicy {
             program: "words",
             submit: anybody(),
             query: anybody(),
-            validators: Self::others(n).map(|m| key(m).public()).collect(),
+            relay: relay.clone(),
         };
         serve_chain(&service, &node, policy);
-        serve_snapshots(&service, &node, peers);
+        serve_snapshots(&service, &node, relay);
         Member {
             node,
             service,

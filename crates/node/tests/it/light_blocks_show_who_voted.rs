@@ -6,7 +6,7 @@ use caduceus_network::exchange::{LightBlocks, LightBlocksRequest, MAX_LIGHT_BLOC
 use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::service::{ChainPolicy, anybody, serve_chain};
 use caduceus_node::validate::{Depth, Report, validate};
-use caduceus_node::{Clock, Engine, Node, NodeConfig, NodeOptions, Store, SystemClock};
+use caduceus_node::{Clock, Engine, Node, NodeConfig, NodeOptions, RelayPeers, Store, SystemClock};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +73,7 @@ async fn a_client_from_the_genesis_reaches_the_tip_and_old_proofs() {
         program: "words",
         submit: anybody(),
         query: anybody(),
-        validators: Default::default(),
+        relay: RelayPeers::default(),
     };
     serve_chain(&server, &node, policy);
     let to = server.peer_address().unwrap();

@@ -3,6 +3,8 @@
 
 mod a_block_from_the_future_is_refused;
 mod a_damaged_snapshot_is_refused;
+mod a_fifth_validator_joins_and_one_leaves_under_load;
+mod a_mined_chain_goes_on_after_a_kill;
 mod a_wiped_node_joins_by_a_snapshot;
 mod four_validators_decide_on_demand;
 mod light_blocks_show_who_voted;

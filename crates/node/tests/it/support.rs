@@ -7,6 +7,7 @@ use caduceus_ledger::{
     BlockContext, ChainKind, DecodedTx, Genesis, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Overlay,
     Rejection, Space, StateError, StateMachine, StateView, TxFailure, Validator, ValidatorSet,
 };
+use caduceus_network::Multiaddr;
 use caduceus_node::{
     BftSettings, Clock, Engine, Node, NodeConfig, NodeOptions, SystemClock, TxRelay, node::peer_id,
 };
@@ -15,8 +16,13 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// What a word begins with that changes the voters.
-const VOTERS: &[u8] = b"voters:";
+/// What a word begins with that changes the voters; the borsh of the set follows.
+pub const VOTERS: &[u8] = b"voters:";
+
+/// The word that makes these the voters.
+pub fn voters_word(set: &ValidatorSet) -> Vec<u8> {
+    [VOTERS, &encode(set)].concat()
+}
 
 /// The word that makes these validators vote from the next height on, with these powers.
 pub fn voters(powers: &[(u8, u64)]) -> Vec<u8> {
@@ -24,8 +30,7 @@ pub fn voters(powers: &[(u8, u64)]) -> Vec<u8> {
         key: key(*n).public(),
         power: *power,
     };
-    let set = ValidatorSet::new(powers.iter().map(of).collect()).unwrap();
-    [VOTERS, &encode(&set)].concat()
+    voters_word(&ValidatorSet::new(powers.iter().map(of).collect()).unwrap())
 }
 
 /// Counts words; refuses the word "bad". The word "voters:" with the encoding of a set changes the voters.
@@ -47,7 +52,8 @@ impl StateMachine for Words {
         tx: &DecodedTx,
         state: &mut Overlay<'_>,
     ) -> Result<Vec<u8>, TxFailure> {
-        if tx.content::<Vec<u8>>()? == b"bad" {
+        let word = tx.content::<Vec<u8>>()?;
+        if word == b"bad" {
             return Err(Rejection {
                 rule: "bad_word",
                 detail: "this word is refused".into(),
@@ -86,18 +92,21 @@ pub fn key(n: u8) -> SecretKey {
     SecretKey::derive(domain::VOTE, &[n], &[])
 }
 
+/// Voters of equal power.
+pub fn equal_voters(members: impl IntoIterator<Item = u8>) -> ValidatorSet {
+    let set = members.into_iter().map(|n| Validator {
+        key: key(n).public(),
+        power: 1,
+    });
+    ValidatorSet::new(set.collect()).unwrap()
+}
+
 pub fn genesis(validators: u8) -> Genesis {
-    let set = (0..validators)
-        .map(|n| Validator {
-            key: key(n).public(),
-            power: 1,
-        })
-        .collect();
     Genesis {
         kind: ChainKind::Private,
         name: "words".into(),
         time: TimeMillis(SystemClock.now().0 - 1000),
-        validators: ValidatorSet::new(set).unwrap(),
+        validators: equal_voters(0..validators),
         app: Vec::new(),
     }
 }
@@ -141,16 +150,24 @@ pub struct Net {
 
 impl Net {
     pub fn new(validators: u8) -> Self {
-        let peers = Arc::new(Peers(Mutex::new(vec![None; validators.into()])));
+        Self::with_guests(validators, 0)
+    }
+
+    /// Room for nodes that are no voters at first.
+    pub fn with_guests(validators: u8, guests: u8) -> Self {
+        let nodes = usize::from(validators + guests);
+        let peers = Arc::new(Peers(Mutex::new(vec![None; nodes])));
         Self {
             genesis: genesis(validators),
-            ports: free_ports(validators.into()),
+            ports: free_ports(nodes),
             peers,
         }
     }
 
-    pub async fn start(&self, root: &Path, n: usize) -> Arc<Node<Words>> {
-        let peers = (0..self.ports.len())
+    /// Consensus addresses of these nodes, but for node `n` itself.
+    pub fn addresses(&self, n: usize, known: impl IntoIterator<Item = usize>) -> Vec<Multiaddr> {
+        known
+            .into_iter()
             .filter(|m| *m != n)
             .map(|m| {
                 let id = peer_id(&key(m as u8).public());
@@ -158,7 +175,20 @@ impl Net {
                     .parse()
                     .unwrap()
             })
-            .collect();
+            .collect()
+    }
+
+    pub async fn start(&self, root: &Path, n: usize) -> Arc<Node<Words>> {
+        self.start_knowing(root, n, 0..self.ports.len()).await
+    }
+
+    pub async fn start_knowing(
+        &self,
+        root: &Path,
+        n: usize,
+        known: impl IntoIterator<Item = usize>,
+    ) -> Arc<Node<Words>> {
+        let peers = self.addresses(n, known);
         let listen = format!("/ip4/127.0.0.1/tcp/{}", self.ports[n])
             .parse()
             .unwrap();

@@ -4,23 +4,25 @@ use super::*;
 use caduceus_cli::ExitCode;
 use caduceus_crypto::{SecretKey, TimeMillis, domain, encode};
 use caduceus_ledger::{
-    Address, Block, BlockContext, Certificate, ChainKind, Height, Overlay, StateError, TxFailure,
-    Validator, ValidatorSet, Vote, VoteKind, build, genesis_state, tx_id,
+    Address, Block, BlockContext, Certificate, ChainKind, DecodedTx, Height, Overlay, Rejection,
+    StateError, TxFailure, Validator, ValidatorSet, Vote, VoteKind, build, genesis_state, tx_id,
 };
 use private_chain::{Enrol, PrivateGenesis, PrivateMachine, Role, Tx};
 use serde_json::json;
+use std::any::Any;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const NOW: TimeMillis = TimeMillis(1_715_000_000_000);
 const BLOCKS: u64 = 3;
 const TODO: &str = "try: restore or resync this node: put back a backup of chain.redb, or move it away and start \
                     the node, which catches up from the others";
 
-fn key(seed: u8) -> SecretKey {
+pub(crate) fn key(seed: u8) -> SecretKey {
     SecretKey::from_bytes(&[seed; 32]).unwrap()
 }
 
-fn genesis() -> Genesis {
+pub(crate) fn genesis() -> Genesis {
     let (identity, server) = (key(1).public(), key(2).public());
     let own = PrivateGenesis::new("St Mary".into(), identity, server).unwrap();
     Genesis {
@@ -37,7 +39,7 @@ fn genesis() -> Genesis {
 }
 
 /// The hospital enrols somebody: another person for each number.
-fn tx(n: u64) -> Vec<u8> {
+pub(crate) fn tx(n: u64) -> Vec<u8> {
     let chain = genesis().chain_id();
     let enrol = Enrol {
         staff: key(100 + n as u8).public(),
@@ -69,7 +71,7 @@ fn certificate(block: &Block, signer: &SecretKey) -> Certificate {
 }
 
 /// A stored chain of three blocks, one transaction each. The second is stored after this change to it.
-fn store(change: impl Fn(&mut Block, &mut Certificate)) -> Store {
+pub(crate) fn store(change: impl Fn(&mut Block, &mut Certificate)) -> Store {
     let (genesis, machine) = (genesis(), PrivateMachine);
     let store = Store::scratch().unwrap();
     let empty = store.snapshot().unwrap();
@@ -85,7 +87,7 @@ fn store(change: impl Fn(&mut Block, &mut Certificate)) -> Store {
             &parent,
             TimeMillis(parent.time.0 + 1_000),
             Address::of(&key(3).public()),
-            [tx(height)],
+            [DecodedTx::new(&machine, Arc::new(tx(height))).unwrap()],
             genesis.kind.max_block_bytes(),
         )
         .unwrap();
@@ -129,6 +131,7 @@ fn a_whole_chain_holds() {
                 "from": 0,
                 "blocks": 3,
                 "transactions": 3,
+                "seals": 0,
                 "holds": true,
                 "height": null,
                 "what": null,
@@ -153,6 +156,7 @@ fn an_edited_transaction_is_named_in_two_lines() {
                 "from": 0,
                 "blocks": 1,
                 "transactions": 1,
+                "seals": 0,
                 "holds": false,
                 "height": 2,
                 "what": "the transactions are not those of the header's root",
@@ -215,10 +219,14 @@ impl StateMachine for Brittle {
         PrivateMachine.genesis(genesis, state)
     }
 
+    fn decode(&self, tx: &[u8]) -> Result<Arc<dyn Any + Send + Sync>, Rejection> {
+        PrivateMachine.decode(tx)
+    }
+
     fn execute(
         &self,
         ctx: &BlockContext,
-        tx: &[u8],
+        tx: &DecodedTx,
         state: &mut Overlay<'_>,
     ) -> Result<Vec<u8>, TxFailure> {
         assert_ne!(Height(self.breaks_at), ctx.height, "broken here");

@@ -8,10 +8,9 @@ use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::service::anybody;
 use caduceus_node::statesync::{self, Joined, serve_snapshots};
 use caduceus_node::{
-    BftSettings, ChainPolicy, Engine, Node, NodeConfig, NodeOptions, PeerRelay, SystemClock,
-    node::peer_id, serve_chain,
+    BftSettings, ChainPolicy, Engine, Node, NodeConfig, NodeOptions, PeerRelay, RelayPeers,
+    SystemClock, node::peer_id, serve_chain,
 };
-use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -99,15 +98,16 @@ impl Member {
         let joined = statesync::join(&service, &peers, &config).await?;
         let join_time = begun.elapsed();
         let node = Node::start(config, Notes).await?;
-        node.set_relay(Arc::new(PeerRelay::new(service.clone(), peers.clone())));
+        let relay = RelayPeers::new(peers);
+        node.set_relay(Arc::new(PeerRelay::new(service.clone(), relay.clone())));
         let policy = ChainPolicy {
             program: "notes",
             submit: anybody(),
             query: anybody(),
-            validators: BTreeSet::from([other.key.public()]),
+            relay: relay.clone(),
         };
         serve_chain(&service, &node, policy);
-        serve_snapshots(&service, &node, peers);
+        serve_snapshots(&service, &node, relay);
         Ok(Self {
             node,
             joined,

@@ -354,3 +354,36 @@ fn a_proof_does_not_replace_the_reporters_signature() {
     let forged = Tx::Report(missed(receipt(5)).sign(&testing::chain(), &secret(221)));
     chain().refuse(&forged, "report_not_signed");
 }
+
+#[test]
+fn a_promise_outlives_the_key_it_was_signed_with() {
+    let mut chain = chain();
+    let mut late = receipt(1);
+    late.pseudonym.point = secret(221).public();
+    let late = due(&late, late.link_deadline);
+    let forged = Receipt::sign(
+        &secret(201),
+        late.hospital,
+        late.record_hash,
+        late.entries_hash,
+        late.pseudonym,
+        late.link_deadline,
+    );
+    let report =
+        |receipt: Receipt| Tx::Report(missed(receipt).sign(&testing::chain(), &stranger()));
+    chain.refuse(&report(forged), "report_receipt_forged");
+    let generation = state::generation().get(&chain).unwrap().unwrap();
+    let body = crate::tx::Governance {
+        generation,
+        change: Change::Rotate {
+            hospital: hospital(0),
+            identity: secret(201).public(),
+            server: secret(202).public(),
+        },
+    };
+    let approvals = (0..2)
+        .map(|i| (hospital(i), body.approve(&testing::chain(), &identity(i))))
+        .collect();
+    chain.accept(&Tx::Member(body.with_approvals(approvals)));
+    chain.accept(&report(late));
+}
