@@ -1,27 +1,44 @@
 //! Break a network on purpose and count what it lost.
 
 pub mod acknowledged;
+pub mod crash;
+pub mod files;
+pub mod flips;
+mod load;
 pub mod membership;
+mod pack;
 
 use caduceus_cli::{CliError, Output};
 use clap::Subcommand;
 
+pub use self::crash::CrashArgs;
+pub use self::files::FilesArgs;
+pub use self::flips::FlipsArgs;
 pub use self::membership::MembershipArgs;
 
-/// What to do to a network.
+/// What to break.
 #[derive(Debug, Subcommand)]
 pub enum ChaosCommand {
-    /// Members, validators and keys change under load: nothing acknowledged is lost or doubled, and a light client
+    /// kill -9 random nodes of a private chain under load; nothing acknowledged may be lost, nothing signed twice.
+    Crash(CrashArgs),
+    /// Change single bytes of a node's files; each must be detected or harmless.
+    Flips(FlipsArgs),
+    /// Damage, replace and remove the files of a killed node; it must work or refuse clearly.
+    Files(FilesArgs),
+    /// Change members, validators and keys under load; nothing acknowledged may be lost or doubled, and a light client
     /// follows.
     Membership(MembershipArgs),
 }
 
-/// Does it and prints what came of it.
+/// Breaks it and prints what came of it.
 ///
 /// # Errors
-/// Failure, when it could not be run to its end; verification failed, when a promise was broken.
+/// Verification failed, when a promise was broken; failure, when it could not be run to its end.
 pub async fn run(command: ChaosCommand, output: &Output) -> Result<(), CliError> {
     match command {
+        ChaosCommand::Crash(arguments) => crash::run(&arguments, output).await,
+        ChaosCommand::Flips(arguments) => flips::run(&arguments, output).await,
+        ChaosCommand::Files(arguments) => files::run(&arguments, output).await,
         ChaosCommand::Membership(arguments) => membership::run(&arguments, output).await,
     }
 }

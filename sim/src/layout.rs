@@ -17,7 +17,9 @@ use caduceus_ledger::{Address, ChainKind, Genesis, Validator, ValidatorSet};
 use caduceus_network::{PeerAddr, peer_id};
 use caduceus_node::NodeOptions;
 use caduceus_node::home::{EngineKind, NodeFile, PeerEntry};
+use caduceus_node::key_file::key_text;
 use private_chain::PrivateGenesis;
+use rand::seq::SliceRandom;
 use rand_core::OsRng;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -125,12 +127,31 @@ pub fn slug(name: &str) -> String {
         .collect()
 }
 
-/// Ports on loopback that were free a moment ago, all different.
+/// Lowest port that is tried.
+const FIRST_PORT: u16 = 12_000;
+
+/// The lowest port that the system gives to connections that go out.
+fn first_ephemeral_port() -> u16 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+    let first = range
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse().ok());
+    first.unwrap_or(32_768)
+}
+
+/// Ports on loopback that were free a moment ago, all different. They lie below those of outgoing connections, as
+/// far as there are any, so that none of these takes the port of a node while the node is down.
 pub(crate) fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
-    let held = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect::<Result<Vec<_>, _>>()
-        .context("no free port on loopback")?;
+    let end = first_ephemeral_port().max(FIRST_PORT);
+    let mut candidates: Vec<u16> = (FIRST_PORT..end).collect();
+    candidates.shuffle(&mut OsRng);
+    let chosen = candidates
+        .into_iter()
+        .filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    let mut held: Vec<TcpListener> = chosen.take(count).collect();
+    while held.len() < count {
+        held.push(TcpListener::bind("127.0.0.1:0").context("no free port on loopback")?);
+    }
     held.iter()
         .map(|listener| Ok(listener.local_addr()?.port()))
         .collect()
@@ -239,7 +260,8 @@ impl ChainPlan {
                 options: NodeOptions::default(),
             };
             std::fs::write(home.join("node.toml"), toml::to_string_pretty(&file)?)?;
-            write_key(&home.join("node.key"), key)?;
+            let text = key_text(key);
+            caduceus_cli::write_private(&home.join("node.key"), text.as_bytes())?;
             homes.push(home);
         }
         Ok(homes)

@@ -72,7 +72,13 @@ enum Command {
     },
     /// Run one node; how the demo starts the nodes that it kills.
     #[command(hide = true)]
-    Node { kind: String, dir: PathBuf },
+    Node {
+        kind: String,
+        dir: PathBuf,
+        /// Allow the option of that name in node.toml: the control of a crash test.
+        #[arg(long)]
+        risky_no_guard: bool,
+    },
     #[command(flatten)]
     Hidden(HiddenCommand),
 }
@@ -133,7 +139,7 @@ impl Program for Arguments {
     }
 
     fn quiet(&self) -> bool {
-        matches!(self.command, Command::Demo { .. })
+        matches!(self.command, Command::Demo { .. } | Command::Chaos { .. })
     }
 }
 
@@ -171,9 +177,18 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
         Command::Bench { what } => bench::run(what, &arguments.common, &output).await,
         Command::Attack { what } => attack::run(what, &arguments.common, &output).await,
         Command::Chaos { what } => chaos::run(what, &output).await,
-        Command::Node { kind, dir } => sim::loopback::run_node(&kind, &dir)
-            .await
-            .map_err(|e| CliError::failure(format!("the node stopped: {e:#}"), "see its log")),
+        Command::Node {
+            kind,
+            dir,
+            risky_no_guard,
+        } => {
+            if risky_no_guard {
+                caduceus_node::hazmat::allow_no_guard_for_testing_only();
+            }
+            sim::loopback::run_node(&kind, &dir)
+                .await
+                .map_err(|e| CliError::failure(format!("the node stopped: {e:#}"), "see its log"))
+        }
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
     }
 }

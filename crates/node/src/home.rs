@@ -1,5 +1,6 @@
 //! A chain node's folder: `node.toml`, `node.key`, and what the node writes itself.
 
+use crate::key_file::parse_key;
 use crate::node::{BftSettings, Engine};
 use crate::options::NodeOptions;
 use crate::pow::PowSettings;
@@ -8,6 +9,7 @@ use caduceus_ledger::Genesis;
 use caduceus_network::{Multiaddr, PeerAddr};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Largest genesis file.
 const MAX_GENESIS_BYTES: usize = 4 * 1024 * 1024;
@@ -140,15 +142,14 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, HomeError> {
     decode_exact(&read(path)?, MAX_GENESIS_BYTES).map_err(|e| content(path, e))
 }
 
-/// Reads a key file: 64 hexadecimal digits, one line.
+/// Reads a key file: see [`crate::key_file`].
 ///
 /// # Errors
 /// [`HomeError`] names the file and what is wrong with it.
 pub fn read_key(path: &Path) -> Result<SecretKey, HomeError> {
-    let text = String::from_utf8(read(path)?).map_err(|e| content(path, e))?;
-    let mut bytes = [0u8; 32];
-    hex::decode_to_slice(text.trim(), &mut bytes).map_err(|e| content(path, e))?;
-    SecretKey::from_bytes(&bytes).map_err(|e| content(path, e))
+    let bytes = Zeroizing::new(read(path)?);
+    let text = std::str::from_utf8(&bytes).map_err(|e| content(path, e))?;
+    parse_key(text).map_err(|e| content(path, e))
 }
 
 impl NodeHome {

@@ -9,7 +9,10 @@ pub mod chain;
 mod database;
 mod filter;
 pub mod guard;
+#[cfg(feature = "risky-no-guard")]
+pub mod hazmat;
 pub mod home;
+pub mod key_file;
 pub mod mempool;
 pub mod node;
 pub mod options;

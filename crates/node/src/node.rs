@@ -101,6 +101,14 @@ pub enum NodeError {
     /// The chain cannot be mined on.
     #[error(transparent)]
     Pow(#[from] PowError),
+    /// `risky_no_guard` is set, and this program does not sign without the guard.
+    #[error(
+        "the option risky_no_guard is set: this program does not sign without the last-signed guard"
+    )]
+    Unguarded,
+    /// The journal of signatures cannot be used.
+    #[error(transparent)]
+    Journal(#[from] bft::JournalError),
     /// The consensus engine does not start.
     #[error("consensus engine: {0}")]
     Engine(String),
@@ -166,11 +174,13 @@ impl<M: StateMachine> Node<M> {
         }
         let snapshots = Arc::new(Keeper::open(&config.home, &config.options)?);
         chain.set_maker(Maker::start(snapshots.clone(), config.key.clone()));
+        let signing = bft::Signing::open(&config.options, &config.home)?;
         let guard = Arc::new(Mutex::new(Guard::open(&config.home.join("last-signed"))?));
         let run = bft::Run {
             chain: chain.clone(),
             key: config.key,
             guard,
+            signing,
             home: config.home,
             moniker: config.moniker,
             progress: Arc::new(bft::Progress::default()),

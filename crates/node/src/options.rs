@@ -14,6 +14,12 @@ pub struct NodeOptions {
     /// chain: a snapshot that no other node makes is attested by nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_every: Option<u64>,
+    /// Write down every vote and proposal that is signed, in `signed.journal`, before it leaves the process: for
+    /// tests that look for double signatures. The file grows without end.
+    pub sign_journal: bool,
+    /// Sign without the last-signed guard, which leads to double signatures: for the control of a crash test, and
+    /// refused by every other program. See [`crate::bft::Signing`].
+    pub risky_no_guard: bool,
 }
 
 /// How a node without a chain gets one.

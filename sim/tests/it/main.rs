@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod bad_input;
+mod chaos;
 mod layering;

@@ -4,6 +4,7 @@ use super::app::{App, Ended};
 use super::codec::BorshCodec;
 use super::context::{BftAddress, Ctx};
 use super::signer::{ChainVerifier, GuardedSigner};
+use super::signing::Signing;
 use crate::chain::Chain;
 use crate::guard::Guard;
 use crate::node::{BftSettings, NodeError};
@@ -93,6 +94,8 @@ pub struct Run {
     pub key: SecretKey,
     /// The last-signed guard of that key.
     pub guard: Arc<Mutex<Guard>>,
+    /// Which signer it gets.
+    pub signing: Signing,
     /// The node's folder.
     pub home: PathBuf,
     /// The node's name.
@@ -267,7 +270,8 @@ impl Run {
         let consensus = if observe {
             ConsensusContext::new_full_node(BftAddress(address), verifier)
         } else {
-            ConsensusContext::new_validator(BftAddress(address), verifier, Box::new(signer))
+            let signer = self.signing.signer(signer, chain, &self.key);
+            ConsensusContext::new_validator(BftAddress(address), verifier, signer)
         };
         let log = self.home.join("wal").join("consensus.wal");
         if let Some(folder) = log.parent() {

@@ -8,6 +8,7 @@ mod a_mined_chain_goes_on_after_a_kill;
 mod a_wiped_node_joins_by_a_snapshot;
 mod four_validators_decide_on_demand;
 mod light_blocks_show_who_voted;
+mod signatures_are_written_down;
 mod solo_chain_survives_a_restart;
 mod support;
 mod validation_names_the_first_bad_height_and_the_transaction;
