@@ -15,7 +15,7 @@ use caduceus_node::service::anybody;
 use caduceus_node::statesync::{self, serve_snapshots};
 use caduceus_node::{
     ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, NodeOptions, PeerRelay,
-    RelayPeers, serve_chain,
+    PeerWitness, RelayPeers, serve_chain,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -173,9 +173,11 @@ impl AllianceNode {
         if let Err(error) = statesync::join(&service, &config.peers, &chain).await {
             tracing::warn!(%error, "the node does not join by a snapshot");
         }
-        let node = Node::start(chain, AllianceMachine).await?;
+        let node = Node::open(chain, AllianceMachine)?;
         let relay = RelayPeers::new(config.peers);
         node.set_relay(Arc::new(PeerRelay::new(service.clone(), relay.clone())));
+        let witness = PeerWitness::new(service.clone(), node.chain().clone(), relay.clone());
+        node.set_witness(Arc::new(witness));
         let policy = ChainPolicy {
             program: "alliance-chain",
             submit: anybody(),
@@ -184,6 +186,7 @@ impl AllianceNode {
         };
         serve_chain(&service, &node, policy);
         serve_snapshots(&service, &node, relay.clone());
+        node.start_engine();
         let routes = Routes::default();
         routes.set(config.hospitals);
         records::serve(&service, &node, config.key.clone(), routes.clone());

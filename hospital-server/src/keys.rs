@@ -254,6 +254,7 @@ async fn health(_: Arc<Context>, _: Peer, (): ()) -> Result<HealthReply, Refused
         height: 0,
         head_time: TimeMillis(0),
         detail: String::new(),
+        consensus: None,
     })
 }
 

@@ -11,7 +11,7 @@ use caduceus_node::service::Authorise;
 use caduceus_node::statesync::{self, serve_snapshots};
 use caduceus_node::{
     ChainPolicy, Clock, Engine, Node, NodeConfig, NodeError, NodeHome, NodeOptions, PeerRelay,
-    RelayPeers, serve_chain,
+    PeerWitness, RelayPeers, serve_chain,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -148,9 +148,11 @@ impl PrivateNode {
         if let Err(error) = statesync::join(&service, &config.peers, &chain).await {
             tracing::warn!(%error, "the node does not join by a snapshot");
         }
-        let node = Node::start(chain, PrivateMachine).await?;
+        let node = Node::open(chain, PrivateMachine)?;
         let relay = RelayPeers::new(config.peers);
         node.set_relay(Arc::new(PeerRelay::new(service.clone(), relay.clone())));
+        let witness = PeerWitness::new(service.clone(), node.chain().clone(), relay.clone());
+        node.set_witness(Arc::new(witness));
         let readers = Arc::new(RwLock::new(Readers {
             queriers: config.queriers,
             anchor_readers: config.anchor_readers,
@@ -164,6 +166,7 @@ impl PrivateNode {
         };
         serve_chain(&service, &node, policy);
         serve_snapshots(&service, &node, relay.clone());
+        node.start_engine();
         let others = readers.clone();
         let anchor_readers: Authorise = Arc::new(move |peer: &Peer| {
             let readers = others.read().unwrap_or_else(PoisonError::into_inner);

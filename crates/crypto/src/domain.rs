@@ -188,6 +188,10 @@ domains! {
     PROPOSAL_PART = "caduceus/proposal-part/v1";
     /// Check of an entry of the last-signed guard.
     GUARD = "caduceus/guard/v1";
+    /// Check of the consensus log's header.
+    VOTE_LOG = "caduceus/vote-log/v1";
+    /// Check of an entry of the consensus log, over the check before it.
+    VOTE_LOG_ENTRY = "caduceus/vote-log-entry/v1";
     /// A validator's proof that a peer identifier is its own.
     VALIDATOR_PROOF = "caduceus/validator-proof/v1";
     /// A vote extension in consensus.

@@ -5,6 +5,7 @@
 //! | [`Submit`] | a node of either chain | anybody: a transaction carries its own right |
 //! | [`Relay`] | a node of the same chain | validators |
 //! | [`Headers`], [`LightBlocks`], [`Query`] | a node of either chain | anybody |
+//! | [`LastVote`] | a node of the same chain | anybody |
 //! | [`SnapshotInfo`], [`SnapshotChunk`] | a node of either chain | anybody |
 //! | [`LinkedRecords`] | an alliance node | anybody |
 //! | [`FetchAnchor`] | a node of a private chain | alliance members |
@@ -34,6 +35,7 @@ mod headers;
 mod health;
 mod index_key;
 mod issue_tokens;
+mod last_vote;
 mod light_blocks;
 mod linked_records;
 mod log_action;
@@ -61,9 +63,10 @@ pub use fetch_record::{
     CHUNK_BYTES, FetchRecord, FetchRecordReply, FetchRecordRequest, RecordClaim, RecordRight,
 };
 pub use headers::{Headers, HeadersReply, HeadersRequest, MAX_HEADERS};
-pub use health::{Health, HealthReply};
+pub use health::{ConsensusHealth, Health, HealthReply, MAX_SILENT, SilentValidator};
 pub use index_key::{IndexKey, IndexKeyRequest, SealedIndexKey};
 pub use issue_tokens::{IssueTokens, IssueTokensRequest, MAX_TOKENS, TokenSignatures};
+pub use last_vote::{LastVote, LastVoteReply, LastVoteRequest};
 pub use light_blocks::{
     LightBlocks, LightBlocksReply, LightBlocksRequest, MAX_LIGHT_BLOCK_BYTES, MAX_LIGHT_BLOCKS,
 };
@@ -136,6 +139,7 @@ pub const PROTOCOLS: &[&str] = &[
     SnapshotInfo::PROTOCOL,
     SnapshotChunk::PROTOCOL,
     Health::PROTOCOL,
+    LastVote::PROTOCOL,
 ];
 
 /// Longest name of a rule in a denial, bytes.

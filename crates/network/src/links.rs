@@ -72,6 +72,11 @@ impl Links {
         Mark(self.lock().marks.get(peer).copied())
     }
 
+    /// Number of peers connected now.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().marks.len()
+    }
+
     /// Waits until a connection with the peer was lost since the mark was taken.
     pub(crate) async fn lost_since(&self, peer: &PeerId, mark: Mark) {
         let mut changes = self.changes.subscribe();

@@ -163,6 +163,11 @@ impl Service {
         }
     }
 
+    /// Number of peers connected now.
+    pub fn connected_peers(&self) -> usize {
+        self.inner.links.count()
+    }
+
     /// Our own peer identifier.
     pub fn peer_id(&self) -> PeerId {
         self.inner.peer_id

@@ -652,4 +652,32 @@ impl Chain {
         self.tip.send_replace(executed.header.clone());
         Ok(executed.header)
     }
+
+    /// Takes the tip from the store again: a write that failed may have reached the medium after all.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn reread(&self) -> Result<(), StoreError> {
+        self.store.settle()?;
+        let snapshot = self.store.snapshot()?;
+        let Some(tip) = snapshot.tip()? else {
+            return Ok(());
+        };
+        let mut inner = self.lock();
+        if tip.header.height <= inner.tip.height {
+            return Ok(());
+        }
+        if let Some(block) = snapshot.block(tip.header.height)? {
+            let ids: Vec<Hash> = block.txs.iter().map(|tx| tx_id(tx)).collect();
+            inner.mempool.remove(&ids);
+        }
+        inner.executed.clear();
+        inner.known.clear();
+        inner.stale = true;
+        inner.tip = tip.header.clone();
+        inner.next_validators = tip.next_validators;
+        drop(inner);
+        self.tip.send_replace(tip.header);
+        Ok(())
+    }
 }

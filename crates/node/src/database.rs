@@ -42,14 +42,25 @@ pub fn open(path: &Path) -> Result<Database, StoreError> {
             source,
         })?;
     }
+    checked(path, || {
+        Database::builder().set_cache_size(CACHE_BYTES).create(path)
+    })
+}
+
+/// Opens what is called `path`, and checks all of it.
+///
+/// # Errors
+/// As [`open`].
+pub fn checked(
+    path: &Path,
+    create: impl FnOnce() -> Result<Database, redb::DatabaseError>,
+) -> Result<Database, StoreError> {
     let corrupt = |reason: String| StoreError::Corrupt {
         path: path.to_path_buf(),
         reason,
     };
     let opened = catch_unwind(AssertUnwindSafe(|| {
-        let mut db = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(path)?;
+        let mut db = create()?;
         let whole = db.check_integrity()?;
         Ok::<_, redb::DatabaseError>((db, whole))
     }));

@@ -1,13 +1,14 @@
 //! The durable last-signed guard: what this key has signed at its highest height, on disk before any signature
 //! leaves the process (THREATS 1.2).
 //!
-//! Malachite's log may lose a vote without noticing; a validator that then signs another one equivocates. The
-//! guard allows an identical request again (replay after a crash derives the same vote) and refuses a
-//! conflicting one.
+//! It allows an identical request again (replay after a crash derives the same vote) and refuses a conflicting one,
+//! which would equivocate. Under `bft` an entry is written after the log holds what was signed
+//! ([`crate::bft::wal`]), so an entry that an undamaged log lacks shows that the log lost something.
 //!
 //! File: entries of 77 bytes, `height u64 | round u32 | step u8 | value 32 | check 32`, little-endian, the
 //! check being the hash of the 45 bytes before it. A last entry that is cut short was never acted on and is
-//! dropped; one that is whole but wrong makes its height doubtful: nothing is signed there.
+//! dropped; one that is whole but wrong makes all heights doubtful that it may have been about: nothing is signed
+//! there, unless the log tells what was. Once that is clear an entry of step 255 bars them in its place.
 
 use caduceus_crypto::{Hash, domain, hash};
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 const BODY: usize = 8 + 4 + 1 + 32;
 const ENTRY: usize = BODY + 32;
+/// Round and step of an entry that bars its height: something unknown was signed there.
+const BAR: (u32, u8) = (u32::MAX, 0xff);
 const COMPACT_AT: u64 = 256 * ENTRY as u64;
 
 /// What is signed, in the order of a round.
@@ -45,14 +48,14 @@ pub enum GuardError {
         /// The step.
         step: Step,
     },
-    /// The last entry is damaged, so what was signed at this height is not known for sure.
+    /// An entry is damaged, so what was signed at this height is not known for sure.
     #[error("height {height}: an entry about it is damaged, nothing more is signed there")]
     Doubtful {
         /// The height.
         height: u64,
     },
     /// A write failed before: nothing is signed until the file is opened again.
-    #[error("{path}: a write failed before; restart the node")]
+    #[error("{path}: a write failed before")]
     Dead {
         /// The file.
         path: PathBuf,
@@ -64,14 +67,6 @@ pub enum GuardError {
         height: u64,
         /// The highest signed height.
         highest: u64,
-    },
-    /// An entry in the middle of the file is damaged.
-    #[error("{path}: entry {index} is damaged")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Index of the entry.
-        index: usize,
     },
     /// The file cannot be read or written.
     #[error("{path}: {source}")]
@@ -91,7 +86,11 @@ pub struct Guard {
     bytes: u64,
     height: u64,
     signed: BTreeMap<(u32, u8), Hash>,
+    /// Entries of `signed` that are not in the file yet.
+    staged: Vec<(u32, u8)>,
     doubtful: u64,
+    /// The file has a damaged entry.
+    damaged: bool,
     dead: bool,
 }
 
@@ -99,7 +98,7 @@ impl Guard {
     /// Opens or creates the guard file of one key.
     ///
     /// # Errors
-    /// [`GuardError::Damaged`] when a whole entry fails its check, [`GuardError::File`] otherwise.
+    /// [`GuardError::File`] when it cannot be read or written. A damaged entry is no error: it bars heights.
     pub fn open(path: &Path) -> Result<Self, GuardError> {
         let fail = |source| GuardError::File {
             path: path.to_path_buf(),
@@ -121,23 +120,18 @@ impl Guard {
             bytes: 0,
             height: 0,
             signed: BTreeMap::new(),
+            staged: Vec::new(),
             doubtful: 0,
+            damaged: false,
             dead: false,
         };
-        let whole = content.len() / ENTRY * ENTRY;
-        for (index, entry) in content[..whole].chunks_exact(ENTRY).enumerate() {
+        for entry in content.chunks_exact(ENTRY) {
             let (body, check) = entry.split_at(BODY);
             if hash(domain::GUARD, &[body]).as_bytes() != check {
-                // A last entry that is whole but wrong was torn by a power cut (then it was never acted on) or
-                // damaged later (then it was). So nothing is signed at its height or the next.
-                if (index + 1) * ENTRY == whole && whole == content.len() {
-                    guard.doubtful = guard.height + 1;
-                    break;
-                }
-                return Err(GuardError::Damaged {
-                    path: path.to_path_buf(),
-                    index,
-                });
+                // Torn by a power cut (then it was never acted on) or damaged later (then it was).
+                guard.damaged = true;
+                guard.doubtful = guard.height + 1;
+                continue;
             }
             let mut word = [0u8; 8];
             word.copy_from_slice(&body[..8]);
@@ -150,10 +144,52 @@ impl Guard {
         }
         // Drop a torn tail so that the next entry starts at a boundary. A doubtful one stays in the file until
         // its height has passed.
-        if guard.doubtful == 0 {
+        guard.bytes = content.len() as u64;
+        if guard.damaged {
+            guard.doubtful = guard.doubtful.max(guard.height);
+        } else if !content.len().is_multiple_of(ENTRY) {
             guard.rewrite()?;
         }
         Ok(guard)
+    }
+
+    /// Whether something unknown may have been signed at a height.
+    pub fn bars(&self, height: u64) -> bool {
+        height <= self.doubtful
+    }
+
+    /// Puts an entry that bars all heights up to this one in the place of damaged entries.
+    ///
+    /// # Errors
+    /// [`GuardError::File`].
+    pub fn bar(&mut self, until: u64) -> Result<(), GuardError> {
+        self.remember(until.max(self.height), BAR.0, BAR.1, Hash::ZERO);
+        self.doubtful = self.height;
+        self.damaged = false;
+        self.staged.clear();
+        let outcome = self.rewrite();
+        self.dead = outcome.is_err();
+        outcome
+    }
+
+    /// Whether an entry is damaged.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// What is known to be signed at a height.
+    pub fn signed_at(&self, height: u64) -> impl Iterator<Item = (u32, u8, Hash)> + '_ {
+        self.signed
+            .iter()
+            .filter(move |_| height == self.height)
+            .map(|((round, step), value)| (*round, *step, *value))
+    }
+
+    /// Tells how far a damaged entry can reach: the heights up to this one are doubtful, those above are not.
+    pub fn doubt_until(&mut self, height: u64) {
+        if self.damaged {
+            self.doubtful = height;
+        }
     }
 
     /// The highest height at which something was or may have been signed; 0 if nothing was.
@@ -166,6 +202,22 @@ impl Guard {
     /// # Errors
     /// [`GuardError::Conflict`] or [`GuardError::Past`]: do not sign. [`GuardError::File`]: do not sign either.
     pub fn record(
+        &mut self,
+        height: u64,
+        round: u32,
+        step: Step,
+        value: Hash,
+    ) -> Result<(), GuardError> {
+        self.stage(height, round, step, value)?;
+        self.flush()
+    }
+
+    /// Records a request to sign in memory: it may be signed, but the signature must not leave before
+    /// [`Guard::flush`].
+    ///
+    /// # Errors
+    /// [`GuardError::Conflict`], [`GuardError::Past`] or [`GuardError::Doubtful`]: do not sign.
+    pub fn stage(
         &mut self,
         height: u64,
         round: u32,
@@ -198,36 +250,55 @@ impl Guard {
                 }
                 None => {}
             }
+        } else {
+            self.staged.clear();
         }
-        // Remembered only once it is durable: after a failed write the same request must fail as well.
-        let outcome = self.persist(height, round, step as u8, value);
-        self.dead = outcome.is_err();
-        outcome?;
         self.remember(height, round, step as u8, value);
+        self.staged.push((round, step as u8));
         Ok(())
     }
 
-    fn persist(
-        &mut self,
-        height: u64,
-        round: u32,
-        step: u8,
-        value: Hash,
-    ) -> Result<(), GuardError> {
-        let entry = entry(height, round, step, &value);
-        if height > self.height && (self.bytes > COMPACT_AT || self.doubtful > 0) {
-            self.replace(&entry)?;
+    /// Makes what was staged durable.
+    ///
+    /// # Errors
+    /// [`GuardError::File`]: the guard is dead then and signs nothing more.
+    pub fn flush(&mut self) -> Result<(), GuardError> {
+        if self.dead {
+            return Err(GuardError::Dead {
+                path: self.path.clone(),
+            });
+        }
+        let staged = std::mem::take(&mut self.staged);
+        if staged.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.persist(&staged);
+        self.dead = outcome.is_err();
+        outcome
+    }
+
+    fn persist(&mut self, staged: &[(u32, u8)]) -> Result<(), GuardError> {
+        let first_of_height = staged.len() == self.signed.len();
+        if self.damaged || (first_of_height && self.bytes > COMPACT_AT) {
+            self.rewrite()?;
+            self.damaged = false;
             self.doubtful = 0;
             return Ok(());
         }
+        let mut entries = Vec::with_capacity(staged.len() * ENTRY);
+        for (round, step) in staged {
+            if let Some(value) = self.signed.get(&(*round, *step)) {
+                entries.extend(entry(self.height, *round, *step, value));
+            }
+        }
         self.file
-            .write_all(&entry)
+            .write_all(&entries)
             .and_then(|()| self.file.sync_data())
             .map_err(|source| GuardError::File {
                 path: self.path.clone(),
                 source,
             })?;
-        self.bytes += ENTRY as u64;
+        self.bytes += entries.len() as u64;
         Ok(())
     }
 
@@ -238,6 +309,9 @@ impl Guard {
         }
         if height == self.height {
             self.signed.insert((round, step), value);
+        }
+        if (round, step) == BAR {
+            self.doubtful = self.doubtful.max(height);
         }
     }
 
@@ -288,102 +362,4 @@ fn entry(height: u64, round: u32, step: u8, value: &Hash) -> Vec<u8> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn value(n: u8) -> Hash {
-        Hash([n; 32])
-    }
-
-    #[test]
-    fn an_identical_request_passes_and_a_conflicting_one_is_refused_after_reopening() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("last-signed");
-        let mut guard = Guard::open(&path).unwrap();
-        guard.record(5, 0, Step::Prevote, value(1)).unwrap();
-        guard.record(5, 0, Step::Precommit, value(1)).unwrap();
-        drop(guard);
-        let mut guard = Guard::open(&path).unwrap();
-        guard.record(5, 0, Step::Prevote, value(1)).unwrap();
-        assert!(matches!(
-            guard.record(5, 0, Step::Prevote, value(2)),
-            Err(GuardError::Conflict { .. })
-        ));
-        assert!(matches!(
-            guard.record(4, 9, Step::Prevote, value(1)),
-            Err(GuardError::Past { .. })
-        ));
-        guard.record(5, 1, Step::Prevote, value(2)).unwrap();
-        guard.record(6, 0, Step::Proposal, value(3)).unwrap();
-        assert_eq!(guard.height(), 6);
-    }
-
-    #[test]
-    fn a_torn_tail_is_dropped_and_every_flipped_byte_before_it_is_found() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("last-signed");
-        let mut guard = Guard::open(&path).unwrap();
-        guard.record(7, 0, Step::Proposal, value(1)).unwrap();
-        guard.record(7, 0, Step::Prevote, value(1)).unwrap();
-        drop(guard);
-        let good = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &good[..good.len() - 10]).unwrap();
-        assert_eq!(Guard::open(&path).unwrap().signed.len(), 1);
-        for at in 0..ENTRY {
-            let mut bad = good.clone();
-            bad[at] ^= 1;
-            std::fs::write(&path, &bad).unwrap();
-            assert!(
-                matches!(
-                    Guard::open(&path),
-                    Err(GuardError::Damaged { index: 0, .. })
-                ),
-                "byte {at}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_damaged_last_entry_bars_its_height_until_it_has_passed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("last-signed");
-        let mut guard = Guard::open(&path).unwrap();
-        guard.record(7, 0, Step::Prevote, value(1)).unwrap();
-        guard.record(8, 0, Step::Prevote, value(1)).unwrap();
-        drop(guard);
-        let good = std::fs::read(&path).unwrap();
-        for at in ENTRY..2 * ENTRY {
-            let mut bad = good.clone();
-            bad[at] ^= 1;
-            std::fs::write(&path, &bad).unwrap();
-            for _ in 0..2 {
-                let mut guard = Guard::open(&path).unwrap();
-                assert_eq!(guard.height(), 8, "byte {at}");
-                assert!(matches!(
-                    guard.record(8, 0, Step::Prevote, value(2)),
-                    Err(GuardError::Doubtful { height: 8 })
-                ));
-            }
-            let mut guard = Guard::open(&path).unwrap();
-            guard.record(9, 0, Step::Prevote, value(2)).unwrap();
-            drop(guard);
-            assert_eq!(Guard::open(&path).unwrap().height(), 9);
-        }
-    }
-
-    #[test]
-    fn many_heights_keep_the_file_small() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("last-signed");
-        let mut guard = Guard::open(&path).unwrap();
-        for height in 1..400 {
-            guard.record(height, 0, Step::Prevote, value(1)).unwrap();
-            guard.record(height, 0, Step::Precommit, value(1)).unwrap();
-        }
-        assert!(std::fs::metadata(&path).unwrap().len() <= COMPACT_AT + 4 * ENTRY as u64);
-        assert!(matches!(
-            guard.record(399, 0, Step::Prevote, value(2)),
-            Err(GuardError::Conflict { .. })
-        ));
-    }
-}
+mod tests;

@@ -34,6 +34,6 @@ pub use node::{BftSettings, Clock, Engine, Node, NodeConfig, NodeError, SystemCl
 pub use options::NodeOptions;
 pub use pow::PowSettings;
 pub use relay::{PeerRelay, RelayPeers};
-pub use service::{ChainPolicy, serve_chain};
+pub use service::{ChainPolicy, PeerWitness, serve_chain};
 pub use stages::{Stage, StageTimes, Stages};
 pub use store::{Snapshot, Store, StoreError};

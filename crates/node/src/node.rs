@@ -2,7 +2,6 @@
 
 use crate::bft;
 use crate::chain::{Chain, Committed, Offer, Outcome, SubmitError};
-use crate::guard::{Guard, GuardError};
 use crate::options::NodeOptions;
 use crate::pow::{self, PowError, PowSettings};
 use crate::solo;
@@ -10,12 +9,13 @@ use crate::statesync::{Keeper, Maker, SnapshotError};
 use crate::store::StoreError;
 use async_trait::async_trait;
 use caduceus_crypto::{Hash, SecretKey, TimeMillis};
-use caduceus_ledger::{Genesis, StateMachine};
+use caduceus_ledger::{Address, Genesis, StateMachine};
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 use std::marker::PhantomData;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -95,9 +95,6 @@ pub enum NodeError {
     /// The folder of the snapshots cannot be used.
     #[error("snapshots: {0}")]
     Snapshots(#[from] SnapshotError),
-    /// The last-signed guard cannot be used: without it nothing may be signed.
-    #[error(transparent)]
-    Guard(#[from] GuardError),
     /// The chain cannot be mined on.
     #[error(transparent)]
     Pow(#[from] PowError),
@@ -138,6 +135,21 @@ pub struct Node<M> {
 /// Transactions checked at once, so that submitters leave a processor to consensus.
 const ADMISSIONS: usize = 2;
 
+/// Between two looks of the watchdog.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks after a node as long as there is one.
+async fn watch_over<M: StateMachine>(node: Weak<Node<M>>) {
+    let mut every = tokio::time::interval(WATCH_EVERY);
+    loop {
+        every.tick().await;
+        match node.upgrade() {
+            Some(node) => node.look(),
+            None => return,
+        }
+    }
+}
+
 /// Idle chains make a block this often, so that a head is never older than three heartbeats.
 pub const HEARTBEAT: Duration = Duration::from_secs(30);
 
@@ -148,10 +160,8 @@ fn spawn_engine(
     stopped: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     match settings {
-        Engine::Solo => tokio::spawn(solo::run(run.chain, run.key, run.guard, HEARTBEAT, stopped)),
-        Engine::Pow(settings) => tokio::spawn(pow::run(
-            run.chain, run.key, run.guard, *settings, HEARTBEAT, stopped,
-        )),
+        Engine::Solo => tokio::spawn(solo::run(run, HEARTBEAT, stopped)),
+        Engine::Pow(settings) => tokio::spawn(pow::run(run, *settings, HEARTBEAT, stopped)),
         Engine::Bft(settings) => tokio::spawn(run.supervise(settings.clone(), stopped)),
     }
 }
@@ -162,6 +172,19 @@ impl<M: StateMachine> Node<M> {
     /// # Errors
     /// [`NodeError`] says what is in the way.
     pub async fn start(config: NodeConfig, machine: M) -> Result<Arc<Self>, NodeError> {
+        let node = Self::open(config, machine)?;
+        node.start_engine();
+        Ok(node)
+    }
+
+    /// Opens the store; the engine starts with [`Node::start_engine`], once the ways to the others are named.
+    ///
+    /// # Errors
+    /// [`NodeError`] says what is in the way.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn open(config: NodeConfig, machine: M) -> Result<Arc<Self>, NodeError> {
         let chain = Arc::new(Chain::open(
             &config.home,
             config.genesis,
@@ -175,12 +198,12 @@ impl<M: StateMachine> Node<M> {
         let snapshots = Arc::new(Keeper::open(&config.home, &config.options)?);
         chain.set_maker(Maker::start(snapshots.clone(), config.key.clone()));
         let signing = bft::Signing::open(&config.options, &config.home)?;
-        let guard = Arc::new(Mutex::new(Guard::open(&config.home.join("last-signed"))?));
         let run = bft::Run {
             chain: chain.clone(),
             key: config.key,
-            guard,
             signing,
+            killed: Arc::new(AtomicBool::new(false)),
+            witnesses: bft::Witnesses::default(),
             home: config.home,
             moniker: config.moniker,
             progress: Arc::new(bft::Progress::default()),
@@ -200,7 +223,7 @@ impl<M: StateMachine> Node<M> {
             admissions: Semaphore::new(ADMISSIONS),
             rules: PhantomData,
         });
-        node.start_engine();
+        tokio::spawn(watch_over(Arc::downgrade(&node)));
         Ok(node)
     }
 
@@ -228,9 +251,26 @@ impl<M: StateMachine> Node<M> {
         &self.snapshots
     }
 
-    /// How consensus is doing, for `status` and the watchdog.
-    pub fn progress(&self) -> &bft::Progress {
-        &self.run.progress
+    /// The engine it was told to run.
+    pub fn engine(&self) -> &Engine {
+        &self.settings
+    }
+
+    /// How consensus is doing.
+    pub fn report(&self) -> bft::Report {
+        let me = Address::of(&self.run.key.public());
+        self.run.progress.report(&self.chain.next_validators(), &me)
+    }
+
+    /// The newest vote of a validator that this node knows: seen lately, or in the newest certificates.
+    pub fn last_vote(&self, of: &Address) -> Option<bft::SignedVote> {
+        if let Some(vote) = self.run.progress.last_vote(of) {
+            return Some(vote);
+        }
+        tokio::task::block_in_place(|| self.chain.last_certified_vote(of))
+            .inspect_err(|error| tracing::error!(%error, "the store failed"))
+            .ok()
+            .flatten()
     }
 
     /// Names the way to the other validators.
@@ -242,6 +282,33 @@ impl<M: StateMachine> Node<M> {
     /// left out are cut off. Whether a peer votes is the chain's matter.
     pub fn set_peers(&self, peers: Vec<Multiaddr>) {
         self.run.peers.send_replace(peers);
+    }
+
+    /// Names those who are asked, before the engine votes, what this validator signed.
+    pub fn set_witness(&self, witness: Arc<dyn bft::Witness>) {
+        *self
+            .run
+            .witnesses
+            .write()
+            .expect("no holder of this lock panics") = Some(witness);
+    }
+
+    /// Looks after the engine once.
+    fn look(&self) {
+        self.run.progress.tick(self.chain.waiting());
+        let ended = self
+            .engine
+            .lock()
+            .expect("no holder of this lock panics")
+            .as_ref()
+            .is_some_and(JoinHandle::is_finished);
+        if ended && !*self.stop.borrow() && self.report().trouble.is_none() {
+            tracing::error!("the engine's task ended");
+            self.run.progress.trouble_is(Some(
+                "the engine's task ended unexpectedly; restart the node and keep its log"
+                    .to_owned(),
+            ));
+        }
     }
 
     async fn hand_on(&self, tx: Vec<u8>) -> Result<Offer, SubmitError> {
@@ -307,6 +374,12 @@ impl<M: StateMachine> Node<M> {
         tokio::task::block_in_place(|| self.chain.offer(tx))?;
         self.chain.wake();
         Ok(())
+    }
+
+    /// Ends the engine in the middle of whatever it does, as a crash of the process would; the node is of no use then.
+    pub async fn kill_for_testing_only(&self) {
+        self.run.killed.store(true, Ordering::SeqCst);
+        self.stop().await;
     }
 
     /// Stops the engine and waits until it has.

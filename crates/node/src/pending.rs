@@ -57,8 +57,13 @@ impl Pending {
     /// # Errors
     /// When the file cannot be written: consensus must not hear of the block.
     pub fn put(&self, block: &Block) -> Result<(), StoreError> {
+        let path = self.block_path(block.header.height, &block.hash());
+        if path.exists() && self.get(block.header.height, &block.hash()).is_none() {
+            // Damaged: written again.
+            std::fs::remove_file(&path).map_err(|source| file_error(&path, source))?;
+        }
         let bytes = caduceus_crypto::codec::encode(block);
-        self.write(&self.block_path(block.header.height, &block.hash()), &bytes)
+        self.write(&path, &bytes)
     }
 
     /// Makes it durable that this block is the own proposal of a round.

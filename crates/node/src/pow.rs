@@ -7,16 +7,17 @@
 //! A research mode: one process holds the key, and no fork choice stands between nodes. The work protects nothing
 //! that the signature does not; it shows what the paper's chain costs beside BFT.
 
+use crate::bft::Run;
 use crate::chain::{Chain, CommitError};
-use crate::guard::Guard;
-use crate::solo::{certify, is_stopped, on_demand};
+use crate::guard::{Guard, GuardError};
+use crate::solo::{SequencerError, certify, guard_may_pass, is_stopped, on_demand};
 use crate::store::StoreError;
 use caduceus_crypto::SecretKey;
 use caduceus_ledger::pow::DifficultyRuleError;
 use caduceus_ledger::{Address, DifficultyRule, Height, Puzzle, Seal, SignedSeal};
 use rand_core::{OsRng, RngCore};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -77,9 +78,23 @@ pub enum PowError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The guard refuses or fails.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// The block was not committed.
     #[error(transparent)]
     Commit(#[from] CommitError),
+}
+
+impl SequencerError for PowError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Guard(error) => guard_may_pass(error),
+            Self::Store(error) => error.is_medium(),
+            Self::Commit(error) => error.may_pass(),
+            _ => false,
+        }
+    }
 }
 
 /// The seal of a chain's tip, after which mining goes on; none before block 1.
@@ -125,7 +140,7 @@ pub fn check_not_mined(chain: &Chain) -> Result<(), PowError> {
 pub fn step(
     chain: &Chain,
     key: &SecretKey,
-    guard: &Mutex<Guard>,
+    guard: &mut Guard,
     settings: &PowSettings,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Option<SignedSeal>, PowError> {
@@ -191,16 +206,16 @@ pub fn search(puzzle: &Puzzle, starts: &[u64], stop: &(dyn Fn() -> bool + Sync))
 
 /// Runs until told to stop: a mined block when transactions wait, or after `heartbeat` of idleness.
 pub async fn run(
-    chain: Arc<Chain>,
-    key: SecretKey,
-    guard: Arc<Mutex<Guard>>,
+    run: Run,
     settings: PowSettings,
     heartbeat: Duration,
     stop: watch::Receiver<bool>,
 ) {
     let told = stop.clone();
-    let make = || {
-        let sealed = step(&chain, &key, &guard, &settings, &|| is_stopped(&told))?;
+    let make = |guard: &mut Guard| {
+        let sealed = step(&run.chain, &run.key, guard, &settings, &|| {
+            is_stopped(&told)
+        })?;
         if let Some(seal) = sealed {
             tracing::debug!(
                 height = seal.body.id.0,
@@ -209,9 +224,9 @@ pub async fn run(
                 "mined"
             );
         }
-        Ok::<(), PowError>(())
+        Ok(())
     };
-    on_demand(&chain, heartbeat, stop, make).await;
+    on_demand::<PowError>(&run, heartbeat, stop, make).await;
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a chain node answers over the service swarm: submit, relay, headers, light blocks, query, health.
+//! What a chain node answers over the service swarm: submit, relay, headers, light blocks, query, last vote, health.
 //!
 //! Answers that must be believed carry their proof; who asks checks it against the genesis it trusts.
 
@@ -8,17 +8,22 @@ use crate::chain::SubmitError;
 use crate::node::Node;
 use crate::relay::RelayPeers;
 use crate::store::StoreError;
-use caduceus_crypto::{PublicKey, TimeMillis, codec};
+use caduceus_crypto::{PublicKey, codec};
 use caduceus_ledger::{Height, Space, StateMachine, StateView};
 use caduceus_network::exchange::{
-    Headers, HeadersReply, Health, HealthReply, MAX_HEADERS, MAX_LISTED, Query, QueryReply,
-    QueryRequest, Relay, RelayRequest, Submit, SubmitReply,
+    Headers, HeadersReply, MAX_HEADERS, MAX_LISTED, Query, QueryReply, QueryRequest, Relay,
+    RelayRequest, Submit, SubmitReply,
 };
 use caduceus_network::{Peer, Refused, Service};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::block_in_place;
+
+mod health;
+mod witness;
+
+pub use witness::PeerWitness;
 
 /// How long `submit` waits for a block. Shorter than the exchange's own limit, so that the caller hears why.
 const SUBMIT_WAIT: Duration = Duration::from_secs(12);
@@ -81,15 +86,8 @@ pub fn serve_chain<M: StateMachine>(service: &Service, node: &Arc<Node<M>>, poli
     );
     light::serve(service, node);
     serve_query(service, node, policy.query);
-    let watched = node.clone();
-    let program = policy.program;
-    service.serve::<Health, _, _>(
-        |_| true,
-        move |_, ()| {
-            let node = watched.clone();
-            async move { Ok(health(&node, program)) }
-        },
-    );
+    health::serve(service, node, policy.program);
+    witness::serve(service, node);
 }
 
 fn serve_submit<M: StateMachine>(service: &Service, node: &Arc<Node<M>>, authorise: Authorise) {
@@ -200,28 +198,4 @@ fn answer<M: StateMachine>(
         }
         QueryRequest::Head => chain.head().map_err(broken)?.map(|h| codec::encode(&h)),
     })
-}
-
-fn health<M: StateMachine>(node: &Node<M>, program: &'static str) -> HealthReply {
-    let tip = node.chain().tip();
-    let age = node.chain().now().0.saturating_sub(tip.time.0);
-    let trouble = node
-        .progress()
-        .trouble()
-        .or_else(|| node.snapshots().advice());
-    let detail = match &trouble {
-        Some(trouble) => trouble.clone(),
-        None if node.progress().observing() => {
-            "observing: the last-signed guard refused a signature".to_owned()
-        }
-        None => String::new(),
-    };
-    HealthReply {
-        program: program.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ready: trouble.is_none() && age < caduceus_ledger::light::MAX_HEAD_AGE_MILLIS,
-        height: tip.height.0,
-        head_time: TimeMillis(tip.time.0),
-        detail,
-    }
 }

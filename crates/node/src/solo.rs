@@ -1,19 +1,26 @@
 //! The `solo` engine: one sequencer, same blocks and rules as `bft`, no network; for simulations and tests.
 
+use crate::bft::{Progress, Run};
 use crate::chain::{Chain, CommitError};
-use crate::guard::{Guard, Step};
+use crate::guard::{Guard, GuardError, Step};
 use crate::store::StoreError;
 use caduceus_crypto::{SecretKey, domain};
 use caduceus_ledger::{Address, Block, Certificate, Height, Vote, VoteKind};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// Before a disk that failed is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Name of the guard's file in a node's folder.
+pub(crate) const GUARD_FILE: &str = "last-signed";
 
 /// Makes, signs and commits one block from what waits.
 ///
 /// # Errors
-/// [`CommitError`] when the store or the guard fails.
-pub fn step(chain: &Chain, key: &SecretKey, guard: &Mutex<Guard>) -> Result<Height, CommitError> {
+/// [`SoloError`] when the store or the guard fails.
+pub fn step(chain: &Chain, key: &SecretKey, guard: &mut Guard) -> Result<Height, SoloError> {
     let block = chain.propose(0, Address::of(&key.public()))?;
     let certificate = certify(&block, key, guard)?;
     Ok(chain.commit(&certificate)?.height)
@@ -26,8 +33,8 @@ pub fn step(chain: &Chain, key: &SecretKey, guard: &Mutex<Guard>) -> Result<Heig
 pub(crate) fn certify(
     block: &Block,
     key: &SecretKey,
-    guard: &Mutex<Guard>,
-) -> Result<Certificate, StoreError> {
+    guard: &mut Guard,
+) -> Result<Certificate, GuardError> {
     let header = &block.header;
     let vote = Vote {
         chain: header.chain,
@@ -36,11 +43,7 @@ pub(crate) fn certify(
         round: 0,
         block: Some(block.hash()),
     };
-    guard
-        .lock()
-        .expect("no holder of this lock panics")
-        .record(vote.height.0, 0, Step::Precommit, block.hash())
-        .map_err(|e| StoreError::State(caduceus_ledger::StateError(e.to_string())))?;
+    guard.record(vote.height.0, 0, Step::Precommit, block.hash())?;
     let signature = key.sign(domain::VOTE, &vote.sign_bytes());
     Ok(Certificate {
         height: header.height,
@@ -50,19 +53,92 @@ pub(crate) fn certify(
     })
 }
 
+/// Why an engine of one sequencer makes no block.
+pub(crate) trait SequencerError:
+    From<GuardError> + From<StoreError> + std::fmt::Display
+{
+    /// Whether trying again may help.
+    fn may_pass(&self) -> bool;
+}
+
+/// Why the sequencer makes no block.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SoloError {
+    /// The guard refuses or fails.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// There is no block to sign.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The block could not be committed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Whether a guard that failed may be had again.
+pub(crate) fn guard_may_pass(error: &GuardError) -> bool {
+    matches!(error, GuardError::File { .. } | GuardError::Dead { .. })
+}
+
+impl SequencerError for SoloError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Guard(error) => guard_may_pass(error),
+            Self::Store(error) => error.is_medium(),
+            Self::Commit(error) => error.may_pass(),
+        }
+    }
+}
+
 /// Whether an engine was told to stop, or nobody is left to tell it.
 pub(crate) fn is_stopped(stop: &watch::Receiver<bool>) -> bool {
     *stop.borrow() || stop.has_changed().is_err()
 }
 
-/// Makes a block when transactions wait, and a heartbeat after `heartbeat` of idleness, until told to stop or a
-/// block fails.
-pub(crate) async fn on_demand<E: std::fmt::Display>(
-    chain: &Chain,
+/// Makes a block when transactions wait, and a heartbeat after `heartbeat` of idleness, until told to stop. What the
+/// medium refuses is tried again, with files opened anew.
+pub(crate) async fn on_demand<E: SequencerError>(
+    run: &Run,
     heartbeat: Duration,
     mut stop: watch::Receiver<bool>,
-    mut make: impl FnMut() -> Result<(), E>,
+    mut make: impl FnMut(&mut Guard) -> Result<(), E>,
 ) {
+    let file = run.home.join(GUARD_FILE);
+    while !is_stopped(&stop) {
+        let ended = match open(&run.chain, &file) {
+            Ok(mut guard) => {
+                let mut made = || make(&mut guard);
+                sequence(&run.chain, &run.progress, heartbeat, &mut stop, &mut made).await
+            }
+            Err(error) => Err(error),
+        };
+        let Err(error) = ended else { return };
+        tracing::error!(%error, "the sequencer stopped");
+        run.progress
+            .trouble_is(Some(format!("the sequencer stopped: {error}")));
+        if !error.may_pass() {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+fn open<E: SequencerError>(chain: &Chain, guard: &Path) -> Result<Guard, E> {
+    chain.reread()?;
+    Ok(Guard::open(guard)?)
+}
+
+async fn sequence<E>(
+    chain: &Chain,
+    progress: &Progress,
+    heartbeat: Duration,
+    stop: &mut watch::Receiver<bool>,
+    make: &mut impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
     loop {
         if chain.waiting() == 0 {
             tokio::select! {
@@ -71,27 +147,19 @@ pub(crate) async fn on_demand<E: std::fmt::Display>(
                     continue;
                 },
                 () = tokio::time::sleep(heartbeat) => {}
-                _ = stop.changed() => return,
+                _ = stop.changed() => return Ok(()),
             }
         }
-        if is_stopped(&stop) {
-            return;
+        if is_stopped(stop) {
+            return Ok(());
         }
-        if let Err(error) = tokio::task::block_in_place(&mut make) {
-            tracing::error!(%error, "the sequencer stopped");
-            return;
-        }
+        tokio::task::block_in_place(&mut *make)?;
+        progress.committed();
     }
 }
 
 /// Runs until told to stop: a block when transactions wait, a heartbeat after `heartbeat` of idleness.
-pub async fn run(
-    chain: Arc<Chain>,
-    key: SecretKey,
-    guard: Arc<Mutex<Guard>>,
-    heartbeat: Duration,
-    stop: watch::Receiver<bool>,
-) {
-    let make = || step(&chain, &key, &guard).map(drop);
-    on_demand(&chain, heartbeat, stop, make).await;
+pub async fn run(run: Run, heartbeat: Duration, stop: watch::Receiver<bool>) {
+    let make = |guard: &mut Guard| step(&run.chain, &run.key, guard).map(drop);
+    on_demand::<SoloError>(&run, heartbeat, stop, make).await;
 }

@@ -14,17 +14,22 @@ use crate::tag_index::{IndexRow, TagIndex, TagIndexView};
 use caduceus_crypto::codec;
 use caduceus_ledger::{Block, Certificate, Executed, Header, SignedSeal, StateError, ValidatorSet};
 use redb::backends::InMemoryBackend;
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::{Database, ReadTransaction, ReadableTable, Table, TableDefinition};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod export;
+pub(crate) mod handle;
 mod import;
 mod prune;
 mod sizes;
 mod snapshot;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod torn_writes;
 mod validator_sets;
 
+use self::handle::{Handle, Opener};
 pub(crate) use self::import::{Importer, StateBase};
 pub use self::sizes::TableSize;
 pub use self::snapshot::Snapshot;
@@ -62,6 +67,12 @@ pub enum StoreError {
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] redb::Error),
+    /// A write failed before, and the database cannot be opened again yet.
+    #[error("the database is closed after a failed write: {why}")]
+    Closed {
+        /// Why it does not open.
+        why: String,
+    },
     /// A file or folder could not be used.
     #[error("{path}: {source}")]
     File {
@@ -136,7 +147,7 @@ fn state_error(e: impl std::fmt::Display) -> StateError {
 /// An open store.
 #[derive(Clone)]
 pub struct Store {
-    db: Arc<Database>,
+    db: Arc<Handle>,
     index: TagIndex,
     lacks_index: bool,
     /// The node's folder; none in memory.
@@ -168,7 +179,8 @@ impl Store {
             }
             opened => opened?,
         };
-        let mut store = Self::with(db, index)?;
+        let again = path.to_path_buf();
+        let mut store = Self::with(db, index, Some(Box::new(move || database::open(&again))))?;
         store.folder = path.parent().map(Path::to_path_buf);
         if store.lacks_index {
             // What is in the file is of no use, and may be of another chain's time.
@@ -192,7 +204,7 @@ impl Store {
         let index = TagIndex::open_damaged(&path.with_file_name(INDEX_FILE))
             .or_else(|_| TagIndex::scratch())?;
         let mut store = Self {
-            db: Arc::new(db),
+            db: Arc::new(Handle::new(db, None)),
             index,
             lacks_index: false,
             folder: path.parent().map(Path::to_path_buf),
@@ -207,10 +219,10 @@ impl Store {
     /// When there is no memory for it.
     pub fn scratch() -> Result<Self, StoreError> {
         let db = Database::builder().create_with_backend(InMemoryBackend::new())?;
-        Self::with(db, TagIndex::scratch()?)
+        Self::with(db, TagIndex::scratch()?, None)
     }
 
-    fn with(db: Database, index: TagIndex) -> Result<Self, StoreError> {
+    fn with(db: Database, index: TagIndex, again: Option<Opener>) -> Result<Self, StoreError> {
         let txn = db.begin_write()?;
         {
             txn.open_table(BLOCKS)?;
@@ -227,7 +239,7 @@ impl Store {
         }
         txn.commit()?;
         let mut store = Self {
-            db: Arc::new(db),
+            db: Arc::new(Handle::new(db, again)),
             index,
             lacks_index: false,
             folder: None,
@@ -422,6 +434,33 @@ impl Store {
     }
 
     fn write(
+        &self,
+        block: &Block,
+        certificate: Option<&Certificate>,
+        seal: Option<&SignedSeal>,
+        executed: &Executed,
+        genesis: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        let outcome = self.write_once(block, certificate, seal, executed, genesis);
+        if let Err(error) = &outcome
+            && error.is_medium()
+            && let Err(error) = self.db.reopen().and_then(|()| self.settle())
+        {
+            tracing::error!(%error, "the database does not open again");
+        }
+        outcome
+    }
+
+    /// Brings the index in memory to the height of the database, after a write that failed may have reached it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) fn settle(&self) -> Result<(), StoreError> {
+        self.index.publish(self.newest_height()?);
+        Ok(())
+    }
+
+    fn write_once(
         &self,
         block: &Block,
         certificate: Option<&Certificate>,

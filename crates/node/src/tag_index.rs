@@ -14,11 +14,11 @@
 use crate::database;
 use crate::filter::Filter;
 use crate::store::StoreError;
+use crate::store::handle::{Handle, Opener};
 use caduceus_ledger::{INDEX_KEY_BYTES, INDEX_VALUE_BYTES};
 use redb::backends::InMemoryBackend;
 use redb::{
-    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    TableDefinition,
+    Database, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition,
 };
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -66,7 +66,7 @@ struct Shelf {
 }
 
 struct Shared {
-    db: Database,
+    db: Handle,
     /// None in memory.
     path: Option<PathBuf>,
     shelf: RwLock<Shelf>,
@@ -139,7 +139,7 @@ impl TagIndex {
         Self::with(db, None)
     }
 
-    fn with(db: Database, path: Option<PathBuf>) -> Result<Self, StoreError> {
+    pub(crate) fn with(db: Database, path: Option<PathBuf>) -> Result<Self, StoreError> {
         let txn = db.begin_write()?;
         {
             txn.open_table(ROWS)?;
@@ -150,7 +150,11 @@ impl TagIndex {
     }
 
     fn over(db: Database, path: Option<PathBuf>) -> Result<Self, StoreError> {
-        let table = Table::open(&db)?;
+        let opener = path
+            .clone()
+            .map(|path| -> Opener { Box::new(move || database::open(&path)) });
+        let db = Handle::new(db, opener);
+        let table = Table::open(db.begin_read()?)?;
         let height = table.flushed;
         let filter = table.filter()?;
         Ok(Self {
@@ -351,6 +355,20 @@ impl Shared {
             (shelf.runs.clone(), shelf.height)
         };
         let written = self.write_table(&merge(&runs), height);
+        if let Err(error) = &written
+            && error.is_medium()
+        {
+            // The rows stay in memory; those that are on disk must be read again.
+            let table = self
+                .db
+                .reopen()
+                .and_then(|()| self.db.begin_read())
+                .and_then(Table::open);
+            match table {
+                Ok(table) => self.write().table = Arc::new(table),
+                Err(error) => tracing::error!(%error, "the index does not open again"),
+            }
+        }
         let outcome = written.and_then(|table| {
             let capacity = self.read().filter.capacity();
             let full = table.rows.len()? as usize > capacity;
@@ -383,14 +401,13 @@ impl Shared {
             txn.open_table(META)?.insert(FLUSHED, height)?;
         }
         txn.commit()?;
-        Table::open(&self.db)
+        Table::open(self.db.begin_read()?)
     }
 }
 
 impl Table {
     /// Reads the table as it is now.
-    fn open(db: &Database) -> Result<Self, StoreError> {
-        let txn = db.begin_read()?;
+    fn open(txn: ReadTransaction) -> Result<Self, StoreError> {
         let rows = txn.open_table(ROWS)?;
         let flushed = txn
             .open_table(META)?

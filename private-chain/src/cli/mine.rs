@@ -11,8 +11,8 @@ use clap::Args;
 use private_chain::{PrivateGenesis, PrivateMachine};
 use rand_core::OsRng;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// How to mine.
 #[derive(Debug, Args)]
@@ -159,7 +159,7 @@ fn blocks(
 ) -> Result<(), CliError> {
     let chain = open(ground)?;
     pow::check_start(&chain).map_err(not_mined)?;
-    let guard = Mutex::new(Guard::open(&ground.home.join("last-signed")).map_err(failed)?);
+    let mut guard = Guard::open(&ground.home.join("last-signed")).map_err(failed)?;
     let last = pow::last_seal(&chain).map_err(not_mined)?;
     let settings = PowSettings {
         miners: mine.miners,
@@ -168,7 +168,7 @@ fn blocks(
     let mut rows = Vec::new();
     for n in 0..mine.blocks {
         let is_told = || stop.load(Ordering::Relaxed);
-        let step = pow::step(&chain, &ground.key, &guard, &settings, &is_told);
+        let step = pow::step(&chain, &ground.key, &mut guard, &settings, &is_told);
         let Some(sealed) = step.map_err(not_mined)? else {
             output.note("stopped");
             break;

@@ -28,11 +28,12 @@ const NOW: TimeMillis = TimeMillis(1_700_000_000_000);
 fn names_are_distinct_and_versioned() {
     let distinct: BTreeSet<&str> = PROTOCOLS.iter().copied().collect();
     assert_eq!(distinct.len(), PROTOCOLS.len());
-    assert_eq!(PROTOCOLS.len(), 24);
+    assert_eq!(PROTOCOLS.len(), 25);
     for name in PROTOCOLS {
         let parts: Vec<&str> = name.split('/').collect();
         assert_eq!(parts.len(), 4, "{name}");
-        assert_eq!((parts[0], parts[1], parts[3]), ("", "caduceus", "1"));
+        let version = if parts[2] == "health" { "2" } else { "1" };
+        assert_eq!((parts[0], parts[1], parts[3]), ("", "caduceus", version));
     }
 }
 
@@ -138,6 +139,20 @@ fn the_largest_messages_of_the_chains_fit() {
         height: u64::MAX,
         head_time: NOW,
         detail: "d".repeat(1024),
+        consensus: Some(ConsensusHealth {
+            engine: "e".repeat(64),
+            silent: vec![
+                SilentValidator {
+                    name: "n".repeat(192),
+                };
+                MAX_SILENT
+            ],
+            ..ConsensusHealth::default()
+        }),
+    });
+    request::<LastVote>(LastVoteRequest { validator: [1; 20] });
+    response::<LastVote>(LastVoteReply {
+        vote: Some(vec![1; 512]),
     });
 }
 

@@ -5,13 +5,16 @@
 //! `Finalized` is held while there is nothing to do: that is how blocks come on demand.
 
 use super::context::{BftAddress, BftHeight, BftPart, BftValidatorSet, BftValue, Ctx};
-use super::engine::Progress;
+use super::evidence::EvidenceFolder;
+use super::heard::SignedVote;
 use super::parts::{Assembled, Assembler, cut};
+use super::progress::Progress;
 use crate::chain::{Chain, CommitError};
 use crate::node::{HEARTBEAT, peer_id};
 use bytes::Bytes;
 use caduceus_crypto::{Hash, codec};
 use caduceus_ledger::{Address, Block, BlockError, Certificate, Height, block::MAX_BLOCK_BYTES};
+use malachitebft_app_channel::app::consensus::Input;
 use malachitebft_app_channel::app::engine::host::{HeightParams, Next, SyncedValueOutcome};
 use malachitebft_app_channel::app::streaming::StreamMessage;
 use malachitebft_app_channel::app::types::core::{
@@ -19,7 +22,9 @@ use malachitebft_app_channel::app::types::core::{
     Round, Validator, Validity,
 };
 use malachitebft_app_channel::app::types::sync::RawDecidedValue;
-use malachitebft_app_channel::app::types::{LocallyProposedValue, ProposedValue};
+use malachitebft_app_channel::app::types::{
+    LocallyProposedValue, ProposedValue, SignedConsensusMsg,
+};
 use malachitebft_app_channel::{AppMsg, Channels, NetworkMsg, Reply};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -44,6 +49,8 @@ pub enum Ended {
     Stopped,
     /// The guard refused a signature.
     Refused,
+    /// The height that was to be observed has passed.
+    Passed,
     /// The engine closed its channel.
     EngineGone,
     /// A decided block could not be committed.
@@ -61,6 +68,7 @@ pub struct App {
     me: Address,
     progress: Arc<Progress>,
     refused: Arc<AtomicBool>,
+    evidence: EvidenceFolder,
     assembler: Assembler,
     early: BTreeMap<u64, Vec<Assembled>>,
     /// The block taken for each (height, round).
@@ -92,6 +100,7 @@ impl App {
         me: Address,
         progress: Arc<Progress>,
         refused: Arc<AtomicBool>,
+        evidence: EvidenceFolder,
     ) -> Self {
         // Stream identifiers must not repeat after a restart while peers still hold old parts.
         let streams = chain.now().0 << 16;
@@ -100,6 +109,7 @@ impl App {
             me,
             progress,
             refused,
+            evidence,
             assembler: Assembler::default(),
             early: BTreeMap::new(),
             judged: BTreeMap::new(),
@@ -133,7 +143,13 @@ impl App {
                 event = events.recv() => {
                     use malachitebft_app_channel::app::engine::util::events::Event;
                     match event {
-                        Ok(Event::Received(message)) => self.hear(message.height().0),
+                        Ok(Event::Received(message)) => {
+                            self.hear(message.height().0);
+                            self.remember(message);
+                        }
+                        Ok(Event::WalReplayEntry(Input::Vote(vote))) => {
+                            self.remember(SignedConsensusMsg::Vote(vote));
+                        }
                         Ok(_) => {}
                         // Too many events to follow is activity as well.
                         Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => self.hear(self.next().0),
@@ -153,7 +169,7 @@ impl App {
                 return Ended::Stopped;
             }
             if observe_until > 0 && self.chain.tip().height.0 >= observe_until {
-                return Ended::Refused;
+                return Ended::Passed;
             }
             self.release();
         }
@@ -176,6 +192,27 @@ impl App {
     fn hear(&mut self, height: u64) {
         if height <= self.next().0 + EARLY_HEIGHTS {
             self.heard = self.heard.max(height);
+        }
+    }
+
+    /// Keeps a validator's newest vote.
+    fn remember(&self, message: SignedConsensusMsg<Ctx>) {
+        let SignedConsensusMsg::Vote(signed) = message else {
+            return;
+        };
+        if signed.message.height.0 > self.next().0 + EARLY_HEIGHTS {
+            return;
+        }
+        if let Some(vote) = signed.message.to_ledger(self.chain.id()) {
+            let voter = signed.message.address.0;
+            let signature = signed.signature;
+            let vote = SignedVote {
+                vote,
+                voter,
+                signature,
+            };
+            let voters = self.chain.next_validators();
+            self.progress.hear(self.chain.id(), &voters, &vote);
         }
     }
 
@@ -267,19 +304,30 @@ impl App {
                 certificate, reply, ..
             } => {
                 let height = certificate.height.0;
-                block_in_place(|| self.chain.commit(&to_ledger(&certificate)))?;
+                let certificate = to_ledger(&certificate);
+                block_in_place(|| self.chain.commit(&certificate))?;
+                self.progress
+                    .hear_certificate(self.chain.id(), &certificate);
                 self.assembler.clear(height);
                 self.early.retain(|h, _| *h > height);
                 self.judged.retain(|(h, _), _| *h > height);
-                self.progress.committed(height);
+                self.progress.committed();
                 let _ = reply.send(());
             }
             AppMsg::Finalized {
-                evidence, reply, ..
+                certificate,
+                evidence,
+                reply,
+                ..
             } => {
                 if !evidence.is_empty() {
                     tracing::warn!(?evidence, "validators misbehaved");
-                    self.progress.misbehaved();
+                    // Before the reply: the engine forgets it then.
+                    let height = certificate.height.0;
+                    if let Err(error) = block_in_place(|| self.evidence.keep(height, evidence)) {
+                        tracing::error!(%error, "evidence of misbehaviour could not be kept");
+                    }
+                    self.progress.misbehaved(self.evidence.count());
                 }
                 self.hold = Some(Hold {
                     reply,

@@ -3,11 +3,16 @@
 use super::app::{App, Ended};
 use super::codec::BorshCodec;
 use super::context::{BftAddress, Ctx};
+use super::evidence::EvidenceFolder;
+use super::heard::SignedVote;
+use super::progress::Progress;
 use super::signer::{ChainVerifier, GuardedSigner};
 use super::signing::Signing;
+use super::wal::actor::{LogActor, Myself};
+use super::wal::{Journal, Verdict, WalError};
 use crate::chain::Chain;
-use crate::guard::Guard;
 use crate::node::{BftSettings, NodeError};
+use async_trait::async_trait;
 use caduceus_crypto::SecretKey;
 use caduceus_ledger::Address;
 use malachitebft_app_channel::app::config::{
@@ -18,71 +23,40 @@ use malachitebft_app_channel::app::types::Keypair;
 use malachitebft_app_channel::app::types::codec::Codec;
 use malachitebft_app_channel::{
     Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkContext, NetworkIdentity,
-    RequestContext, SyncContext, WalContext,
+    RequestContext, SyncContext,
 };
 use malachitebft_signing::Signer;
 use multiaddr::Multiaddr;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How consensus is doing. A process that lives may still make no progress; this says so.
-#[derive(Debug, Default)]
-pub struct Progress {
-    height: AtomicU64,
-    round_height: AtomicU64,
-    round: AtomicU64,
-    misbehaviours: AtomicU64,
-    observing: AtomicBool,
-    trouble: Mutex<Option<String>>,
+/// Those who may have seen what this validator signed.
+#[async_trait]
+pub trait Witness: Send + Sync + 'static {
+    /// Asks the other validators once for the newest vote of a validator. Returns who answered, and what.
+    async fn ask(&self, of: Address) -> Vec<(Address, Option<SignedVote>)>;
 }
 
-impl Progress {
-    pub(super) fn committed(&self, height: u64) {
-        self.height.store(height, Ordering::Relaxed);
-        self.trouble_is(None);
-    }
+/// Where they are named once they can be reached.
+pub type Witnesses = Arc<RwLock<Option<Arc<dyn Witness>>>>;
 
-    pub(super) fn round(&self, height: u64, round: u32) {
-        self.round_height.store(height, Ordering::Relaxed);
-        self.round.store(u64::from(round), Ordering::Relaxed);
-    }
+/// Between an engine's end and the next one's start. A node that comes back under its peer identifier before its peers
+/// have let go of the old connections is not heard by them (THREATS 1.6); 3 s were enough in every trial.
+const LET_GO: Duration = Duration::from_secs(3);
 
-    pub(super) fn misbehaved(&self) {
-        self.misbehaviours.fetch_add(1, Ordering::Relaxed);
-    }
+/// Heights at which a node may not sign.
+#[derive(Default)]
+struct Barred {
+    until: u64,
+    why: String,
+}
 
-    fn trouble_is(&self, text: Option<String>) {
-        *self.trouble.lock().expect("no holder of this lock panics") = text;
-    }
-
-    /// Height and round that consensus works on.
-    pub fn working_on(&self) -> (u64, u64) {
-        (
-            self.round_height.load(Ordering::Relaxed),
-            self.round.load(Ordering::Relaxed),
-        )
-    }
-
-    /// Heights at which the engine saw validators misbehave.
-    pub fn misbehaviours(&self) -> u64 {
-        self.misbehaviours.load(Ordering::Relaxed)
-    }
-
-    /// Whether this validator only observes, because its guard refused a signature.
-    pub fn observing(&self) -> bool {
-        self.observing.load(Ordering::Relaxed)
-    }
-
-    /// Why consensus stopped, if it did.
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble
-            .lock()
-            .expect("no holder of this lock panics")
-            .clone()
-    }
+fn medium_trouble(error: &WalError) -> String {
+    format!("nothing is signed until the disk takes writes again: {error}")
 }
 
 /// All that the engine runs on.
@@ -92,10 +66,12 @@ pub struct Run {
     pub chain: Arc<Chain>,
     /// The validator key.
     pub key: SecretKey,
-    /// The last-signed guard of that key.
-    pub guard: Arc<Mutex<Guard>>,
     /// Which signer it gets.
     pub signing: Signing,
+    /// Set before a stop that is to be as abrupt as a crash.
+    pub killed: Arc<AtomicBool>,
+    /// Whom to ask what this key signed.
+    pub witnesses: Witnesses,
     /// The node's folder.
     pub home: PathBuf,
     /// The node's name.
@@ -136,18 +112,61 @@ impl NodeConfig for Config {
 }
 
 impl Run {
-    /// Runs the engine until told to stop. When the guard refuses a signature, the node observes until the
-    /// height in question has passed and then votes again.
+    fn myself(&self) -> Myself {
+        Myself {
+            chain: self.chain.id(),
+            address: BftAddress(Address::of(&self.key.public())),
+        }
+    }
+
+    /// Runs the engine until told to stop. A node that may not sign at a height observes until it has passed and
+    /// then votes again.
     pub async fn supervise(self, mut settings: BftSettings, mut stop: watch::Receiver<bool>) {
-        let mut observe_until = 0;
+        let evidence = EvidenceFolder::of(&self.home);
+        self.progress.misbehaved(evidence.count());
+        let Some(asked) = self.ask_witnesses(&mut stop).await else {
+            return;
+        };
+        let mut barred = asked;
         while !*stop.borrow() {
+            if let Err(error) = self.chain.reread() {
+                self.progress
+                    .trouble_is(Some(format!("the store cannot be read: {error}")));
+                if wait(&mut stop, Duration::from_secs(2)).await {
+                    return;
+                }
+                continue;
+            }
+            let next = self.chain.tip().height.0 + 1;
+            let (journal, verdict) = match self.open_journal(next) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    tracing::error!(%error, moniker = self.moniker, "the consensus log cannot be used");
+                    self.progress.trouble_is(Some(medium_trouble(&error)));
+                    if wait(&mut stop, Duration::from_secs(2)).await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            if let Some(finding) = &verdict.finding {
+                tracing::warn!(moniker = self.moniker, finding, "the consensus log");
+            }
+            if barred.until < next {
+                barred = Barred::default();
+            }
+            if verdict.observe_until > barred.until {
+                barred = Barred {
+                    until: verdict.observe_until,
+                    why: verdict.finding.unwrap_or_default(),
+                };
+            }
+            let journal = Arc::new(Mutex::new(journal));
             let refused = Arc::new(AtomicBool::new(false));
-            self.progress
-                .observing
-                .store(observe_until > 0, Ordering::Relaxed);
+            self.progress.observe(barred.until, barred.why.clone());
             settings.peers = self.peers.borrow().clone();
             let (channels, handle) = match self
-                .start(&settings, observe_until > 0, refused.clone())
+                .start(&settings, barred.until > 0, refused.clone(), &journal)
                 .await
             {
                 Ok(started) => started,
@@ -160,64 +179,79 @@ impl Run {
                     continue;
                 }
             };
-            let me = Address::of(&self.key.public());
             let mut app = App::new(
                 self.chain.clone(),
-                me,
+                Address::of(&self.key.public()),
                 self.progress.clone(),
                 refused.clone(),
+                EvidenceFolder::of(&self.home),
             );
             let following = tokio::spawn(super::peers::follow(
                 channels.net_requests.clone(),
                 self.peers.subscribe(),
                 settings.peers.clone(),
             ));
-            let mut ended = app.run(channels, &mut stop, observe_until).await;
+            let mut ended = app.run(channels, &mut stop, barred.until).await;
             following.abort();
             // A refused signature stops the engine too, and may be noticed that way first.
             if matches!(ended, Ended::EngineGone) && refused.load(Ordering::SeqCst) {
                 ended = Ended::Refused;
             }
-            handle.actor.stop(None);
-            // After a safety hang the engine never completes; it holds nothing that a new one needs but its log.
-            let _ = tokio::time::timeout(Duration::from_secs(3), handle.handle).await;
+            let killed = self.killed.load(Ordering::SeqCst);
+            if killed {
+                handle.actor.kill();
+            } else {
+                handle.actor.stop(None);
+                // After a safety hang the engine never completes.
+                let _ = tokio::time::timeout(Duration::from_secs(3), handle.handle).await;
+            }
+            let (signed, replaying, failure) = {
+                let mut journal = journal.lock().expect("no holder of this lock panics");
+                // What is left of a hung engine can sign and write nothing more.
+                journal.close();
+                (
+                    journal.height(),
+                    journal.is_replaying(),
+                    journal.failure().map(str::to_owned),
+                )
+            };
             match ended {
                 Ended::Stopped => return,
+                _ if killed => return,
+                Ended::Passed => {}
                 Ended::Refused => {
-                    let signed = self
-                        .guard
-                        .lock()
-                        .expect("no holder of this lock panics")
-                        .height();
-                    observe_until = if self.chain.tip().height.0 >= signed {
-                        0
-                    } else {
-                        signed
+                    barred = Barred {
+                        until: signed,
+                        why: format!(
+                            "observing until height {signed} has passed: the last-signed guard refused a signature there"
+                        ),
                     };
-                    tracing::warn!(
-                        moniker = self.moniker,
-                        observe_until,
-                        "restarting the consensus engine"
-                    );
+                    tracing::warn!(moniker = self.moniker, signed, "a signature was refused");
                 }
                 Ended::EngineGone => {
+                    let trouble = match failure {
+                        Some(failure) => failure,
+                        None if replaying => {
+                            barred = Barred {
+                                until: next,
+                                why: format!(
+                                    "observing until height {next} has passed: the consensus log could not be replayed"
+                                ),
+                            };
+                            "the consensus engine stopped while it replayed its log".to_owned()
+                        }
+                        None => "the consensus engine stopped and was restarted".to_owned(),
+                    };
                     tracing::error!(
                         moniker = self.moniker,
-                        "the consensus engine stopped; restarting it"
+                        trouble,
+                        "restarting the consensus engine"
                     );
-                    self.progress.trouble_is(Some(
-                        "the consensus engine stopped and was restarted".to_owned(),
-                    ));
-                    if wait(&mut stop, Duration::from_millis(500)).await {
-                        return;
-                    }
+                    self.progress.trouble_is(Some(trouble));
                 }
                 Ended::Fatal(error) if error.may_pass() => {
                     tracing::error!(%error, moniker = self.moniker, "a decided block could not be written; trying again");
                     self.progress.trouble_is(Some(error.to_string()));
-                    if wait(&mut stop, Duration::from_secs(2)).await {
-                        return;
-                    }
                 }
                 Ended::Fatal(error) => {
                     // Going on could only make it worse: the operator validates the store first.
@@ -226,7 +260,89 @@ impl Run {
                     return;
                 }
             }
+            if wait(&mut stop, LET_GO).await {
+                return;
+            }
         }
+    }
+
+    fn open_journal(&self, next: u64) -> Result<(Journal, Verdict), WalError> {
+        let myself = self.myself();
+        tokio::task::block_in_place(|| Journal::open(&self.home, next, &|entry| myself.read(entry)))
+    }
+
+    /// Asks the other validators for the newest vote of this one that they have seen, until more than two thirds of
+    /// the voting power have answered: without them nothing is decided anyway. One newer than the guard's means that
+    /// this home is an old copy. None if told to stop.
+    async fn ask_witnesses(&self, stop: &mut watch::Receiver<bool>) -> Option<Barred> {
+        let voters = self.chain.next_validators();
+        let me = Address::of(&self.key.public());
+        if voters.iter().all(|v| v.address() == me) {
+            return Some(Barred::default());
+        }
+        let Some(witnesses) = self
+            .witnesses
+            .read()
+            .expect("no holder of this lock panics")
+            .clone()
+        else {
+            return Some(Barred::default());
+        };
+        let total: u64 = voters.iter().map(|v| v.power).sum();
+        let power = |who: &Address| -> u64 {
+            voters
+                .iter()
+                .filter(|v| v.address() == *who)
+                .map(|v| v.power)
+                .sum()
+        };
+        let mut answered: BTreeSet<Address> = BTreeSet::from([me]);
+        let mut newest = 0;
+        loop {
+            for (witness, vote) in witnesses.ask(me).await {
+                answered.insert(witness);
+                // Its own signature is proof, so a liar can hide a vote but not invent one.
+                if let Some(vote) = vote
+                    && vote.vote.chain == self.chain.id()
+                    && vote.is_by(&self.key.public())
+                {
+                    newest = newest.max(vote.vote.height.0);
+                }
+            }
+            let heard: u64 = answered.iter().map(power).sum();
+            if heard * 3 > total * 2 {
+                break;
+            }
+            self.progress.trouble_is(Some(format!(
+                "waiting for other validators before it votes: {heard} of {total} voting power answer, {} needed",
+                total * 2 / 3 + 1
+            )));
+            if wait(stop, Duration::from_millis(300)).await {
+                return None;
+            }
+        }
+        self.progress.trouble_is(None);
+        let known = match self.open_journal(self.chain.tip().height.0 + 1) {
+            Ok((journal, _)) => journal.height(),
+            // Told when the journal is opened to sign.
+            Err(_) => 0,
+        };
+        if newest <= known {
+            return Some(Barred::default());
+        }
+        tracing::error!(
+            moniker = self.moniker,
+            newest,
+            known,
+            "other validators have votes of this one that its guard does not know: its folder is an old copy"
+        );
+        Some(Barred {
+            until: newest,
+            why: format!(
+                "observing until height {newest} has passed: this node voted there, and its folder, which knows of \
+                 height {known} at the most, is an old copy"
+            ),
+        })
     }
 
     async fn start(
@@ -234,13 +350,15 @@ impl Run {
         settings: &BftSettings,
         observe: bool,
         refused: Arc<AtomicBool>,
+        journal: &Arc<Mutex<Journal>>,
     ) -> Result<(Channels<Ctx>, EngineHandle), NodeError> {
         let fail = |e: String| NodeError::Engine(e);
         let chain = self.chain.id();
+        let myself = self.myself();
         let signer = GuardedSigner {
-            chain,
+            myself,
             key: self.key.clone(),
-            guard: self.guard.clone(),
+            journal: journal.clone(),
             refused,
         };
         let keypair = keypair(&self.key)?;
@@ -273,12 +391,11 @@ impl Run {
             let signer = self.signing.signer(signer, chain, &self.key);
             ConsensusContext::new_validator(BftAddress(address), verifier, signer)
         };
-        let log = self.home.join("wal").join("consensus.wal");
-        if let Some(folder) = log.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| fail(e.to_string()))?;
-        }
+        let log = LogActor::spawn(journal.clone(), myself)
+            .await
+            .map_err(|e| fail(e.to_string()))?;
         EngineBuilder::new(Ctx, self.config(settings))
-            .with_default_wal(WalContext::new(log, BorshCodec))
+            .with_custom_wal(log)
             .with_default_network(NetworkContext::new(identity, BorshCodec))
             .with_default_sync(SyncContext::new(BorshCodec))
             .with_default_consensus(consensus)

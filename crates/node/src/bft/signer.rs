@@ -1,10 +1,12 @@
 //! Signing through the last-signed guard, and verifying.
 
 use super::context::{BftProposal, BftVote, Bip340, Ctx};
-use crate::guard::{Guard, GuardError, Step};
+use super::wal::actor::{Myself, encode};
+use super::wal::{Journal, Own, WalError};
 use async_trait::async_trait;
-use caduceus_crypto::{Hash, PublicKey, SecretKey, Signature, domain, hash};
-use caduceus_ledger::{ChainId, VoteKind};
+use caduceus_crypto::{PublicKey, SecretKey, Signature, domain};
+use caduceus_ledger::ChainId;
+use malachitebft_app_channel::app::consensus::Input;
 use malachitebft_app_channel::app::types::core::{
     SignedMessage, ValidatorProof, VoteExtensionScope,
 };
@@ -14,25 +16,29 @@ use std::sync::{Arc, Mutex};
 
 /// Signs with one validator key, never two values for one height, round and step.
 pub struct GuardedSigner {
-    pub chain: ChainId,
+    pub myself: Myself,
     pub key: SecretKey,
-    pub guard: Arc<Mutex<Guard>>,
+    pub journal: Arc<Mutex<Journal>>,
     /// Set when the guard refused: the node observes until that height has passed.
     pub refused: Arc<AtomicBool>,
 }
 
 impl GuardedSigner {
-    fn record(&self, height: u64, round: u32, step: Step, value: Hash) -> Result<(), Error> {
-        // A lock, a write and an fdatasync: about 0.3 ms.
-        let outcome: Result<(), GuardError> = tokio::task::block_in_place(|| {
-            self.guard
-                .lock()
-                .expect("no holder of this lock panics")
-                .record(height, round, step, value)
+    /// Signs with the guard's leave; durable in log and guard when it returns.
+    fn signed(&self, own: Own, sign: impl FnOnce() -> Input<Ctx>) -> Result<Input<Ctx>, Error> {
+        let outcome: Result<Input<Ctx>, WalError> = tokio::task::block_in_place(|| {
+            let mut journal = self.journal.lock().expect("no holder of this lock panics");
+            journal.request(own)?;
+            let input = sign();
+            let entry = encode(input.clone()).map_err(|source| WalError::Entry { source })?;
+            journal.append(own.height, &entry, Some(own))?;
+            Ok(input)
         });
         outcome.map_err(|e| {
-            tracing::error!(error = %e, "the last-signed guard refused a signature");
-            self.refused.store(true, Ordering::SeqCst);
+            tracing::error!(error = %e, "a vote or proposal is not signed");
+            if e.is_refusal() {
+                self.refused.store(true, Ordering::SeqCst);
+            }
             Error::from_source(e)
         })
     }
@@ -41,36 +47,32 @@ impl GuardedSigner {
 #[async_trait]
 impl Signer<Ctx> for GuardedSigner {
     async fn sign_vote(&self, vote: BftVote) -> Result<SignedMessage<Ctx, BftVote>, Error> {
-        let signed = vote.to_ledger(self.chain).ok_or_else(Error::new)?;
-        let step = match vote.kind {
-            VoteKind::Prevote => Step::Prevote,
-            VoteKind::Precommit => Step::Precommit,
-        };
-        // Nil votes have a value of their own, so nil after a block is a conflict too.
-        self.record(
-            vote.height.0,
-            signed.round,
-            step,
-            signed.block.unwrap_or(Hash::ZERO),
-        )?;
-        let signature = self.key.sign(domain::VOTE, &signed.sign_bytes());
-        Ok(SignedMessage::new(vote, signature))
+        let signed = vote.to_ledger(self.myself.chain).ok_or_else(Error::new)?;
+        let own = self.myself.vote(&vote).ok_or_else(Error::new)?;
+        let input = self.signed(own, || {
+            let signature = self.key.sign(domain::VOTE, &signed.sign_bytes());
+            Input::Vote(SignedMessage::new(vote, signature))
+        })?;
+        match input {
+            Input::Vote(vote) => Ok(vote),
+            _ => Err(Error::new()),
+        }
     }
 
     async fn sign_proposal(
         &self,
         proposal: BftProposal,
     ) -> Result<SignedMessage<Ctx, BftProposal>, Error> {
-        let round = proposal.round.as_u32().ok_or_else(Error::new)?;
-        let bytes = proposal.sign_bytes(self.chain);
-        self.record(
-            proposal.height.0,
-            round,
-            Step::Proposal,
-            hash(domain::PROPOSAL, &[&bytes]),
-        )?;
-        let signature = self.key.sign(domain::PROPOSAL, &bytes);
-        Ok(SignedMessage::new(proposal, signature))
+        let own = self.myself.proposal(&proposal).ok_or_else(Error::new)?;
+        let bytes = proposal.sign_bytes(self.myself.chain);
+        let input = self.signed(own, || {
+            let signature = self.key.sign(domain::PROPOSAL, &bytes);
+            Input::Proposal(SignedMessage::new(proposal, signature))
+        })?;
+        match input {
+            Input::Proposal(proposal) => Ok(proposal),
+            _ => Err(Error::new()),
+        }
     }
 
     async fn sign_vote_extension(

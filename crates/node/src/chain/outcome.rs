@@ -88,7 +88,9 @@ impl CommitError {
     pub fn may_pass(&self) -> bool {
         matches!(
             self,
-            CommitError::Store(StoreError::Database(_) | StoreError::File { .. })
+            CommitError::Store(
+                StoreError::Database(_) | StoreError::File { .. } | StoreError::Closed { .. }
+            )
         )
     }
 }

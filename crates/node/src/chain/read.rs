@@ -1,9 +1,15 @@
 //! What a chain shows of itself, with proofs.
 
 use super::{Chain, Committed};
+use crate::bft::SignedVote;
 use crate::store::{Snapshot, StoreError};
 use caduceus_crypto::{Hash, merkle};
-use caduceus_ledger::{CertifiedHeader, StateProofAt, TxProof, find_tx, tree};
+use caduceus_ledger::{
+    Address, CertifiedHeader, Height, StateProofAt, TxProof, Vote, VoteKind, find_tx, tree,
+};
+
+/// Certificates looked through for a validator's vote.
+const CERTIFICATES_SEARCHED: u64 = 256;
 
 impl Chain {
     /// The newest certified header; none before block 1.
@@ -51,6 +57,34 @@ impl Chain {
             result: result.clone(),
             result_proof: merkle::prove(&results, index),
         }))
+    }
+
+    /// A validator's precommit in the newest of the last certificates that has one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_certified_vote(&self, of: &Address) -> Result<Option<SignedVote>, StoreError> {
+        let snapshot = self.store.snapshot()?;
+        let tip = self.tip().height.0;
+        for height in (tip.saturating_sub(CERTIFICATES_SEARCHED)..=tip).rev() {
+            let Some(certificate) = snapshot.certificate(Height(height))? else {
+                continue;
+            };
+            if let Some((voter, signature)) = certificate.signatures.iter().find(|s| s.0 == *of) {
+                return Ok(Some(SignedVote {
+                    vote: Vote {
+                        chain: self.id,
+                        kind: VoteKind::Precommit,
+                        height: certificate.height,
+                        round: certificate.round,
+                        block: Some(certificate.block),
+                    },
+                    voter: *voter,
+                    signature: *signature,
+                }));
+            }
+        }
+        Ok(None)
     }
 
     /// What the state holds under a key, proved at the newest height; none before block 1.

@@ -9,7 +9,7 @@ use crate::tag_index::IndexRow;
 use caduceus_crypto::{Hash, codec};
 use caduceus_ledger::tree::{self, LeafNode, Node as TreeNode, NodeKey, OwnedValue, TreeKey};
 use caduceus_ledger::{Certificate, Header, TreeReader, ValidatorSet};
-use redb::{Durability, ReadOnlyTable, ReadableDatabase, WriteTransaction};
+use redb::{Durability, ReadOnlyTable, WriteTransaction};
 
 /// A key and its value.
 pub(crate) type Row = (Vec<u8>, Vec<u8>);

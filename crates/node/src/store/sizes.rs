@@ -4,7 +4,7 @@ use super::{
     AUTH, BLOCKS, BULK, Bytes, CERTIFICATES, HEADERS, INDEX_RUNS, NODES, RESULTS, SEALS, Store,
     StoreError, VALUES,
 };
-use redb::{Key, ReadableDatabase, ReadableTableMetadata, TableDefinition};
+use redb::{Key, ReadableTableMetadata, TableDefinition};
 
 /// One table.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -70,7 +70,7 @@ impl TagIndex {
     pub(crate) fn finish_import(&self, height: u64) -> Result<(), StoreError> {
         let _one_at_a_time = lock(&self.shared.flushing);
         self.shared.write_table(&[], height)?;
-        let table = Table::open(&self.shared.db)?;
+        let table = Table::open(self.shared.db.begin_read()?)?;
         let filter = table.filter()?;
         let mut shelf = self.shared.write();
         shelf.table = Arc::new(table);

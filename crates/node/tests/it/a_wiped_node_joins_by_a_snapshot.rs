@@ -131,14 +131,7 @@ async fn say(member: &Member, word: String) -> u64 {
 
 /// How consensus is doing, for a test that fails.
 fn state(member: &Member) -> String {
-    let progress = member.node.progress();
-    format!(
-        "tip {}, working on {:?}, observing {}, trouble {:?}",
-        member.tip(),
-        progress.working_on(),
-        progress.observing(),
-        progress.trouble()
-    )
+    format!("tip {}, {:?}", member.tip(), member.node.report())
 }
 
 /// Opens a store once the node that had it has let it go.

@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use caduceus_crypto::{SecretKey, TimeMillis, domain, encode};
 use caduceus_ledger::execute::VALIDATORS_KEY;
 use caduceus_ledger::{
-    BlockContext, ChainKind, DecodedTx, Genesis, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Overlay,
-    Rejection, Space, StateError, StateMachine, StateView, TxFailure, Validator, ValidatorSet,
+    Address, BlockContext, ChainKind, DecodedTx, Genesis, INDEX_KEY_BYTES, INDEX_VALUE_BYTES,
+    Overlay, Rejection, Space, StateError, StateMachine, StateView, TxFailure, Validator,
+    ValidatorSet,
 };
 use caduceus_network::Multiaddr;
+use caduceus_node::bft::{SignedVote, Witness};
 use caduceus_node::{
     BftSettings, Clock, Engine, Node, NodeConfig, NodeOptions, SystemClock, TxRelay, node::peer_id,
 };
@@ -15,6 +17,7 @@ use std::any::Any;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// What a word begins with that changes the voters; the borsh of the set follows.
 pub const VOTERS: &[u8] = b"voters:";
@@ -142,6 +145,37 @@ impl TxRelay for Push {
     }
 }
 
+struct Ask {
+    me: usize,
+    peers: Arc<Peers>,
+}
+
+#[async_trait]
+impl Witness for Ask {
+    async fn ask(&self, of: Address) -> Vec<(Address, Option<SignedVote>)> {
+        let peers: Vec<_> = self.peers.0.lock().unwrap().clone();
+        peers
+            .into_iter()
+            .enumerate()
+            .filter(|(n, _)| *n != self.me)
+            .filter_map(|(n, peer)| Some((address(n as u8), peer?.last_vote(&of))))
+            .collect()
+    }
+}
+
+pub fn address(n: u8) -> Address {
+    Address::of(&key(n).public())
+}
+
+/// Waits until something holds.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within 30 s: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 pub struct Net {
     pub genesis: Genesis,
     pub ports: Vec<u16>,
@@ -192,7 +226,7 @@ impl Net {
         let listen = format!("/ip4/127.0.0.1/tcp/{}", self.ports[n])
             .parse()
             .unwrap();
-        let node = Node::start(
+        let node = Node::open(
             NodeConfig {
                 home: root.join(format!("node{n}")),
                 genesis: self.genesis.clone(),
@@ -204,14 +238,24 @@ impl Net {
             },
             Words,
         )
-        .await
         .unwrap();
         node.set_relay(Arc::new(Push {
             me: n,
             peers: self.peers.clone(),
         }));
+        node.set_witness(Arc::new(Ask {
+            me: n,
+            peers: self.peers.clone(),
+        }));
         self.peers.0.lock().unwrap()[n] = Some(node.clone());
+        node.start_engine();
         node
+    }
+
+    /// Ends a node as a crash would.
+    pub async fn kill(&self, n: usize) {
+        let node = self.peers.0.lock().unwrap()[n].take().unwrap();
+        node.kill_for_testing_only().await;
     }
 
     pub async fn stop(&self, n: usize) {

@@ -19,5 +19,6 @@ pub(super) async fn answer(ctx: Arc<Context>, _: Peer, (): ()) -> Result<HealthR
             .chars()
             .take(200)
             .collect(),
+        consensus: None,
     })
 }
