@@ -1,5 +1,6 @@
 //! The commands (DESIGN 8).
 
+mod credits;
 mod genesis;
 mod inspect;
 mod members;
@@ -57,6 +58,8 @@ enum Command {
         #[command(subcommand)]
         what: ProxyCommand,
     },
+    /// Show what every member earned and spent in service credits.
+    Credits,
     #[command(flatten)]
     Hidden(HiddenCommand),
 }
@@ -101,6 +104,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
         // Done above: they need no node.
         Command::Genesis(_) | Command::Init(_) => Ok(()),
         Command::Proxy { what } => proxy::run(&home, &what, PROGRAM, &output).await,
+        Command::Credits => credits::run(&home, &output).await,
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
     }
 }

@@ -1,5 +1,7 @@
 //! What the alliance starts from, besides its validators: members, proxies and parameters.
 
+mod credits;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::codec::{self, DecodeError};
 use caduceus_crypto::index::{MAX_HITS, MAX_LEAVES, SchemeId};
@@ -7,6 +9,8 @@ use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_crypto::time::Epoch;
 use caduceus_ledger::{Address, ChainId, ValidatorSet};
 use std::collections::BTreeSet;
+
+pub use credits::{CreditPolicy, MAX_OPERATORS, Operator, OperatorsError, check_operators};
 
 /// Longest name of a member, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 128;
@@ -63,6 +67,8 @@ pub struct Params {
     /// Most searches in a day under tokens of one member's issue: a member that hands out tokens without
     /// measure takes nothing from the others.
     pub searches_per_day: u32,
+    /// Prices of the service credits; the members may change them.
+    pub credits: CreditPolicy,
 }
 
 impl Params {
@@ -77,6 +83,7 @@ impl Params {
             accounts_per_day: 256,
             requests_per_day: 256,
             searches_per_day: 65_536,
+            credits: CreditPolicy::standard(),
         }
     }
 
@@ -113,6 +120,8 @@ pub struct AllianceGenesis {
     pub members: Vec<Member>,
     /// The re-encryption proxies, at most [`MAX_PROXIES`].
     pub proxies: Vec<ProxyInfo>,
+    /// Who runs which validator, at most [`MAX_OPERATORS`].
+    pub operators: Vec<Operator>,
     /// Bounds.
     pub params: Params,
 }
@@ -201,6 +210,9 @@ pub enum GenesisError {
     /// Too many proxies, or one twice.
     #[error("the proxies: {0}")]
     Proxies(#[source] ProxiesError),
+    /// Too many operators, one validator twice, or one run by no member.
+    #[error("the operators: {0}")]
+    Operators(#[source] OperatorsError),
     /// Bounds under which some admissible search could never run, or its result would be too large.
     #[error(
         "max_hits must be 1 to {}, max_probes positive, block_budget at least max_probes, and {} more for tags",
@@ -291,6 +303,8 @@ impl AllianceGenesis {
             }
         }
         check_proxies(&self.proxies).map_err(GenesisError::Proxies)?;
+        check_operators(&self.operators, |hospital| hospitals.contains(hospital))
+            .map_err(GenesisError::Operators)?;
         let params = &self.params;
         let hits_fit = params.max_hits > 0 && params.max_hits as usize <= MAX_HITS;
         let search_fits = params.block_budget >= params.largest_search();
@@ -387,6 +401,27 @@ mod tests {
         assert!(matches!(
             refused(&genesis),
             GenesisError::Proxies(ProxiesError::Count { .. })
+        ));
+
+        let mut genesis = good();
+        genesis.operators[1].validator = genesis.operators[0].validator;
+        assert!(matches!(
+            refused(&genesis),
+            GenesisError::Operators(OperatorsError::Repeated { .. })
+        ));
+
+        let mut genesis = good();
+        genesis.operators[1].hospital = testing::hospital(9);
+        assert!(matches!(
+            refused(&genesis),
+            GenesisError::Operators(OperatorsError::NotAMember { .. })
+        ));
+
+        let mut genesis = good();
+        genesis.operators = vec![genesis.operators[0]; MAX_OPERATORS + 1];
+        assert!(matches!(
+            refused(&genesis),
+            GenesisError::Operators(OperatorsError::Count { .. })
         ));
 
         let mut genesis = good();

@@ -18,18 +18,20 @@ pub mod tx;
 #[cfg(test)]
 mod testing;
 
-pub use genesis::{AllianceGenesis, GenesisError, Member, MemberError, Params, ProxyInfo};
+pub use genesis::{
+    AllianceGenesis, CreditPolicy, GenesisError, Member, MemberError, Operator, Params, ProxyInfo,
+};
 pub use machine::AllianceMachine;
 pub use query::LinkedBlock;
 pub use rules::{Failure, Rule, is_transient};
 pub use state::{
-    AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, GrantRecord,
-    GrantStatus, IssuerRecord, Key, LinkPlace, LinkedHead, LinkedRecord, MemberRecord, RecordRef,
-    ReportRecord, RequestRecord, ScanRecord,
+    AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, CreditRecord,
+    GrantRecord, GrantStatus, IssuerRecord, Key, LinkPlace, LinkedHead, LinkedRecord, MemberRecord,
+    RecordRef, ReportRecord, RequestRecord, ScanRecord,
 };
 pub use tx::{
-    Access, Account, Change, Checkpoint, Governance, Grant, Hit, Issuer, Link, Purpose, Report,
-    ReportKind, ReportProof, Request, Revoke, Search, SearchResult, SignedAccess, SignedAccount,
-    SignedGovernance, SignedGrant, SignedIssuer, SignedReport, SignedRequest, SignedRevoke,
-    SignedSearch, Tx,
+    Access, Account, Acknowledge, Change, Checkpoint, Governance, Grant, Hit, Issuer, Link,
+    Purpose, Report, ReportKind, ReportProof, Request, Revoke, Search, SearchResult, SignedAccess,
+    SignedAccount, SignedAcknowledge, SignedGovernance, SignedGrant, SignedIssuer, SignedReport,
+    SignedRequest, SignedRevoke, SignedSearch, Tx,
 };

@@ -5,7 +5,8 @@ use crate::rules::{self, Rule, member::put_new_member};
 use crate::state;
 use crate::tx::Tx;
 use caduceus_ledger::{
-    BlockContext, DecodedTx, Genesis, Overlay, Rejection, StateError, StateMachine, TxFailure,
+    BlockContext, Class, DecodedTx, Genesis, Overlay, Rejection, StateError, StateMachine,
+    StateView, TxFailure,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ impl StateMachine for AllianceMachine {
         state::params().put(state, &own.params);
         state::generation().put(state, &0);
         state::proxies().put(state, &own.proxies);
+        state::operators().put(state, &own.operators);
         for member in own.members {
             put_new_member(member, state)?;
         }
@@ -47,12 +49,19 @@ impl StateMachine for AllianceMachine {
         rules::is_transient(rule)
     }
 
+    fn class(&self, tx: &DecodedTx, view: &dyn StateView) -> Result<Class, StateError> {
+        rules::credits::class(tx.content()?, view)
+    }
+
     fn finish(
         &self,
-        _ctx: &BlockContext,
-        _txs: &[Vec<u8>],
+        ctx: &BlockContext,
+        txs: &[Vec<u8>],
         state: &mut Overlay<'_>,
     ) -> Result<Vec<u8>, StateError> {
+        if !txs.is_empty() {
+            rules::credits::block_proposed(ctx, state)?;
+        }
         let budget = state::budget();
         if budget.is_set(state)? {
             budget.clear(state);

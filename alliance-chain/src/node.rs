@@ -1,6 +1,7 @@
 //! A running node of the alliance chain: the chain's exchanges, what is linked, records on behalf of their owners,
 //! and the proxy, which re-encrypts outside consensus.
 
+mod forks;
 mod fragments;
 mod linked;
 mod proxy;
@@ -190,6 +191,7 @@ impl AllianceNode {
         let routes = Routes::default();
         routes.set(config.hospitals);
         records::serve(&service, &node, config.key.clone(), routes.clone());
+        forks::watch(&node, config.key.clone());
         linked::serve(&service, &node);
         proxy::serve(&service, &node, config.key, fragments.clone());
         let eraser = tokio::spawn(proxy::erase_ended(node.clone(), fragments.clone()));

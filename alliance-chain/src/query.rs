@@ -3,13 +3,14 @@
 //! A client asks for a state proof of `state::grant(id).bytes()` and the like, checks it against a certified
 //! header, and decodes the proved bytes with `state::grant(id).decode(bytes)`.
 
+mod fork;
 mod linked;
 
-use crate::genesis::{Member, Params, ProxyInfo};
+use crate::genesis::{Member, Operator, Params, ProxyInfo};
 use crate::state::{
     self, AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader,
-    GRANT_PREFIX, GrantRecord, LinkedRecord, MEMBER_PREFIX, MemberRecord, RecordRef, ReportRecord,
-    RequestRecord,
+    CreditRecord, GRANT_PREFIX, GrantRecord, LinkedRecord, MEMBER_PREFIX, MemberRecord, RecordRef,
+    ReportRecord, RequestRecord,
 };
 use crate::tx::SearchResult;
 use caduceus_crypto::Hash;
@@ -21,6 +22,8 @@ use caduceus_crypto::time::TimeMillis;
 use caduceus_crypto::token::{IssuerPublicKey, Token};
 use caduceus_ledger::{Header, Height, Space, StateError, StateView};
 
+pub(crate) use fork::hashes;
+pub use fork::{Conflict, conflict};
 pub use linked::{
     LinkedBlock, MAX_LINKED_BYTES, linked_blocks, linked_digest, linked_document, linked_head,
 };
@@ -79,6 +82,28 @@ pub fn member(
 /// When the store fails.
 pub fn proxies(view: &dyn StateView) -> Result<Vec<ProxyInfo>, StateError> {
     state::proxies().require(view)
+}
+
+/// Who runs which validator.
+///
+/// # Errors
+/// When the store fails.
+pub fn operators(view: &dyn StateView) -> Result<Vec<Operator>, StateError> {
+    Ok(state::operators().get(view)?.unwrap_or_default())
+}
+
+/// Every member's service credits, present or former, in the order of identifiers.
+///
+/// # Errors
+/// When the store fails.
+pub fn credits(view: &dyn StateView) -> Result<Vec<(MemberRecord, CreditRecord)>, StateError> {
+    members_ever(view)?
+        .into_iter()
+        .map(|record| {
+            let credit = state::credit(&record.member.hospital).get(view)?;
+            Ok((record, credit.unwrap_or_default()))
+        })
+        .collect()
 }
 
 /// A member's token keys, newest first; empty if it has none.

@@ -6,7 +6,9 @@
 
 pub mod access;
 pub mod account;
+pub mod acknowledge;
 pub mod checkpoint;
+pub(crate) mod credits;
 pub mod grant;
 pub mod issuer;
 pub mod link;
@@ -25,6 +27,7 @@ use caduceus_ledger::{BlockContext, Overlay, Rejection, StateError, StateView, T
 
 pub use access::AccessError;
 pub use account::AccountError;
+pub use acknowledge::AcknowledgeError;
 pub use checkpoint::CheckpointError;
 pub use grant::GrantError;
 pub use issuer::IssuerError;
@@ -75,6 +78,9 @@ pub enum Rule {
     /// A rule of `Report`.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A rule of `Acknowledge`.
+    #[error(transparent)]
+    Acknowledge(#[from] AcknowledgeError),
 }
 
 impl Rule {
@@ -93,6 +99,7 @@ impl Rule {
             Rule::Access(e) => e.rule_name(),
             Rule::Revoke(e) => e.rule_name(),
             Rule::Report(e) => e.rule_name(),
+            Rule::Acknowledge(e) => e.rule_name(),
         }
     }
 }
@@ -178,5 +185,6 @@ pub fn apply(
         Tx::Access(tx) => access::apply(ctx, id, tx, state),
         Tx::Revoke(tx) => revoke::apply(ctx, tx, state),
         Tx::Report(tx) => report::apply(ctx, id, tx.clone(), state),
+        Tx::Acknowledge(tx) => acknowledge::apply(ctx, tx, state),
     }
 }

@@ -7,6 +7,8 @@
 //! | `member/` hospital | Auth | [`MemberRecord`] |
 //! | `former/` hospital | Auth | list of keys: its identity keys before the present one, newest first |
 //! | `proxies` | Auth | list of [`ProxyInfo`] |
+//! | `operators` | Auth | list of [`Operator`]: who runs which validator |
+//! | `credit/` hospital | Auth | [`CreditRecord`] |
 //! | `issuer/` hospital | Auth | [`IssuerRecord`] |
 //! | `account/` data user | Auth | [`AccountRecord`] |
 //! | `head/` hospital | Auth | [`CheckpointHead`] |
@@ -28,6 +30,8 @@
 //! | `record/` hospital height position | Bulk | [`LinkedRecord`] |
 //! | `daily/` kind owner epoch | Bulk | u32: uses of a daily allowance |
 //! | `proved/` hospital kind P | Bulk | Hash: the report that proved such misbehaviour under a pseudonym |
+//! | `deposit/` access | Bulk | [`Deposit`]: what an access paid for its service |
+//! | `forked/` hospital height | Bulk | Hash: the report that proved a second header there |
 //! | `budget` | Bulk | u64: leaves and probes of the block in progress; absent between blocks |
 //!
 //! Heights, positions, epochs, ordinals and indices are big-endian in keys, so that key order is chain order.
@@ -38,10 +42,11 @@
 //! else a search returns is looked up by that place. Tags are the only rows of which a record has dozens, so they
 //! alone are worth a space of their own.
 
+mod credits;
 mod list;
 mod records;
 
-use crate::genesis::{Params, ProxyInfo};
+use crate::genesis::{Operator, Params, ProxyInfo};
 use crate::tx::ReportKind;
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
@@ -49,11 +54,13 @@ use caduceus_crypto::codec;
 use caduceus_crypto::index::Tag;
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_crypto::time::Epoch;
+use caduceus_ledger::checkpoint::HEAD_PREFIX;
 use caduceus_ledger::{
     Height, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Overlay, Space, StateError, StateView, ValidatorSet,
 };
 use std::marker::PhantomData;
 
+pub use credits::{CreditRecord, Deposit, Earned, Service, Spent, Use};
 pub use list::List;
 pub use records::{
     AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, GrantRecord,
@@ -179,6 +186,16 @@ pub fn proxies() -> Key<Vec<ProxyInfo>> {
     Key::new(Space::Auth, "proxies", &[])
 }
 
+/// Who runs which validator.
+pub fn operators() -> Key<Vec<Operator>> {
+    Key::new(Space::Auth, "operators", &[])
+}
+
+/// A member's service credits.
+pub fn credit(member: &HospitalId) -> Key<CreditRecord> {
+    Key::new(Space::Auth, "credit/", &[&member.0])
+}
+
 /// A member's token keys.
 pub fn issuer(member: &HospitalId) -> Key<IssuerRecord> {
     Key::new(Space::Auth, "issuer/", &[&member.0])
@@ -191,7 +208,7 @@ pub fn account(data_user: &PublicKey) -> Key<AccountRecord> {
 
 /// The newest checkpointed header of a private chain.
 pub fn head(hospital: &HospitalId) -> Key<CheckpointHead> {
-    Key::new(Space::Auth, "head/", &[&hospital.0])
+    Key::new(Space::Auth, HEAD_PREFIX, &[&hospital.0])
 }
 
 /// How far a hospital's records are linked, and the digest of all that is.
@@ -398,6 +415,20 @@ pub fn proved(hospital: &HospitalId, kind: ReportKind, point: &PublicKey) -> Key
         Space::Bulk,
         "proved/",
         &[&hospital.0, &kind, point.as_bytes()],
+    )
+}
+
+/// What an access paid for its service; none where nobody paid.
+pub fn deposit(access: &Hash) -> Key<Deposit> {
+    Key::new(Space::Bulk, "deposit/", &[&access.0])
+}
+
+/// The report that proved a second header at a height of a private chain.
+pub fn forked(hospital: &HospitalId, height: Height) -> Key<Hash> {
+    Key::new(
+        Space::Bulk,
+        "forked/",
+        &[&hospital.0, &height.0.to_be_bytes()],
     )
 }
 

@@ -8,7 +8,7 @@ mod scan;
 mod search;
 mod watched;
 
-use crate::genesis::{AllianceGenesis, Member, Params, ProxyInfo};
+use crate::genesis::{AllianceGenesis, Member, Operator, Params, ProxyInfo};
 use crate::machine::AllianceMachine;
 use crate::query;
 use crate::rules::member::put_new_member;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 pub use private::{PrivateBlocks, certificate, leaf, leaf_of, private_chain, private_set};
 pub use scan::{paeks_trapdoor, peks_trapdoor};
-pub use search::{issuer_key, keyword_cover, search_body, token, token_key};
+pub use search::{issuer_key, keyword_cover, search, search_body, token, token_key};
 
 /// Block time of a fresh chain: 2024-05-06, 12:53 UTC.
 pub const NOW: TimeMillis = TimeMillis(1_715_000_000_000);
@@ -98,7 +98,20 @@ pub fn member(i: u8) -> Member {
     }
 }
 
-/// Three members, three proxies, searches from 2020 on.
+/// Hospital `i` runs the validator beside proxy `i`.
+pub fn operator(i: u8) -> Operator {
+    Operator {
+        validator: validator(i),
+        hospital: hospital(i),
+    }
+}
+
+/// The validator beside proxy `i`.
+pub fn validator(i: u8) -> Address {
+    Address::of(&secret(100 + i).public())
+}
+
+/// Three members, two of which run a validator, three proxies, searches from 2020 on.
 pub fn alliance_genesis() -> AllianceGenesis {
     let proxies = (0..3)
         .map(|i| ProxyInfo {
@@ -109,6 +122,7 @@ pub fn alliance_genesis() -> AllianceGenesis {
     AllianceGenesis {
         members: (0..3).map(member).collect(),
         proxies,
+        operators: (0..2).map(operator).collect(),
         params: Params::standard(Epoch::from_ymd(2020, 1, 1).unwrap()),
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod account;
+pub mod acknowledge;
 pub mod checkpoint;
 pub mod grant;
 pub mod issuer;
@@ -24,6 +25,7 @@ use caduceus_ledger::{ChainId, tx_id};
 
 pub use access::{Access, SignedAccess};
 pub use account::{Account, MAX_ACCOUNT_LABEL_BYTES, SignedAccount};
+pub use acknowledge::{Acknowledge, ON_TIME_MILLIS, SignedAcknowledge};
 pub use checkpoint::{Checkpoint, MAX_CHECKPOINT_HEADERS};
 pub use grant::{Grant, MAX_GRANT_DAYS, MAX_GRANT_MILLIS, SignedGrant};
 pub use issuer::{Issuer, SignedIssuer};
@@ -63,6 +65,8 @@ pub enum Tx {
     Revoke(SignedRevoke),
     /// A member or proxy, or anybody with a proof, reports misbehaviour.
     Report(SignedReport),
+    /// A data user says how an access was served.
+    Acknowledge(SignedAcknowledge),
 }
 
 impl Tx {

@@ -15,6 +15,8 @@ use crate::error::DataUserError;
 use crate::fragments::{Blame, Fault, Fragments};
 use crate::session::{DataUser, Ticket};
 
+mod acknowledge;
+
 /// An opened record and how it came.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fetched {
@@ -52,7 +54,8 @@ impl fmt::Debug for Fetched {
 }
 
 impl DataUser {
-    /// Takes a ticket, fetches the ciphertext, gathers fragments until the threshold is met, and opens.
+    /// Takes a ticket, fetches the ciphertext, gathers fragments until the threshold is met, opens, and acknowledges
+    /// the service: those who served earn what the access paid.
     ///
     /// # Errors
     /// [`DataUserError::NoGrant`], [`DataUserError::OtherReceivingKey`] before anything is disclosed; the rules
@@ -77,13 +80,16 @@ impl DataUser {
         let bytes = self.ciphertext(&ticket).await?;
         let capsule = parse(&bytes).map_err(DataUserError::Record)?.wrap.capsule;
         let (opened, found) = self.gather_and_open(&ticket, &bytes, &capsule).await?;
+        let took = begun.elapsed();
+        let proxies: Vec<PublicKey> = found.good.iter().map(|fragment| fragment.proxy).collect();
+        self.acknowledge(&ticket, &proxies, took).await;
         Ok(Fetched {
             ticket,
             opened,
-            proxies: found.good.iter().map(|fragment| fragment.proxy).collect(),
+            proxies,
             blamed: found.blamed,
             purpose: found.purpose,
-            took: begun.elapsed(),
+            took,
         })
     }
 

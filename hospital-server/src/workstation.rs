@@ -22,7 +22,7 @@ mod visit;
 pub use admin::{Administrator, Committed};
 pub use error::{Who, WorkstationError};
 pub use indexing::{FHIR_JSON, TERMS_FIELD, is_fhir_json, keywords_of};
-pub use link::{LinkStatus, link_status};
+pub use link::{LinkStatus, MAX_CHECKPOINT_AGE_MILLIS, link_status};
 pub use patient::{Registered, check_meta};
 pub use receipts::ReceiptFile;
 pub use session::{Workstation, WorkstationConfig};

@@ -1,11 +1,13 @@
 //! The commands (DESIGN 8).
 
+mod audit;
 mod genesis;
 mod inspect;
 mod members;
 mod mine;
 mod start;
 
+use audit::Audit;
 use caduceus_cli::{CliError, CommonArgs, HiddenCommand, Output, Program};
 use caduceus_ledger::ChainKind;
 use caduceus_operator::{InitArgs, home, init, make_key, status, validate};
@@ -66,6 +68,11 @@ enum Command {
     /// Mine blocks as the logging paper does, with threads that compete, and print them: on the chain of the node in
     /// --home, which must run the engine pow and not be running, or on one that is gone afterwards.
     Mine(Mine),
+    /// Judge the hospital's audit log.
+    Audit {
+        #[command(subcommand)]
+        what: Audit,
+    },
     #[command(flatten)]
     Hidden(HiddenCommand),
 }
@@ -111,6 +118,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
         Command::Inspect { what } => inspect::run(&home, &what, &output),
         Command::Validate { fast } => validate(&home, &PrivateMachine, fast, &output),
         Command::Members { what, identity } => members::run(&home, what, &identity, &output).await,
+        Command::Audit { what } => audit::run(&home, &what, &arguments.common, &output).await,
         // Done above: they need no node.
         Command::Key { .. } | Command::Genesis(_) | Command::Init(_) | Command::Mine(_) => Ok(()),
         Command::Hidden(hidden) => hidden.run::<Arguments>(),

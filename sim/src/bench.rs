@@ -5,7 +5,7 @@
 
 pub mod chain;
 pub mod latency;
-mod measure;
+pub(crate) mod measure;
 pub mod search;
 pub mod sync;
 

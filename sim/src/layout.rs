@@ -8,7 +8,7 @@
 //! DIR/HOSPITAL/keys                    keys.key index.key
 //! ```
 
-use alliance_chain::genesis::{AllianceGenesis, Member, Params, ProxyInfo};
+use alliance_chain::genesis::{AllianceGenesis, Member, Operator, Params, ProxyInfo};
 use anyhow::Context;
 use caduceus_cli::{AllianceSection, HospitalEntry, NetworkFile, NodeEntry};
 use caduceus_crypto::index::SchemeId;
@@ -38,6 +38,8 @@ pub struct NetworkSpec {
     pub engine: EngineKind,
     /// How records are indexed.
     pub scheme: SchemeId,
+    /// The alliance's bounds, if they are not those of the scheme from the day before on.
+    pub params: Option<Params>,
 }
 
 impl NetworkSpec {
@@ -58,6 +60,7 @@ impl Default for NetworkSpec {
             private_validators: 4,
             engine: EngineKind::Bft,
             scheme: SchemeId::Tags,
+            params: None,
         }
     }
 }
@@ -293,6 +296,16 @@ impl Layout {
             entries.push(entry);
         }
         let plan = ChainPlan::new(spec.alliance_validators, spec.alliance_engine())?;
+        // The first validators are the hospitals' own, the others those of regulators.
+        let operators = plan
+            .keys
+            .iter()
+            .zip(&hospitals)
+            .map(|(key, hospital)| Operator {
+                validator: Address::of(&key.public()),
+                hospital: hospital.id,
+            })
+            .collect();
         let proxies = plan
             .keys
             .iter()
@@ -304,8 +317,11 @@ impl Layout {
         let app = AllianceGenesis {
             members,
             proxies,
+            operators,
             // The day before counts too, so that what is told of the last hour holds just after midnight.
-            params: Params::of_scheme(spec.scheme, Epoch(time.epoch().0 - 1)),
+            params: spec
+                .params
+                .unwrap_or_else(|| Params::of_scheme(spec.scheme, Epoch(time.epoch().0 - 1))),
         };
         let genesis = Genesis {
             kind: ChainKind::Alliance,

@@ -9,4 +9,5 @@ pub mod generator;
 pub mod layout;
 pub mod loopback;
 pub mod oracle;
+pub mod run;
 pub mod servers;

@@ -9,6 +9,7 @@ use sim::bench::{self, BenchCommand};
 use sim::chaos::{self, ChaosCommand};
 use sim::demo::{self, DemoOptions, Narrator};
 use sim::devnet;
+use sim::run::{self as scenario, RunCommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -69,6 +70,11 @@ enum Command {
     Chaos {
         #[command(subcommand)]
         what: ChaosCommand,
+    },
+    /// Run a scenario, and judge what was promised of it.
+    Run {
+        #[command(subcommand)]
+        what: RunCommand,
     },
     /// Run one node; how the demo starts the nodes that it kills.
     #[command(hide = true)]
@@ -189,6 +195,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
                 .await
                 .map_err(|e| CliError::failure(format!("the node stopped: {e:#}"), "see its log"))
         }
+        Command::Run { what } => scenario::run(what, &output).await,
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
     }
 }

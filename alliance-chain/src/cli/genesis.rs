@@ -1,7 +1,7 @@
 //! `genesis`: makes the genesis of an alliance from a TOML of its founders.
 
 use alliance_chain::genesis::check_proxies;
-use alliance_chain::{AllianceGenesis, Member, Params, ProxyInfo};
+use alliance_chain::{AllianceGenesis, Member, Operator, Params, ProxyInfo};
 use caduceus_cli::{CliError, Output};
 use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::time::Epoch;
@@ -55,6 +55,9 @@ struct Voter {
     power: u64,
     #[serde(default = "yes")]
     proxy: bool,
+    /// Name of the member that runs it; none for a regulator's.
+    #[serde(default)]
+    operator: Option<String>,
 }
 
 fn one() -> u64 {
@@ -96,6 +99,7 @@ fn make(founders: &Founders, file: &Path, now: TimeMillis) -> Result<Genesis, Cl
         .collect::<Result<Vec<_>, _>>()?;
     let mut validators = Vec::new();
     let mut proxies = Vec::new();
+    let mut operators = Vec::new();
     for voter in &founders.validators {
         let validator = Validator {
             key: public_key(&voter.key)?,
@@ -107,12 +111,23 @@ fn make(founders: &Founders, file: &Path, now: TimeMillis) -> Result<Genesis, Cl
                 validator: validator.address(),
             });
         }
+        if let Some(name) = &voter.operator {
+            let operator = members
+                .iter()
+                .find(|member: &&Member| member.name == *name)
+                .ok_or_else(|| wrong(format!("{name:?} runs a validator and is no member")))?;
+            operators.push(Operator {
+                validator: validator.address(),
+                hospital: operator.hospital,
+            });
+        }
         validators.push(validator);
     }
     check_proxies(&proxies).map_err(wrong)?;
     let app = AllianceGenesis {
         members,
         proxies,
+        operators,
         params: Params::of_scheme(scheme, first_epoch),
     }
     .encode();

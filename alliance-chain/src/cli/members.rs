@@ -124,6 +124,24 @@ async fn proxies(node: &OwnNode) -> Result<Vec<alliance_chain::ProxyInfo>, CliEr
     }
 }
 
+/// Who runs which validator.
+async fn operators(node: &OwnNode) -> Result<Vec<alliance_chain::Operator>, CliError> {
+    let key = state::operators();
+    match node.state(key.bytes()).await? {
+        Some(bytes) => key.decode(&bytes).map_err(damaged),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The prices of service credits.
+async fn policy(node: &OwnNode) -> Result<alliance_chain::CreditPolicy, CliError> {
+    let key = state::params();
+    match node.state(key.bytes()).await? {
+        Some(bytes) => Ok(key.decode(&bytes).map_err(damaged)?.credits),
+        None => Err(damaged("it has no parameters")),
+    }
+}
+
 /// A member by name, or by the beginning of its identifier.
 fn named<'a>(members: &'a [Member], text: &str) -> Result<&'a Member, CliError> {
     let wanted = text.to_ascii_lowercase();

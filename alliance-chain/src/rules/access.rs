@@ -1,6 +1,6 @@
 //! Rules of `Access` (DESIGN 6.2).
 
-use super::{Failure, ensure, refuse};
+use super::{Failure, credits, ensure, refuse};
 use crate::state::{self, AccessRecord, GrantStatus};
 use crate::tx::SignedAccess;
 use caduceus_crypto::Hash;
@@ -82,6 +82,7 @@ pub(super) fn apply(
             time: ctx.time,
         },
     );
+    credits::deposit(&id, &data_user, record.grant.threshold, state)?;
     Ok(Vec::new())
 }
 

@@ -1,7 +1,7 @@
 //! Rules of `Account`.
 
-use super::{Failure, active_member, ensure, refuse};
-use crate::state::{self, AccountRecord, Daily};
+use super::{Failure, active_member, credits, ensure, refuse};
+use crate::state::{self, AccountRecord, Daily, Use};
 use crate::tx::{MAX_ACCOUNT_LABEL_BYTES, SignedAccount};
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_ledger::{BlockContext, Overlay};
@@ -94,6 +94,7 @@ pub(super) fn apply(
         AccountError::NotSigned { member }
     })?;
     daily.put(state, &(used + 1));
+    credits::spend(&member, Use::Account, state)?;
     key.put(
         state,
         &AccountRecord {

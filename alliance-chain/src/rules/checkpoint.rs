@@ -4,6 +4,7 @@
 //! is evidence and not an insult.
 
 use super::{Failure, active_member, ensure, refuse};
+use crate::query;
 use crate::state::{self, AnchorsExtra, CheckpointHead, CheckpointedHeader};
 use crate::tx::{Checkpoint, MAX_CHECKPOINT_HEADERS};
 use caduceus_crypto::Hash;
@@ -186,7 +187,7 @@ pub(super) fn apply(
         .or_else(|e| refuse(CheckpointError::Certificate(e)))?;
 
     // 2. Whether it contradicts what is on record: at a height, or by its parent.
-    check_conflicts(&tx.headers, &hospital, head, state)?;
+    check_conflicts(&tx.headers, &hospital, state)?;
     if first.height < expected {
         let head = head.map_or(Height::GENESIS, |h| h.height);
         return refuse(CheckpointError::AlreadyCheckpointed { head });
@@ -293,32 +294,16 @@ fn check_form(headers: &[Header], chain: ChainId) -> Result<Vec<AnchorsExtra>, F
 fn check_conflicts(
     headers: &[Header],
     hospital: &HospitalId,
-    head: Option<CheckpointHead>,
     state: &Overlay<'_>,
 ) -> Result<(), Failure> {
-    let Some(head) = head else {
-        return Ok(());
-    };
-    let own = headers
-        .iter()
-        .filter(|h| h.height <= head.height)
-        .map(|h| (h.height, h.hash()));
-    let parent = headers
-        .first()
-        .and_then(|h| Some((Height(h.height.0.checked_sub(1)?), h.parent)))
-        .filter(|(height, _)| *height <= head.height);
-    for (height, found) in parent.into_iter().chain(own) {
-        // Height 0 is the genesis state and is never on record.
-        let Some(known) = state::header(hospital, height).get(state)? else {
-            continue;
-        };
-        ensure(known.hash == found, || CheckpointError::HeaderConflict {
-            height,
-            recorded: known.hash,
-            found,
-        })?;
+    match query::conflict(state, hospital, headers)? {
+        None => Ok(()),
+        Some(conflict) => refuse(CheckpointError::HeaderConflict {
+            height: conflict.height,
+            recorded: conflict.recorded,
+            found: conflict.found,
+        }),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Rules of `Member` (governance).
 
-use super::{Failure, active_member, ensure, refuse};
-use crate::genesis::{MAX_MEMBERS, Member, MemberError, ProxiesError, check_proxies};
+use super::{Failure, active_member, credits, ensure, refuse};
+use crate::genesis::{
+    CreditPolicy, MAX_MEMBERS, Member, MemberError, Operator, OperatorsError, ProxiesError,
+    check_operators, check_proxies,
+};
 use crate::query;
 use crate::state::{self, MAX_FORMER_IDENTITIES, MemberRecord};
 use crate::tx::{Change, SignedGovernance};
@@ -115,6 +118,12 @@ pub enum GovernanceError {
         /// The limit.
         limit: usize,
     },
+    /// The new operators are no valid list.
+    #[error("the operators: {0}")]
+    Operators(#[source] OperatorsError),
+    /// The prices are those in force.
+    #[error("the credit policy is this one already")]
+    SameCredits,
 }
 
 impl GovernanceError {
@@ -139,6 +148,8 @@ impl GovernanceError {
             GovernanceError::Validators(_) => "member_validators_step",
             GovernanceError::FormerKey { .. } => "member_former_key",
             GovernanceError::RotatedOften { .. } => "member_rotated_often",
+            GovernanceError::Operators(_) => "member_operators",
+            GovernanceError::SameCredits => "member_same_credits",
         }
     }
 }
@@ -175,9 +186,31 @@ pub(super) fn apply(
             check_set_change(&now, &next).or_else(|e| refuse(GovernanceError::Validators(e)))?;
             put_validators(state, &next);
         }
+        Change::Operators(operators) => change_operators(operators, &members, state)?,
+        Change::Credits(policy) => change_credits(policy, state)?,
     }
     counter.put(state, &(expected + 1));
     Ok(Vec::new())
+}
+
+fn change_operators(
+    operators: Vec<Operator>,
+    members: &[Member],
+    state: &mut Overlay<'_>,
+) -> Result<(), Failure> {
+    let is_member = |hospital: &HospitalId| members.iter().any(|m| m.hospital == *hospital);
+    check_operators(&operators, is_member).or_else(|e| refuse(GovernanceError::Operators(e)))?;
+    state::operators().put(state, &operators);
+    Ok(())
+}
+
+/// New prices; balances stay as they are.
+fn change_credits(policy: CreditPolicy, state: &mut Overlay<'_>) -> Result<(), Failure> {
+    let mut params = state::params().require(state)?;
+    ensure(params.credits != policy, || GovernanceError::SameCredits)?;
+    params.credits = policy;
+    state::params().put(state, &params);
+    Ok(())
 }
 
 /// Two thirds of the present members signed, each once.
@@ -246,6 +279,7 @@ pub(crate) fn put_new_member(member: Member, state: &mut Overlay<'_>) -> Result<
     state::ordinal(&hospital).put(state, &ordinal);
     let set = &member.private_validators;
     state::validators(&hospital, &set.hash()).put(state, set);
+    credits::open(&hospital, state)?;
     state::member(&hospital).put(
         state,
         &MemberRecord {

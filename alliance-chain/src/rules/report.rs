@@ -1,17 +1,18 @@
 //! Rules of `Report`: the word of members and proxies, and proofs by anybody.
 
+mod fork;
 mod proof;
 
 use super::{Failure, ensure, refuse};
 use crate::query;
-use crate::state::{self, Daily, Key, RecordRef, ReportRecord};
-use crate::tx::{MAX_DETAIL_BYTES, Report, ReportKind, SignedReport};
+use crate::state::{self, Daily, Key, MemberRecord, RecordRef, ReportRecord};
+use crate::tx::{MAX_DETAIL_BYTES, Report, ReportKind, ReportProof, SignedReport};
 use caduceus_crypto::Hash;
 use caduceus_crypto::codec;
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_crypto::merkle::BadProof;
 use caduceus_crypto::time::{Epoch, TimeMillis};
-use caduceus_ledger::{BlockContext, Overlay, StateError, StateView};
+use caduceus_ledger::{BlockContext, CertificateError, Height, Overlay, StateError, StateView};
 
 /// Why a report is refused.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +150,42 @@ pub enum ReportError {
         /// The record reported.
         record: RecordRef,
     },
+    /// No second header, or too many.
+    #[error("{found} headers as a second branch, 1 to {limit} allowed")]
+    ForkCount {
+        /// The limit.
+        limit: usize,
+        /// The number found.
+        found: usize,
+    },
+    /// A header of another chain, or one that does not follow the one before it.
+    #[error("header {height} is not of the hospital's chain, or does not follow the one before it")]
+    ForkBroken {
+        /// Height of the header.
+        height: Height,
+    },
+    /// Nothing contradicts what is on record or was shown.
+    #[error("no two headers at one height are shown")]
+    NoFork,
+    /// The first header that was shown is not the one that stands at the height.
+    #[error("{recorded} stands at private height {height}, the header shown is {found}")]
+    ForkRecorded {
+        /// The height.
+        height: Height,
+        /// Hash of the header there.
+        recorded: Hash,
+        /// Hash of the header shown.
+        found: Hash,
+    },
+    /// A header whose voters never were on record.
+    #[error("the voters of header {height} never were on record")]
+    ForkVoters {
+        /// Height of the header.
+        height: Height,
+    },
+    /// A certificate does not hold.
+    #[error("certificate: {0}")]
+    ForkCertificate(#[source] CertificateError),
 }
 
 impl ReportError {
@@ -174,6 +211,12 @@ impl ReportError {
             ReportError::OtherPosition { .. } => "report_other_position",
             ReportError::NotIncluded { .. } => "report_not_included",
             ReportError::AsPromised { .. } => "report_as_promised",
+            ReportError::ForkCount { .. } => "report_fork_count",
+            ReportError::ForkBroken { .. } => "report_fork_broken",
+            ReportError::NoFork => "report_no_fork",
+            ReportError::ForkRecorded { .. } => "report_fork_recorded",
+            ReportError::ForkVoters { .. } => "report_fork_voters",
+            ReportError::ForkCertificate(_) => "report_fork_certificate",
         }
     }
 }
@@ -214,7 +257,7 @@ pub(super) fn apply(
         let linked = state::record(&hospital, &record).is_set(state)?;
         ensure(linked, || ReportError::RecordUnknown { record })?;
     }
-    let once = Once::of(body, ctx.time.epoch());
+    let once = Once::of(body, &known, ctx.time.epoch(), state)?;
     once.check(state)?;
     proof::check(body, &known, ctx.time, state)?;
     ensure(tx.is_signed(&ctx.chain), || ReportError::NotSigned)?;
@@ -240,18 +283,37 @@ enum Once {
 }
 
 impl Once {
-    fn of(body: &Report, day: Epoch) -> Self {
-        match body.proof.receipt() {
-            None => {
-                let about = codec::encode(&(body.reporter, body.kind, body.hospital, body.record));
+    fn of(
+        body: &Report,
+        known: &MemberRecord,
+        day: Epoch,
+        state: &Overlay<'_>,
+    ) -> Result<Self, Failure> {
+        let hospital = &body.hospital;
+        Ok(match &body.proof {
+            ReportProof::None => {
+                let about = codec::encode(&(body.reporter, body.kind, hospital, body.record));
                 Self::ADay(state::daily(Daily::Reports, &about, day))
             }
-            Some(receipt) => Self::ForEver(state::proved(
-                &body.hospital,
-                body.kind,
-                &receipt.pseudonym.point,
-            )),
-        }
+            ReportProof::MissedDeadline { receipt }
+            | ReportProof::EntriesDiffer { receipt, .. } => {
+                let point = &receipt.pseudonym.point;
+                Self::ForEver(state::proved(hospital, body.kind, point))
+            }
+            ReportProof::Fork {
+                recorded,
+                second,
+                certificate,
+            } => {
+                let proof = fork::Proof {
+                    recorded: recorded.as_ref(),
+                    second,
+                    certificate,
+                };
+                let height = proof.conflict(known, state)?.height;
+                Self::ForEver(state::forked(hospital, height))
+            }
+        })
     }
 
     fn check(&self, state: &Overlay<'_>) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! Rules of `Request`.
 
-use super::{Failure, active_member, ensure, refuse};
-use crate::state::{self, Daily, RequestRecord};
+use super::{Failure, active_member, credits, ensure, refuse};
+use crate::state::{self, Daily, RequestRecord, Use};
 use crate::tx::{MAX_REQUEST_DAYS, MAX_SOUGHT_BYTES, SignedRequest};
 use caduceus_crypto::Hash;
 use caduceus_crypto::keys::{HospitalId, PublicKey};
@@ -104,6 +104,7 @@ pub(super) fn apply(
     ensure(used < limit, || RequestError::DailyLimit { limit })?;
     ensure(tx.is_signed(&ctx.chain), || RequestError::NotSigned)?;
     daily.put(state, &(used + 1));
+    credits::spend(&member, Use::Request, state)?;
     state::request(&id).put(
         state,
         &RequestRecord {

@@ -5,10 +5,10 @@
 //! a result that says so, and its token is spent. For the same reason what is known without looking at the query
 //! comes before the query's check, which for a scan reads a point of a curve for every trapdoor.
 
-use super::{Failure, active_member, ensure, refuse};
+use super::{Failure, active_member, credits, ensure, refuse};
 use crate::genesis::Params;
 use crate::query;
-use crate::state::{self, Daily, RecordRef};
+use crate::state::{self, Daily, RecordRef, Use};
 use crate::tx::{Search, SearchResult, SignedSearch};
 use borsh::BorshSerialize;
 use caduceus_crypto::codec;
@@ -169,6 +169,7 @@ pub(super) fn apply(
     budget.put(state, &(used + checked.leaves() + result.probes));
     daily.put(state, &(today + 1));
     state::spent(&token.id()).put(state, &ctx.height);
+    credits::spend(&issuer, Use::Search, state)?;
     Ok(codec::encode(&result))
 }
 

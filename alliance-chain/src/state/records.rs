@@ -64,18 +64,7 @@ pub struct AccountRecord {
     pub since: TimeMillis,
 }
 
-/// The newest checkpointed header of a private chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct CheckpointHead {
-    /// Its private height.
-    pub height: Height,
-    /// Its hash.
-    pub hash: Hash,
-    /// Its time on the private chain.
-    pub time: TimeMillis,
-    /// Alliance block time of the checkpoint.
-    pub recorded_at: TimeMillis,
-}
+pub use caduceus_ledger::CheckpointHead;
 
 /// What the alliance keeps of a checkpointed private header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -3,10 +3,10 @@
 //! Records 0 and 1 carry keyword 1, records 1 and 2 keyword 2, all anchored on the day of [`super::NOW`].
 
 use super::{NOW, chain, hospital, secret};
-use crate::tx::Search;
+use crate::tx::{Search, Tx};
 use blind_rsa_signatures::BlindSignature;
 use caduceus_crypto::index::{
-    Cover, CoverNode, QuarterCover, Query, TREE_DEPTH, Tag, ggm_node, leaf_tag,
+    Clause, Cover, CoverNode, QuarterCover, Query, Slots, TREE_DEPTH, Tag, ggm_node, leaf_tag,
 };
 use caduceus_crypto::keys::{PublicKey, SecretKey};
 use caduceus_crypto::token::{IssuerPublicKey, MIN_MODULUS_BITS, RngAdapter, Token, TokenIssuer};
@@ -124,4 +124,16 @@ pub fn search_body(n: u8, query: Query) -> Search {
         issuer: hospital(0),
         token: token(0, n),
     }
+}
+
+/// The first search of member 0's user: records with keyword 1, under token 0 of issuer key 0.
+pub fn search() -> Tx {
+    let query = Query {
+        clauses: vec![Clause {
+            negative: false,
+            slots: vec![0],
+        }],
+        slots: Slots::Tags(vec![keyword_cover(1)]),
+    };
+    Tx::Search(search_body(0, query).sign(&token_key(0, 0)))
 }

@@ -1,7 +1,7 @@
-//! `Member`: governance of members and proxies, by two thirds of the members (DESIGN 6.1).
+//! `Member`: governance of members, proxies and credits, by two thirds of the members (DESIGN 6.1).
 
 use super::signed_payload;
-use crate::genesis::{Member, ProxyInfo};
+use crate::genesis::{CreditPolicy, Member, Operator, ProxyInfo};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::domain;
 use caduceus_crypto::keys::{HospitalId, PublicKey, SecretKey, Signature};
@@ -30,6 +30,10 @@ pub enum Change {
     /// The voters of the alliance chain from the next height on. Proxies stay who they are: a proxy beside a node
     /// that no longer votes goes on until the proxies are changed.
     Validators(ValidatorSet),
+    /// The validators are run by these members, and no others by any.
+    Operators(Vec<Operator>),
+    /// The service credits have these prices from now on.
+    Credits(CreditPolicy),
 }
 
 /// A change at its place in the order of changes.

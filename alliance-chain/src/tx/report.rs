@@ -11,7 +11,7 @@ use caduceus_crypto::domain;
 use caduceus_crypto::evidence::{AnchorLeaf, Receipt};
 use caduceus_crypto::keys::{HospitalId, PublicKey, SecretKey, Signature};
 use caduceus_crypto::merkle::InclusionProof;
-use caduceus_ledger::ChainId;
+use caduceus_ledger::{Certificate, CertifiedHeader, ChainId, Header};
 use std::fmt;
 
 /// Longest detail, in bytes of UTF-8.
@@ -100,13 +100,24 @@ pub enum ReportProof {
         /// That the leaf is under the anchors root of the record's private block.
         proof: InclusionProof,
     },
+    /// Voters of the private chain certified a second header at a height. For [`ReportKind::Fork`].
+    Fork {
+        /// The header that stands there, certified, where the reporter has it. The chain has its hash if it is
+        /// checkpointed; above what is, it must be shown.
+        recorded: Option<CertifiedHeader>,
+        /// Consecutive headers, one of which, or the first one's parent, is another one than stands at its height;
+        /// 1 to [`super::MAX_CHECKPOINT_HEADERS`].
+        second: Vec<Header>,
+        /// Certificate on the last of them; it covers those before, since each names its parent.
+        certificate: Certificate,
+    },
 }
 
 impl ReportProof {
-    /// The hospital's promise; none where there is only the reporter's word.
+    /// The hospital's promise; none where the proof is no receipt.
     pub fn receipt(&self) -> Option<&Receipt> {
         match self {
-            ReportProof::None => None,
+            ReportProof::None | ReportProof::Fork { .. } => None,
             ReportProof::MissedDeadline { receipt }
             | ReportProof::EntriesDiffer { receipt, .. } => Some(receipt),
         }
@@ -118,6 +129,7 @@ impl ReportProof {
             ReportProof::None => None,
             ReportProof::MissedDeadline { .. } => Some(ReportKind::Unlinked),
             ReportProof::EntriesDiffer { .. } => Some(ReportKind::MisIndexed),
+            ReportProof::Fork { .. } => Some(ReportKind::Fork),
         }
     }
 }

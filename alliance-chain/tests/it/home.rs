@@ -53,6 +53,7 @@ pub fn genesis(time: TimeMillis) -> Genesis {
             key: key(3).public(),
             validator: Address::of(&key(3).public()),
         }],
+        operators: Vec::new(),
         params: Params::standard(time.epoch()),
     };
     Genesis {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[cfg(feature = "node")]
+mod a_refused_second_header_is_reported;
+#[cfg(feature = "node")]
 mod home;
 #[cfg(feature = "node")]
 mod members;

@@ -3,14 +3,15 @@
 //!
 //! Left out: `Tx::Issuer` and `IssuerRecord`, for want of a fixed 2,048-bit key.
 
+mod credits;
 mod index;
 
 use alliance_chain::proposal::Proposal;
 use alliance_chain::{
-    Access, AccessRecord, Account, AccountRecord, AnchorsExtra, Change, Checkpoint, CheckpointHead,
-    CheckpointedHeader, Governance, Grant, GrantRecord, GrantStatus, Hit, Link, LinkedRecord,
-    Member, MemberRecord, Params, ProxyInfo, Purpose, RecordRef, Report, ReportKind, ReportProof,
-    ReportRecord, Request, RequestRecord, Revoke, Search, SearchResult, Tx,
+    Access, AccessRecord, Account, AccountRecord, Acknowledge, AnchorsExtra, Change, Checkpoint,
+    CheckpointHead, CheckpointedHeader, Governance, Grant, GrantRecord, GrantStatus, Hit, Link,
+    LinkedRecord, Member, MemberRecord, Params, ProxyInfo, Purpose, RecordRef, Report, ReportKind,
+    ReportProof, ReportRecord, Request, RequestRecord, Revoke, Search, SearchResult, Tx,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::index::Slots;

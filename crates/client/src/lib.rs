@@ -10,6 +10,7 @@
 mod cli_error;
 mod error;
 mod fragment;
+mod hand_in;
 mod head;
 mod linked;
 mod network;

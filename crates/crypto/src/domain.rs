@@ -262,6 +262,8 @@ domains! {
     GRANT = "caduceus/grant/v1";
     /// An access ticket of a data user.
     ACCESS = "caduceus/access/v1";
+    /// A data user's word on how an access was served.
+    ACKNOWLEDGE = "caduceus/acknowledge/v1";
     /// A revocation under a pseudonym.
     REVOKE = "caduceus/revoke/v1";
     /// A report of misbehaviour.

@@ -6,6 +6,7 @@
 
 pub mod block;
 pub mod certificate;
+pub mod checkpoint;
 pub mod decoded;
 pub mod execute;
 pub mod light;
@@ -19,6 +20,7 @@ pub mod writes;
 
 pub use block::{Block, ChainKind, Genesis, Header, tx_id};
 pub use certificate::{Certificate, CertificateError, CertifiedHeader, Vote, VoteKind};
+pub use checkpoint::CheckpointHead;
 pub use decoded::DecodedTx;
 pub use execute::{
     BlockError, Executed, TxPlace, apply, build, find_tx, genesis_state, replay, replay_decoded,
@@ -28,8 +30,8 @@ pub use pow::{DifficultyRule, Puzzle, Seal, SealChain, SealError, SignedSeal};
 pub use proof::{StateProofAt, TxProof};
 pub use set_change::{SetChangeError, check_set_change, put_validators, validators};
 pub use state::{
-    BlockContext, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Layer, Overlay, Pairs, Rejection, Space,
-    StateError, StateMachine, StateView, TxFailure,
+    BlockContext, Class, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Layer, Overlay, Pairs, Rejection,
+    Space, StateError, StateMachine, StateView, TxFailure,
 };
 pub use tree::{StateProof, TreeReader, TreeUpdateBatch};
 pub use types::{Address, ChainId, Height, Validator, ValidatorSet, ValidatorSetError};

@@ -237,6 +237,18 @@ pub enum TxFailure {
     State(#[from] StateError),
 }
 
+/// How soon a waiting transaction gets its turn where not all fit into the next block. It decides about waiting and
+/// nothing else: what a block may hold is the same for every class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// What the chain itself and the patients' records need: it never waits for the others.
+    Urgent,
+    /// In the order of arrival.
+    Normal,
+    /// Who pays for it is in debt: after the others, but not for ever.
+    Indebted,
+}
+
 /// A chain's rules. Deterministic: no clock, no randomness, no hash-map order, no floats.
 pub trait StateMachine: Send + Sync + 'static {
     /// Writes the state before block 1.
@@ -268,6 +280,14 @@ pub trait StateMachine: Send + Sync + 'static {
     /// first: such a transaction keeps waiting.
     fn is_transient(&self, _rule: &str) -> bool {
         false
+    }
+
+    /// The class of a transaction by what the view holds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn class(&self, _tx: &DecodedTx, _view: &dyn StateView) -> Result<Class, StateError> {
+        Ok(Class::Normal)
     }
 
     /// Ends a block: returns the header's extra bytes and resets per-block counters.

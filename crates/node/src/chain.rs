@@ -1,6 +1,6 @@
 //! One chain as a node runs it, whatever the engine: propose, validate, commit, submit, prove.
 
-use crate::mempool::{Mempool, Room};
+use crate::mempool::{Mempool, Room, Taken};
 use crate::node::Clock;
 use crate::pending::Pending;
 use crate::stages::{Stage, Stages};
@@ -9,7 +9,7 @@ use crate::store::{Snapshot, Store, StoreError};
 use caduceus_crypto::{Hash, TimeMillis};
 use caduceus_ledger::{
     Address, Block, BlockContext, BlockError, Certificate, ChainId, DecodedTx, Executed, Genesis,
-    Header, Height, Overlay, Rejection, SignedSeal, StateError, StateMachine, TxFailure,
+    Header, Height, Layer, Overlay, Rejection, SignedSeal, StateError, StateMachine, TxFailure,
     ValidatorSet, Writes, apply, block::MAX_TX_BYTES, build, genesis_state, replay_decoded, tx_id,
 };
 use std::collections::{BTreeMap, HashMap};
@@ -79,6 +79,15 @@ pub struct Chain {
     maker: OnceLock<Maker>,
 }
 
+/// What the submitter of a transaction hears that made room for others. Another node may still commit it.
+fn made_room() -> Rejection {
+    Rejection {
+        rule: "made_room",
+        detail: "too many transactions wait, and the member that pays for this one is in debt"
+            .to_owned(),
+    }
+}
+
 impl Chain {
     /// Opens the chain in a folder; writes the genesis state if the folder is new.
     ///
@@ -118,6 +127,7 @@ impl Chain {
             height: 0,
             what: "tip",
         })?;
+        let room = genesis.kind.max_block_bytes();
         let pending = Pending::open(&home.join("pending"), tip.header.height)?;
         Ok(Self {
             machine,
@@ -130,7 +140,7 @@ impl Chain {
             inner: Mutex::new(Inner {
                 tip: tip.header,
                 next_validators: tip.next_validators,
-                mempool: Mempool::default(),
+                mempool: Mempool::new(room),
                 executed: HashMap::new(),
                 known: HashMap::new(),
                 waiters: BTreeMap::new(),
@@ -313,16 +323,23 @@ impl Chain {
         let mut ahead = self.ahead.lock().expect("no holder of this lock panics");
         let (tip, stale) = {
             let inner = self.lock();
-            match inner.mempool.room(&tx.id(), tx.bytes().len()) {
-                Room::Known => return Ok(false),
-                Room::None => return Err(SubmitError::Full),
-                Room::Some => (inner.tip.clone(), inner.stale),
+            if inner.mempool.get(&tx.id()).is_some() {
+                return Ok(false);
             }
+            (inner.tip.clone(), inner.stale)
         };
         if stale {
             self.recheck(&mut ahead)?;
         }
         let snapshot = self.store.snapshot()?;
+        let class = self
+            .machine
+            .class(&tx, &Layer::new(&snapshot, &ahead.writes))?;
+        match self.lock().mempool.room(&tx.id(), class, tx.bytes().len()) {
+            Room::Known => return Ok(false),
+            Room::None => return Err(SubmitError::Full),
+            Room::Some => {}
+        }
         let mut state = Overlay::with(&snapshot, std::mem::take(&mut ahead.writes));
         let ctx = self.next_context(&tip, Address::default());
         let outcome = apply(self.machine.as_ref(), &ctx, 0, &tx, &mut state);
@@ -340,46 +357,37 @@ impl Chain {
             Err(TxFailure::Rejected(rejection)) => return Err(rejection.into()),
             Err(TxFailure::State(error)) => return Err(error.into()),
         };
-        self.lock().mempool.push(tx, refused_for_now);
-        Ok(true)
+        let mut inner = self.lock();
+        match inner.mempool.push(tx, class, refused_for_now) {
+            Taken::In(gone) => {
+                // What they would change is in the state ahead.
+                inner.stale |= !gone.is_empty();
+                let gone = gone.into_iter().map(|id| (id, made_room())).collect();
+                self.refuse(&mut inner, gone);
+                Ok(true)
+            }
+            Taken::Full => Err(SubmitError::Full),
+        }
     }
 
     /// Checks again what waits, on the newest state: drops what no longer holds, and makes `ahead` anew. What comes
     /// after the first bytes is checked when its turn comes.
     fn recheck(&self, ahead: &mut Ahead) -> Result<(), StoreError> {
-        let (waiting, tip) = {
+        let (recheck, tip) = {
             let mut inner = self.lock();
             inner.stale = false;
-            (inner.mempool.oldest(RECHECK_BYTES), inner.tip.clone())
+            (inner.mempool.recheck(RECHECK_BYTES), inner.tip.clone())
         };
         let snapshot = self.store.snapshot()?;
         let ctx = self.next_context(&tip, Address::default());
         let mut state = Overlay::new(&snapshot);
-        let mut outcomes = Vec::with_capacity(waiting.len());
-        for tx in &waiting {
-            match apply(self.machine.as_ref(), &ctx, 0, tx, &mut state) {
-                Ok(_) => outcomes.push((tx.id(), None)),
-                Err(TxFailure::Rejected(rejection)) => outcomes.push((tx.id(), Some(rejection))),
-                Err(TxFailure::State(error)) => return Err(error.into()),
-            }
-        }
+        let checked = recheck.run(self.machine.as_ref(), &ctx, &snapshot, &mut state)?;
         *ahead = Ahead {
             writes: state.into_writes(),
             blocks: 0,
         };
         let mut inner = self.lock();
-        let mut dropped = Vec::new();
-        for (id, refused) in outcomes {
-            match refused {
-                None => inner.mempool.is_good(&id),
-                Some(rejection) if self.machine.is_transient(rejection.rule) => {
-                    if inner.mempool.passes_over(id) {
-                        dropped.push((id, rejection));
-                    }
-                }
-                Some(rejection) => dropped.push((id, rejection)),
-            }
-        }
+        let dropped = inner.mempool.checked(checked);
         self.refuse(&mut inner, dropped);
         Ok(())
     }
@@ -423,6 +431,7 @@ impl Chain {
         let begun = Instant::now();
         let limit = self.genesis.kind.max_block_bytes();
         let snapshot = self.store.snapshot()?;
+        let candidates = inner.mempool.candidates();
         let (block, executed, mut refused) = build(
             self.machine.as_ref(),
             &snapshot,
@@ -430,11 +439,17 @@ impl Chain {
             &inner.tip,
             self.next_time(&inner.tip),
             proposer,
-            inner.mempool.oldest(limit),
+            candidates.txs,
             limit,
         )?;
-        refused.retain(|(_, rejection)| !self.machine.is_transient(rejection.rule));
         inner.stale |= !refused.is_empty();
+        // A refusal says little out of the order of arrival, or after one that may pass: what is refused for good is
+        // found when all that waits is checked again.
+        let may_pass =
+            |(_, rejection): &(Hash, Rejection)| self.machine.is_transient(rejection.rule);
+        if !candidates.by_arrival || refused.iter().any(may_pass) {
+            refused.clear();
+        }
         self.refuse(&mut inner, refused);
         let block = Arc::new(block);
         self.pending.put_own(round, &block)?;
@@ -621,7 +636,7 @@ impl Chain {
         inner.next_validators = executed.next_validators;
         let ids: Vec<Hash> = block.txs.iter().map(|tx| tx_id(tx)).collect();
         let strange = ids.iter().any(|id| inner.mempool.get(id).is_none());
-        inner.mempool.remove(&ids);
+        inner.mempool.committed(&ids);
         inner.stale |= strange || inner.mempool.refuses_for_now();
         for (index, (id, result)) in ids.iter().zip(executed.results).enumerate() {
             for waiter in inner.waiters.remove(id).unwrap_or_default() {

@@ -9,7 +9,7 @@ use crate::statesync::{Keeper, Maker, SnapshotError};
 use crate::store::StoreError;
 use async_trait::async_trait;
 use caduceus_crypto::{Hash, SecretKey, TimeMillis};
-use caduceus_ledger::{Address, Genesis, StateMachine};
+use caduceus_ledger::{Address, Genesis, Rejection, StateMachine};
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 use std::marker::PhantomData;
@@ -46,6 +46,9 @@ pub trait TxRelay: Send + Sync + 'static {
     /// Hands it on.
     async fn relay(&self, tx: Arc<Vec<u8>>);
 }
+
+/// Hears of a transaction that a rule refused when it was offered, and the rule.
+pub type OnRefusal = Arc<dyn Fn(&[u8], &Rejection) + Send + Sync>;
 
 /// How a chain is decided.
 #[derive(Clone, Debug)]
@@ -124,6 +127,7 @@ pub struct Node<M> {
     chain: Arc<Chain>,
     snapshots: Arc<Keeper>,
     relay: RwLock<Option<Arc<dyn TxRelay>>>,
+    on_refusal: RwLock<Option<OnRefusal>>,
     stop: watch::Sender<bool>,
     engine: Mutex<Option<JoinHandle<()>>>,
     run: bft::Run,
@@ -216,6 +220,7 @@ impl<M: StateMachine> Node<M> {
             chain,
             snapshots,
             relay: RwLock::new(None),
+            on_refusal: RwLock::new(None),
             stop: watch::Sender::new(false),
             engine: Mutex::new(None),
             run,
@@ -311,8 +316,32 @@ impl<M: StateMachine> Node<M> {
         }
     }
 
+    /// Names who hears of refused transactions. It is called while the submitter waits, so it returns at once.
+    pub fn on_refusal(&self, hears: OnRefusal) {
+        *self
+            .on_refusal
+            .write()
+            .expect("no holder of this lock panics") = Some(hears);
+    }
+
+    fn offer(&self, tx: Vec<u8>) -> Result<Offer, SubmitError> {
+        let hears = self
+            .on_refusal
+            .read()
+            .expect("no holder of this lock panics")
+            .clone();
+        let Some(hears) = hears else {
+            return self.chain.offer(tx);
+        };
+        let copy = tx.clone();
+        let offer = self.chain.offer(tx);
+        if let Err(SubmitError::Rejected(rejection)) = &offer {
+            hears(&copy, rejection);
+        }
+        offer
+    }
+
     async fn hand_on(&self, tx: Vec<u8>) -> Result<Offer, SubmitError> {
-        let chain = self.chain.clone();
         let shared = Arc::new(tx);
         let copy = shared.as_ref().clone();
         let offer = {
@@ -321,7 +350,7 @@ impl<M: StateMachine> Node<M> {
                 .acquire()
                 .await
                 .map_err(|_| SubmitError::Stopping)?;
-            tokio::task::block_in_place(|| chain.offer(copy))?
+            tokio::task::block_in_place(|| self.offer(copy))?
         };
         if offer.new {
             let relay = self
@@ -371,7 +400,7 @@ impl<M: StateMachine> Node<M> {
     /// # Errors
     /// [`SubmitError`] names the reason.
     pub fn take_relayed(&self, tx: Vec<u8>) -> Result<(), SubmitError> {
-        tokio::task::block_in_place(|| self.chain.offer(tx))?;
+        tokio::task::block_in_place(|| self.offer(tx))?;
         self.chain.wake();
         Ok(())
     }

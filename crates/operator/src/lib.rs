@@ -3,6 +3,7 @@
 //! Also what their operators have in common when they make nodes and change voters: `init`, the writing of a
 //! genesis, a connection to the own node, sets of validators as people name them.
 
+mod audit_verify;
 mod home;
 mod init;
 mod inspect;
@@ -11,6 +12,7 @@ mod status;
 mod validate;
 mod voters;
 
+pub use audit_verify::audit_verify;
 pub use home::home;
 pub use init::{InitArgs, init, key_file, make_key, read_toml, write_genesis};
 pub use inspect::{

@@ -68,6 +68,8 @@ struct LinkRow {
     checkpointed_height: Option<u64>,
     checkpointed_at: Option<String>,
     blocks_behind: Option<u64>,
+    checkpoint_age_ms: Option<u64>,
+    overdue: bool,
 }
 
 /// `shared ...`.
@@ -167,6 +169,8 @@ pub(crate) async fn link(
         checkpointed_height: status.checkpoint.map(|head| head.height.0),
         checkpointed_at: status.checkpoint.map(|head| head.recorded_at.to_string()),
         blocks_behind: status.behind(),
+        checkpoint_age_ms: status.age_millis(),
+        overdue: status.is_overdue(),
         hospital: status.hospital,
     })
 }

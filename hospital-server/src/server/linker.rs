@@ -10,6 +10,7 @@
 //! attempt fails another node comes first in the next one.
 
 mod cursor;
+mod fork;
 mod issuer;
 mod plan;
 
@@ -288,6 +289,7 @@ impl Linker {
             }
             Err(ChainError::Rejected { rule, detail }) if rule == "checkpoint_header_conflict" => {
                 tracing::error!(%detail, "the private chain has forked: tell the alliance's members");
+                fork::report(self, batch, &detail).await;
                 Err(ChainError::Rejected { rule, detail }.into())
             }
             Err(error) => Err(error.into()),

@@ -3,4 +3,5 @@
 
 mod bad_input;
 mod chaos;
+mod free_rider;
 mod layering;

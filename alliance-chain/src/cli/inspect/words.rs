@@ -30,6 +30,15 @@ fn tx(bytes: &[u8]) -> Result<TxWords, DecodeError> {
             said.insert("approvals".to_owned(), json!(approvals));
             ("member", Value::Object(said))
         }
+        Tx::Acknowledge(signed) => {
+            let body = signed.body;
+            let said = json!({
+                "access": body.access.to_string(),
+                "proxies": body.proxies,
+                "on_time": body.on_time,
+            });
+            ("acknowledge", said)
+        }
         Tx::Issuer(signed) => {
             let body = signed.body;
             let said = json!({
@@ -166,6 +175,28 @@ fn change(change: &Change) -> Value {
             let keys: Vec<String> = proxies.iter().map(|proxy| proxy.key.to_string()).collect();
             json!({ "change": "proxies", "proxies": keys })
         }
+        Change::Operators(operators) => {
+            let said: Vec<Value> = operators
+                .iter()
+                .map(|operator| {
+                    json!({
+                        "validator": operator.validator.to_string(),
+                        "hospital": operator.hospital.to_string(),
+                    })
+                })
+                .collect();
+            json!({ "change": "operators", "operators": said })
+        }
+        Change::Credits(policy) => json!({
+            "change": "credits",
+            "opening": policy.opening,
+            "block": policy.block,
+            "reencryption": policy.reencryption,
+            "record": policy.record,
+            "search": policy.search,
+            "account": policy.account,
+            "request": policy.request,
+        }),
         Change::Validators(set) => json!({
             "change": "validators",
             "validators": voters(set),

@@ -1,8 +1,8 @@
 //! `members propose`: writes a change at the next place in the order of changes.
 
-use super::{generation, members, named, proxies, write};
+use super::{generation, members, named, operators, policy, proxies, write};
 use alliance_chain::proposal::Proposal;
-use alliance_chain::{Change, Member, ProxyInfo};
+use alliance_chain::{Change, CreditPolicy, Member, Operator, ProxyInfo};
 use caduceus_cli::{CliError, Output};
 use caduceus_crypto::HospitalId;
 use caduceus_ledger::{Address, ChainKind};
@@ -57,6 +57,57 @@ pub(crate) enum Propose {
     },
     /// The validators of the alliance chain change.
     Validators(SetEdit),
+    /// Which member runs which validator, so that it earns what the validator does.
+    Operators {
+        /// This validator is run by this member: KEY=HOSPITAL
+        #[arg(long, value_name = "KEY=HOSPITAL")]
+        set: Vec<String>,
+        /// This validator is run by no member
+        #[arg(long, value_name = "KEY")]
+        remove: Vec<String>,
+    },
+    /// The prices of service credits change; what is left out stays as it is.
+    Credits(Prices),
+}
+
+/// Prices in service credits.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prices {
+    /// What a member has when it joins
+    #[arg(long)]
+    opening: Option<u32>,
+    /// Earned for a proposed block with transactions
+    #[arg(long)]
+    block: Option<u32>,
+    /// Earned for a fragment that served an access
+    #[arg(long)]
+    reencryption: Option<u32>,
+    /// Earned for a record that served an access in time
+    #[arg(long)]
+    record: Option<u32>,
+    /// Paid for a search
+    #[arg(long)]
+    search: Option<u32>,
+    /// Paid for a data user's account
+    #[arg(long)]
+    account: Option<u32>,
+    /// Paid for a data user's request
+    #[arg(long)]
+    request: Option<u32>,
+}
+
+impl Prices {
+    fn apply(&self, now: CreditPolicy) -> CreditPolicy {
+        CreditPolicy {
+            opening: self.opening.unwrap_or(now.opening),
+            block: self.block.unwrap_or(now.block),
+            reencryption: self.reencryption.unwrap_or(now.reencryption),
+            record: self.record.unwrap_or(now.record),
+            search: self.search.unwrap_or(now.search),
+            account: self.account.unwrap_or(now.account),
+            request: self.request.unwrap_or(now.request),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -113,6 +164,11 @@ async fn change(node: &OwnNode, what: Propose) -> Result<Change, CliError> {
         },
         Propose::Proxies { add, remove } => changed_proxies(proxies(node).await?, &add, &remove)?,
         Propose::Validators(edit) => Change::Validators(edit.apply(&node.validators().await?)?),
+        Propose::Operators { set, remove } => {
+            let (now, members) = (operators(node).await?, members(node).await?);
+            changed_operators(now, &members, &set, &remove)?
+        }
+        Propose::Credits(prices) => Change::Credits(prices.apply(policy(node).await?)),
     })
 }
 
@@ -142,6 +198,40 @@ fn admit(name: String, identity: &str, server: &str, genesis: &Path) -> Result<C
         .check()
         .map_err(|e| CliError::usage(e.to_string(), "name it and its two keys as they are"))?;
     Ok(Change::Admit(member))
+}
+
+fn changed_operators(
+    mut operators: Vec<Operator>,
+    members: &[Member],
+    set: &[String],
+    remove: &[String],
+) -> Result<Change, CliError> {
+    if set.is_empty() && remove.is_empty() {
+        return Err(CliError::usage(
+            "nothing changes",
+            "--set KEY=HOSPITAL or --remove KEY",
+        ));
+    }
+    for text in remove {
+        let validator = Address::of(&public_key(text)?);
+        operators.retain(|operator| operator.validator != validator);
+    }
+    for text in set {
+        let (key, hospital) = text.split_once('=').ok_or_else(|| {
+            CliError::usage(
+                format!("{text:?} does not say who runs what"),
+                "--set KEY=HOSPITAL: a validator's key and a member's name or identifier",
+            )
+        })?;
+        let validator = Address::of(&public_key(key)?);
+        let hospital = named(members, hospital)?.hospital;
+        operators.retain(|operator| operator.validator != validator);
+        operators.push(Operator {
+            validator,
+            hospital,
+        });
+    }
+    Ok(Change::Operators(operators))
 }
 
 fn changed_proxies(

@@ -54,6 +54,18 @@ pub(super) fn sentence(change: &Change) -> String {
                 members.join(", ")
             )
         }
+        Change::Operators(operators) => {
+            let said: Vec<String> = operators
+                .iter()
+                .map(|o| format!("{} by {}", o.validator, o.hospital))
+                .collect();
+            format!(
+                "{} validators are run by members: {}",
+                said.len(),
+                said.join(", ")
+            )
+        }
+        Change::Credits(policy) => format!("service credits from now on: {policy:?}"),
     }
 }
 

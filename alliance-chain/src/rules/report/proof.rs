@@ -3,7 +3,7 @@
 //! A receipt names no chain, so a hospital of two alliances is held to its promise in both: that it was due after
 //! this one began is all that can be told.
 
-use super::{Failure, ReportError, ensure, refuse};
+use super::{Failure, ReportError, ensure, fork, refuse};
 use crate::genesis::Member;
 use crate::state::{self, MemberRecord, RecordRef};
 use crate::tx::{Report, ReportProof};
@@ -23,6 +23,21 @@ pub(super) fn check(
 ) -> Result<(), Failure> {
     match (&body.proof, body.record) {
         (ReportProof::None, _) => Ok(()),
+        (
+            ReportProof::Fork {
+                recorded,
+                second,
+                certificate,
+            },
+            _,
+        ) => {
+            let proof = fork::Proof {
+                recorded: recorded.as_ref(),
+                second,
+                certificate,
+            };
+            proof.check(known, state)
+        }
         (ReportProof::MissedDeadline { .. }, Some(record)) => {
             refuse(ReportError::RecordNamed { record })
         }

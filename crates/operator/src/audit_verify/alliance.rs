@@ -1,0 +1,126 @@
+//! What the alliance has on record of a private chain, proved by the light client from the genesis.
+
+use caduceus_cli::{CliError, NetworkFile};
+use caduceus_crypto::{HospitalId, SecretKey, TimeMillis, decode_exact};
+use caduceus_ledger::checkpoint::head_key;
+use caduceus_ledger::{CheckpointHead, Height, LightClient, StateProofAt};
+use caduceus_network::exchange::{Query, QueryReply, QueryRequest};
+use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
+use caduceus_node::home::read_genesis;
+use caduceus_node::{Clock, SystemClock};
+use std::path::Path;
+
+/// Largest proof that is decoded, bytes.
+const MAX_PROOF_BYTES: usize = 1024 * 1024;
+/// Bytes of a [`CheckpointHead`].
+const HEAD_BYTES: usize = 56;
+
+/// A proved record.
+pub(super) struct Recorded {
+    /// The newest checkpointed header; none, proved, before the first.
+    pub head: Option<CheckpointHead>,
+    /// Alliance height of the proof.
+    pub proved_at: Height,
+}
+
+/// Asks the alliance's nodes in turn until one answers with a proof that holds.
+pub(super) async fn recorded(
+    file: &NetworkFile,
+    path: &Path,
+    hospital: &HospitalId,
+) -> Result<Recorded, CliError> {
+    let light = trusted(file, path)?;
+    let unreachable = |why: String| {
+        CliError::unreachable(
+            format!("no alliance node proves what is on record: {why}"),
+            "see that an alliance node of the network file runs and can be reached",
+        )
+    };
+    let key = SecretKey::generate(&mut rand_core::OsRng);
+    let service = Service::start(ServiceConfig {
+        key: &key,
+        listen: Vec::new(),
+        limits: Limits::default(),
+    })
+    .await
+    .map_err(|e| unreachable(e.to_string()))?;
+    let (mut absent, mut unproved) = (String::new(), None);
+    let mut found = None;
+    for node in &file.alliance.nodes {
+        match ask(&service, &node.service, &light, hospital).await {
+            Ok(recorded) => {
+                found = Some(recorded);
+                break;
+            }
+            Err(Doubt::Absent(why)) => absent = format!("{}: {why}", node.name),
+            Err(Doubt::Unproved(why)) => unproved = Some(format!("{}: {why}", node.name)),
+        }
+    }
+    service.shutdown().await;
+    match (found, unproved) {
+        (Some(recorded), _) => Ok(recorded),
+        (None, Some(why)) => Err(CliError::verification_failed(
+            format!("an alliance node's answer does not hold: {why}"),
+            "ask again when another alliance node can be reached, and report that one",
+        )),
+        (None, None) => Err(unreachable(absent)),
+    }
+}
+
+/// The genesis beside the network file, if it is the one that the file names.
+fn trusted(file: &NetworkFile, path: &Path) -> Result<LightClient, CliError> {
+    let again = "get the network file and its genesis again from whoever runs the network";
+    let genesis = read_genesis(&file.genesis_path(path))
+        .map_err(|e| CliError::usage(format!("the alliance's genesis: {e}"), again))?;
+    let (expected, found) = (&file.alliance.chain_id, genesis.chain_id().to_string());
+    if !expected.eq_ignore_ascii_case(&found) {
+        return Err(CliError::verification_failed(
+            format!(
+                "the alliance's genesis is that of chain {found}, the network file names {expected}"
+            ),
+            again,
+        ));
+    }
+    Ok(LightClient::from_genesis(&genesis))
+}
+
+enum Doubt {
+    Absent(String),
+    Unproved(String),
+}
+
+async fn ask(
+    service: &Service,
+    node: &str,
+    light: &LightClient,
+    hospital: &HospitalId,
+) -> Result<Recorded, Doubt> {
+    let absent = |e: String| Doubt::Absent(e);
+    let unproved = |e: String| Doubt::Unproved(e);
+    let address: PeerAddr = node.parse().map_err(|_| absent("not an address".into()))?;
+    let key = head_key(hospital);
+    let request = QueryRequest::State { key: key.clone() };
+    let document = match service.call::<Query>(&address, request).await {
+        Ok(QueryReply::Found(document)) => document,
+        Ok(QueryReply::NotFound) => return Err(absent("it has no block yet".into())),
+        Err(error) => return Err(absent(error.to_string())),
+    };
+    let proof: StateProofAt = decode_exact(&document, MAX_PROOF_BYTES)
+        .map_err(|e| unproved(format!("the proof does not decode: {e}")))?;
+    let now: TimeMillis = SystemClock.now();
+    light
+        .clone()
+        .accept_head(&proof.head, now)
+        .map_err(|e| unproved(e.to_string()))?;
+    let value = proof
+        .verify(light, &key)
+        .map_err(|e| unproved(e.to_string()))?;
+    let head = value
+        .map(|bytes| decode_exact(bytes, HEAD_BYTES))
+        .transpose()
+        .map_err(|e| unproved(format!("the record does not decode: {e}")))?;
+    Ok(Recorded {
+        head,
+        proved_at: proof.head.header.height,
+    })
+}
