@@ -66,6 +66,10 @@ impl StateMachine for AllianceMachine {
         if budget.is_set(state)? {
             budget.clear(state);
         }
+        let changed = state::block_validators();
+        if changed.is_set(state)? {
+            changed.clear(state);
+        }
         Ok(Vec::new())
     }
 }

@@ -105,11 +105,15 @@ impl Rule {
 }
 
 /// Whether the same bytes may be accepted in a later block, so that a node keeps them instead of dropping them:
-/// a full block's search budget, and checkpoints and links that arrive out of order.
+/// a full block's search budget, a second change of the voters, and checkpoints and links that arrive out of order.
 pub fn is_transient(rule: &str) -> bool {
     matches!(
         rule,
-        "search_block_budget" | "checkpoint_gap" | "link_not_checkpointed" | "link_out_of_order"
+        "search_block_budget"
+            | "member_validators_block"
+            | "checkpoint_gap"
+            | "link_not_checkpointed"
+            | "link_out_of_order"
     )
 }
 

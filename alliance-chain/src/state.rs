@@ -33,6 +33,7 @@
 //! | `deposit/` access | Bulk | [`Deposit`]: what an access paid for its service |
 //! | `forked/` hospital height | Bulk | Hash: the report that proved a second header there |
 //! | `budget` | Bulk | u64: leaves and probes of the block in progress; absent between blocks |
+//! | `block-validators` | Bulk | bool: the block in progress changed the voters; absent between blocks |
 //!
 //! Heights, positions, epochs, ordinals and indices are big-endian in keys, so that key order is chain order.
 //!
@@ -395,6 +396,8 @@ pub enum Daily {
     Reports,
     /// Searches under tokens of a member's issue.
     Searches,
+    /// Forks proved of a hospital's private chain.
+    Forks,
 }
 
 /// Uses of a daily allowance.
@@ -404,6 +407,7 @@ pub fn daily(kind: Daily, owner: &[u8], day: Epoch) -> Key<u32> {
         Daily::Requests => b"q/",
         Daily::Reports => b"r/",
         Daily::Searches => b"s/",
+        Daily::Forks => b"f/",
     };
     Key::new(Space::Bulk, "daily/", &[kind, owner, &day.0.to_be_bytes()])
 }
@@ -435,4 +439,9 @@ pub fn forked(hospital: &HospitalId, height: Height) -> Key<Hash> {
 /// Leaves and probes spent by the searches of the block in progress.
 pub fn budget() -> Key<u64> {
     Key::new(Space::Bulk, "budget", &[])
+}
+
+/// Set where the block in progress changed the voters.
+pub fn block_validators() -> Key<bool> {
+    Key::new(Space::Bulk, "block-validators", &[])
 }

@@ -1,6 +1,7 @@
 //! What the network file says about one hospital and the alliance, checked and typed.
 
 use caduceus_cli::NetworkFile;
+use caduceus_crypto::evidence::Receipt;
 use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::{Hash, HospitalId, MetaAddress, PublicKey};
 use caduceus_ledger::ChainId;
@@ -16,6 +17,8 @@ pub struct HospitalMap {
     pub hospital: HospitalId,
     /// Identity key: signs receipts and enrolments.
     pub identity: PublicKey,
+    /// Identity keys before it, the first one first: what was signed with them still binds the hospital.
+    pub former_identities: Vec<PublicKey>,
     /// I: the public index key.
     pub index_key: PublicKey,
     /// `hospital-server serve`.
@@ -99,11 +102,12 @@ impl HospitalMap {
         let name = entry.name.as_str();
         let hospital: HospitalId = field(name, "id", &entry.id)?;
         let identity: PublicKey = field(name, "identity_key", &entry.identity_key)?;
-        let first = match entry.former_identity_keys.first() {
-            Some(first) => field(name, "former_identity_keys", first)?,
-            None => identity,
-        };
-        if HospitalId::from_identity(&first) != hospital {
+        let mut former_identities = Vec::with_capacity(entry.former_identity_keys.len());
+        for former in &entry.former_identity_keys {
+            former_identities.push(field::<PublicKey>(name, "former_identity_keys", former)?);
+        }
+        let first = former_identities.first().unwrap_or(&identity);
+        if HospitalId::from_identity(first) != hospital {
             return Err(MapError::Identity {
                 hospital: name.to_owned(),
             });
@@ -130,6 +134,7 @@ impl HospitalMap {
             name: entry.name.clone(),
             hospital,
             identity,
+            former_identities,
             index_key: field(name, "index_key", &entry.index_key)?,
             server_key: key_of(name, "server", &server)?,
             server,
@@ -142,6 +147,16 @@ impl HospitalMap {
             alliance_keys,
             index_scheme: field(name, "index_scheme", &network.index_scheme)?,
         })
+    }
+}
+
+impl HospitalMap {
+    /// Whether the hospital signed a receipt, with its present identity key or one before.
+    #[must_use]
+    pub fn is_signer_of(&self, receipt: &Receipt) -> bool {
+        std::iter::once(&self.identity)
+            .chain(&self.former_identities)
+            .any(|key| receipt.verify(key).is_ok())
     }
 }
 
@@ -258,6 +273,7 @@ chain_id = "{chain}"
         let map = HospitalMap::of_identity(&network, &second).unwrap();
         assert_eq!(map.hospital, HospitalId::from_identity(&first));
         assert_eq!(map.identity, second);
+        assert_eq!(map.former_identities, [first]);
         let found = HospitalMap::of_identity(&network, &other);
         assert!(
             matches!(found, Err(MapError::NoHospital { .. })),

@@ -72,6 +72,10 @@ impl StateMachine for PrivateMachine {
         rules::apply(ctx, content, state).map_err(TxFailure::from)
     }
 
+    fn is_transient(&self, rule: &str) -> bool {
+        rules::is_transient(rule)
+    }
+
     fn finish(
         &self,
         ctx: &BlockContext,
@@ -91,6 +95,10 @@ impl StateMachine for PrivateMachine {
         }
         if count > 0 {
             counter.clear(state);
+        }
+        let changed = state::block_validators();
+        if changed.is_set(state)? {
+            changed.clear(state);
         }
         Ok(AnchorsExtra {
             root: merkle::root(&leaves),

@@ -69,6 +69,12 @@ impl Rule {
     }
 }
 
+/// Whether the same bytes may be accepted in a later block, so that a node keeps them instead of dropping them: a
+/// second change of the voters.
+pub fn is_transient(rule: &str) -> bool {
+    rule == "validators_block"
+}
+
 impl From<Rule> for Rejection {
     fn from(rule: Rule) -> Self {
         Rejection {

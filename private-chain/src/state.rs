@@ -15,6 +15,7 @@
 //! | `audit/` sequence | Bulk | `SealedEntry` |
 //! | `audit-id/` entry id | Bulk | u64: sequence |
 //! | `block-anchors` | Bulk | u32: anchors of the block in progress; absent between blocks |
+//! | `block-validators` | Bulk | bool: the block in progress changed the voters; absent between blocks |
 //!
 //! Heights, positions and sequences are big-endian in keys, so that key order is chain order. Tags are looked up
 //! one by one and never listed: their rows have the fixed lengths of [`Space::Index`], 20 and 12 bytes. The zero
@@ -270,6 +271,11 @@ pub fn audit_id(id: &[u8; 32]) -> Key<u64> {
 /// Anchors so far in the block in progress.
 pub fn block_anchors() -> Key<u32> {
     Key::new(Space::Bulk, "block-anchors", &[])
+}
+
+/// Set where the block in progress changed the voters.
+pub fn block_validators() -> Key<bool> {
+    Key::new(Space::Bulk, "block-validators", &[])
 }
 
 #[cfg(test)]

@@ -74,7 +74,9 @@ fn stored(home: &NodeHome) -> Result<Vec<(MemberRecord, CreditRecord)>, StoreErr
             source: std::io::ErrorKind::NotFound.into(),
         });
     }
-    let snapshot = Store::open(&path)?.snapshot()?;
+    // The store outlives what is read from it.
+    let store = Store::open(&path)?;
+    let snapshot = store.snapshot()?;
     Ok(query::credits(&snapshot)?)
 }
 

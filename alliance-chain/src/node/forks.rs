@@ -6,10 +6,11 @@ use crate::state;
 use crate::tx::{Checkpoint, Report, ReportKind, ReportProof, Tx};
 use caduceus_crypto::{HospitalId, SecretKey};
 use caduceus_ledger::Rejection;
-use caduceus_node::{Node, StoreError};
+use caduceus_node::{Node, StoreError, SubmitError};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::block_in_place;
 
 /// The rule by which the chain refuses a second header.
@@ -19,6 +20,8 @@ const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// Forks remembered so that each is reported by this node once. The chain takes each once anyway.
 const MAX_REMEMBERED: usize = 4096;
+/// Refused checkpoints looked into at once. Others are passed over: a fork is offered again, or told by another node.
+const MAX_TASKS: usize = 8;
 
 /// Reports every fork that this node's chain refuses, under the node's own key.
 pub(super) fn watch(node: &Arc<Node<AllianceMachine>>, key: SecretKey) {
@@ -27,12 +30,20 @@ pub(super) fn watch(node: &Arc<Node<AllianceMachine>>, key: SecretKey) {
         key,
         reported: Mutex::new(BTreeSet::new()),
     });
+    let tasks = Arc::new(Semaphore::new(MAX_TASKS));
     node.on_refusal(Arc::new(move |tx: &[u8], rejection: &Rejection| {
         if rejection.rule != RULE {
             return;
         }
+        let Ok(permit) = tasks.clone().try_acquire_owned() else {
+            return;
+        };
         if let Ok(Tx::Checkpoint(checkpoint)) = Tx::decode(tx) {
-            tokio::spawn(watcher.clone().report(checkpoint));
+            let watcher = watcher.clone();
+            tokio::spawn(async move {
+                watcher.report(checkpoint).await;
+                drop(permit);
+            });
         }
     }));
 }
@@ -45,27 +56,41 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn report(self: Arc<Self>, checkpoint: Checkpoint) {
+    async fn report(&self, checkpoint: Checkpoint) {
         let hospital = checkpoint.hospital;
         let Some(conflict) = self.find(&checkpoint).await else {
             return;
         };
         let height = conflict.height.0;
-        let is_new = {
-            let mut reported = self.reported.lock().expect("no holder of this lock panics");
-            reported.len() < MAX_REMEMBERED && reported.insert((hospital, height))
-        };
-        let Some(node) = self.node.upgrade().filter(|_| is_new) else {
+        let Some(node) = self.node.upgrade() else {
             return;
         };
+        let is_new = {
+            let mut reported = self.reported();
+            reported.len() < MAX_REMEMBERED && reported.insert((hospital, height))
+        };
+        if !is_new {
+            return;
+        }
         tracing::error!(%hospital, height, recorded = %conflict.recorded, found = %conflict.found, "a private chain has forked");
         let report = fork_report(&self.key, checkpoint, &conflict);
         let tx = Tx::Report(report.sign(&node.chain().id(), &self.key)).encode();
         match node.submit(tx).await {
             Ok(_) => {}
             // Another node was first.
-            Err(error) => tracing::info!(%error, %hospital, height, "the fork was not reported"),
+            Err(SubmitError::Rejected(why)) => {
+                tracing::info!(rule = why.rule, %hospital, height, "the fork was not reported");
+            }
+            Err(error) => {
+                tracing::warn!(%error, %hospital, height, "the fork is not reported yet");
+                self.reported().remove(&(hospital, height));
+            }
         }
+    }
+
+    /// The forks that this node reported.
+    fn reported(&self) -> MutexGuard<'_, BTreeSet<(HospitalId, u64)>> {
+        self.reported.lock().expect("no holder of this lock panics")
     }
 
     /// Where the checkpoint contradicts the committed state; none if it does not, or the fork is reported already.

@@ -10,8 +10,8 @@ use crate::state::{self, MAX_FORMER_IDENTITIES, MemberRecord};
 use crate::tx::{Change, SignedGovernance};
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_ledger::{
-    BlockContext, ChainId, Overlay, SetChangeError, StateError, check_set_change, put_validators,
-    validators,
+    BlockContext, ChainId, Overlay, SetChangeError, StateError, ValidatorSet, check_set_change,
+    put_validators, validators,
 };
 use std::collections::BTreeSet;
 
@@ -102,6 +102,9 @@ pub enum GovernanceError {
     /// The voters cannot change like that: light clients and voters follow small steps.
     #[error("the validators: {0}")]
     Validators(#[source] SetChangeError),
+    /// The voters changed in this block already: a second small step would make a large one of both.
+    #[error("the validators change in this block already, once a block is allowed")]
+    ValidatorsBlock,
     /// The new identity key is one that the hospital gave up: what was signed with it would count again.
     #[error("{key} was an identity key of {hospital} before")]
     FormerKey {
@@ -146,6 +149,7 @@ impl GovernanceError {
             GovernanceError::Proxies(_) => "member_proxies",
             GovernanceError::Validators(SetChangeError::Same) => "member_validators_same",
             GovernanceError::Validators(_) => "member_validators_step",
+            GovernanceError::ValidatorsBlock => "member_validators_block",
             GovernanceError::FormerKey { .. } => "member_former_key",
             GovernanceError::RotatedOften { .. } => "member_rotated_often",
             GovernanceError::Operators(_) => "member_operators",
@@ -181,16 +185,23 @@ pub(super) fn apply(
             check_proxies(&proxies).or_else(|e| refuse(GovernanceError::Proxies(e)))?;
             state::proxies().put(state, &proxies);
         }
-        Change::Validators(next) => {
-            let now = validators(state)?;
-            check_set_change(&now, &next).or_else(|e| refuse(GovernanceError::Validators(e)))?;
-            put_validators(state, &next);
-        }
+        Change::Validators(next) => change_validators(&next, state)?,
         Change::Operators(operators) => change_operators(operators, &members, state)?,
         Change::Credits(policy) => change_credits(policy, state)?,
     }
     counter.put(state, &(expected + 1));
     Ok(Vec::new())
+}
+
+/// New voters from the next height on. Light clients see one step a height, so there is one change a block.
+fn change_validators(next: &ValidatorSet, state: &mut Overlay<'_>) -> Result<(), Failure> {
+    let changed = state::block_validators();
+    ensure(!changed.is_set(state)?, || GovernanceError::ValidatorsBlock)?;
+    let now = validators(state)?;
+    check_set_change(&now, next).or_else(|e| refuse(GovernanceError::Validators(e)))?;
+    put_validators(state, next);
+    changed.put(state, &true);
+    Ok(())
 }
 
 fn change_operators(
@@ -302,6 +313,10 @@ fn remove(
     ensure(members.len() > 1, || GovernanceError::LastMember)?;
     record.removed = Some(ctx.height);
     state::member(&hospital).put(state, &record);
+    // Who is no member earns nothing, and the list stays one of members.
+    let mut operators = query::operators(state)?;
+    operators.retain(|operator| operator.hospital != hospital);
+    state::operators().put(state, &operators);
     Ok(())
 }
 

@@ -14,6 +14,9 @@ use caduceus_crypto::merkle::BadProof;
 use caduceus_crypto::time::{Epoch, TimeMillis};
 use caduceus_ledger::{BlockContext, CertificateError, Height, Overlay, StateError, StateView};
 
+/// Fork reports about one hospital a day. Who rewrites a chain makes one at every height, and a few tell it all.
+const MAX_FORKS_A_DAY: u32 = 16;
+
 /// Why a report is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -183,6 +186,20 @@ pub enum ReportError {
         /// Height of the header.
         height: Height,
     },
+    /// Above the newest header on record only the present voters certify.
+    #[error("the voters of header {height}, above what is on record, are not the present ones")]
+    ForkFormerVoters {
+        /// Height of the header.
+        height: Height,
+    },
+    /// So many forks of the private chain were proved today.
+    #[error("{limit} forks of the chain of {hospital} were reported today, no more are taken")]
+    ForksADay {
+        /// The hospital.
+        hospital: HospitalId,
+        /// The limit.
+        limit: u32,
+    },
     /// A certificate does not hold.
     #[error("certificate: {0}")]
     ForkCertificate(#[source] CertificateError),
@@ -216,6 +233,8 @@ impl ReportError {
             ReportError::NoFork => "report_no_fork",
             ReportError::ForkRecorded { .. } => "report_fork_recorded",
             ReportError::ForkVoters { .. } => "report_fork_voters",
+            ReportError::ForkFormerVoters { .. } => "report_fork_former_voters",
+            ReportError::ForksADay { .. } => "report_forks_a_day",
             ReportError::ForkCertificate(_) => "report_fork_certificate",
         }
     }
@@ -259,9 +278,19 @@ pub(super) fn apply(
     }
     let once = Once::of(body, &known, ctx.time.epoch(), state)?;
     once.check(state)?;
+    let is_fork = matches!(body.proof, ReportProof::Fork { .. });
+    let forks = state::daily(Daily::Forks, &hospital.0, ctx.time.epoch());
+    let (limit, used) = (MAX_FORKS_A_DAY, forks.get(state)?.unwrap_or(0));
+    ensure(!is_fork || used < limit, || ReportError::ForksADay {
+        hospital,
+        limit,
+    })?;
     proof::check(body, &known, ctx.time, state)?;
     ensure(tx.is_signed(&ctx.chain), || ReportError::NotSigned)?;
     once.put(state, &id);
+    if is_fork {
+        forks.put(state, &(used + 1));
+    }
     state::reports_about(&hospital).push(state, &id)?;
     state::report(&id).put(
         state,

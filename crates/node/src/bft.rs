@@ -17,9 +17,9 @@ mod signer;
 mod signing;
 pub mod wal;
 
-pub use engine::{Run, Witness, Witnesses};
+pub use engine::{Answer, Run, Witness, Witnesses};
 pub use evidence::{Evidence, EvidenceFolder};
 pub use heard::SignedVote;
 pub use progress::{Progress, Report, STALLED_AFTER};
-pub use signing::Signing;
 pub use signing::journal::{JOURNAL_FILE, JournalError, SignJournal, Signed, double_signatures};
+pub use signing::{Signing, open_log};

@@ -1,6 +1,6 @@
 //! One chain as a node runs it, whatever the engine: propose, validate, commit, submit, prove.
 
-use crate::mempool::{Mempool, Room, Taken};
+use crate::mempool::Mempool;
 use crate::node::Clock;
 use crate::pending::Pending;
 use crate::stages::{Stage, Stages};
@@ -9,8 +9,8 @@ use crate::store::{Snapshot, Store, StoreError};
 use caduceus_crypto::{Hash, TimeMillis};
 use caduceus_ledger::{
     Address, Block, BlockContext, BlockError, Certificate, ChainId, DecodedTx, Executed, Genesis,
-    Header, Height, Layer, Overlay, Rejection, SignedSeal, StateError, StateMachine, TxFailure,
-    ValidatorSet, Writes, apply, block::MAX_TX_BYTES, build, genesis_state, replay_decoded, tx_id,
+    Header, Height, Rejection, SignedSeal, StateError, StateMachine, ValidatorSet, build,
+    genesis_state, replay_decoded, tx_id,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -18,21 +18,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 use tokio::sync::{Notify, oneshot, watch};
 
+mod admit;
 mod outcome;
 mod read;
 
+use self::admit::Ahead;
 pub use self::outcome::{CommitError, Committed, Offer, Outcome, SubmitError};
-use self::read::committed;
 
 /// Drift allowed between a fresh proposal's time and the own clock.
 const MAX_DRIFT_MILLIS: u64 = 10_000;
-
-/// Bytes of waiting transactions that are checked again after a block: two blocks' worth.
-const RECHECK_BYTES: usize = 2 * 1024 * 1024;
-/// Blocks after which the state ahead is made anew in any case: it may hold what ends with a block.
-const MAX_AHEAD_BLOCKS: u32 = 32;
-/// Rows of the state ahead at which it is made anew.
-const MAX_AHEAD_ROWS: usize = 1 << 19;
 
 /// Transactions above which a block's are decoded by several threads.
 const PARALLEL_BYTES: usize = 64 * 1024;
@@ -54,14 +48,6 @@ struct Inner {
     stale: bool,
 }
 
-/// The state as it would be after all that waits. It may hold what is committed already, and says the same then.
-#[derive(Default)]
-struct Ahead {
-    writes: Writes,
-    /// Blocks since it was made anew.
-    blocks: u32,
-}
-
 /// One chain: rules, store, waiting transactions.
 pub struct Chain {
     machine: Arc<dyn StateMachine>,
@@ -77,15 +63,6 @@ pub struct Chain {
     wake: Notify,
     stages: Stages,
     maker: OnceLock<Maker>,
-}
-
-/// What the submitter of a transaction hears that made room for others. Another node may still commit it.
-fn made_room() -> Rejection {
-    Rejection {
-        rule: "made_room",
-        detail: "too many transactions wait, and the member that pays for this one is in debt"
-            .to_owned(),
-    }
 }
 
 impl Chain {
@@ -137,6 +114,7 @@ impl Chain {
             pending,
             clock,
             tip: watch::Sender::new(tip.header.clone()),
+            ahead: Mutex::new(Ahead::of(tip.header.height)),
             inner: Mutex::new(Inner {
                 tip: tip.header,
                 next_validators: tip.next_validators,
@@ -146,7 +124,6 @@ impl Chain {
                 waiters: BTreeMap::new(),
                 stale: false,
             }),
-            ahead: Mutex::new(Ahead::default()),
             wake: Notify::new(),
             stages: Stages::default(),
             maker: OnceLock::new(),
@@ -219,16 +196,6 @@ impl Chain {
         &self.stages
     }
 
-    /// Number of waiting transactions.
-    pub fn waiting(&self) -> usize {
-        self.lock().mempool.len()
-    }
-
-    /// Completes when a transaction comes in (or has since the last call).
-    pub async fn woken(&self) {
-        self.wake.notified().await;
-    }
-
     /// A consistent read view of the committed state.
     ///
     /// # Errors
@@ -253,169 +220,6 @@ impl Chain {
 
     fn next_time(&self, tip: &Header) -> TimeMillis {
         TimeMillis(self.clock.now().0.max(tip.time.0 + 1))
-    }
-
-    /// Checks a transaction and lets it wait for a block. A transaction that is already committed is reported
-    /// as such: submitting twice is harmless.
-    ///
-    /// # Errors
-    /// [`SubmitError`] names the reason.
-    pub fn offer(&self, tx: Vec<u8>) -> Result<Offer, SubmitError> {
-        if tx.len() > MAX_TX_BYTES {
-            return Err(SubmitError::TooLarge {
-                limit: MAX_TX_BYTES,
-                found: tx.len(),
-            });
-        }
-        let begun = Instant::now();
-        let tx = DecodedTx::new(self.machine.as_ref(), Arc::new(tx))?;
-        let id = tx.id();
-        let snapshot = self.store.snapshot()?;
-        if let Some(committed) = committed(&snapshot, &id)? {
-            return Ok(Offer {
-                id,
-                new: false,
-                outcome: Outcome::Committed(committed),
-            });
-        }
-        drop(snapshot);
-        // Registered first: the block may come while the transaction is being checked.
-        let (sender, receiver) = oneshot::channel();
-        self.lock().waiters.entry(id).or_default().push(sender);
-        let admitted = self.admit(tx);
-        self.stages.ran(Stage::Check, begun);
-        match admitted {
-            Ok(true) => Ok(Offer {
-                id,
-                new: true,
-                outcome: Outcome::Waiting(receiver),
-            }),
-            Ok(false) => {
-                // It waits, or its block came before our place in the queue did.
-                let outcome = match committed(&self.store.snapshot()?, &id)? {
-                    Some(committed) => Outcome::Committed(committed),
-                    None => Outcome::Waiting(receiver),
-                };
-                Ok(Offer {
-                    id,
-                    new: false,
-                    outcome,
-                })
-            }
-            Err(error) => {
-                drop(receiver);
-                let mut inner = self.lock();
-                if inner
-                    .waiters
-                    .get(&id)
-                    .is_some_and(|waiters| waiters.iter().all(oneshot::Sender::is_closed))
-                {
-                    inner.waiters.remove(&id);
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Checks a transaction without holding the lock that proposing and voting need: a stranger's costly
-    /// transaction delays other strangers at the most.
-    fn admit(&self, tx: DecodedTx) -> Result<bool, SubmitError> {
-        let mut ahead = self.ahead.lock().expect("no holder of this lock panics");
-        let (tip, stale) = {
-            let inner = self.lock();
-            if inner.mempool.get(&tx.id()).is_some() {
-                return Ok(false);
-            }
-            (inner.tip.clone(), inner.stale)
-        };
-        if stale {
-            self.recheck(&mut ahead)?;
-        }
-        let snapshot = self.store.snapshot()?;
-        let class = self
-            .machine
-            .class(&tx, &Layer::new(&snapshot, &ahead.writes))?;
-        match self.lock().mempool.room(&tx.id(), class, tx.bytes().len()) {
-            Room::Known => return Ok(false),
-            Room::None => return Err(SubmitError::Full),
-            Room::Some => {}
-        }
-        let mut state = Overlay::with(&snapshot, std::mem::take(&mut ahead.writes));
-        let ctx = self.next_context(&tip, Address::default());
-        let outcome = apply(self.machine.as_ref(), &ctx, 0, &tx, &mut state);
-        ahead.writes = state.into_writes();
-        let refused_for_now = match outcome {
-            Ok(_) => false,
-            // One that a transient rule refuses now is taken as well: its turn may come.
-            Err(TxFailure::Rejected(rejection)) if self.machine.is_transient(rejection.rule) => {
-                true
-            }
-            // Committed meanwhile: the waiter hears of the block.
-            Err(TxFailure::Rejected(rejection)) if rejection.rule == "already_committed" => {
-                return Ok(false);
-            }
-            Err(TxFailure::Rejected(rejection)) => return Err(rejection.into()),
-            Err(TxFailure::State(error)) => return Err(error.into()),
-        };
-        let mut inner = self.lock();
-        match inner.mempool.push(tx, class, refused_for_now) {
-            Taken::In(gone) => {
-                // What they would change is in the state ahead.
-                inner.stale |= !gone.is_empty();
-                let gone = gone.into_iter().map(|id| (id, made_room())).collect();
-                self.refuse(&mut inner, gone);
-                Ok(true)
-            }
-            Taken::Full => Err(SubmitError::Full),
-        }
-    }
-
-    /// Checks again what waits, on the newest state: drops what no longer holds, and makes `ahead` anew. What comes
-    /// after the first bytes is checked when its turn comes.
-    fn recheck(&self, ahead: &mut Ahead) -> Result<(), StoreError> {
-        let (recheck, tip) = {
-            let mut inner = self.lock();
-            inner.stale = false;
-            (inner.mempool.recheck(RECHECK_BYTES), inner.tip.clone())
-        };
-        let snapshot = self.store.snapshot()?;
-        let ctx = self.next_context(&tip, Address::default());
-        let mut state = Overlay::new(&snapshot);
-        let checked = recheck.run(self.machine.as_ref(), &ctx, &snapshot, &mut state)?;
-        *ahead = Ahead {
-            writes: state.into_writes(),
-            blocks: 0,
-        };
-        let mut inner = self.lock();
-        let dropped = inner.mempool.checked(checked);
-        self.refuse(&mut inner, dropped);
-        Ok(())
-    }
-
-    /// After a block: makes `ahead` anew where it is no longer right, or has grown.
-    fn tidy(&self) -> Result<(), StoreError> {
-        let (stale, empty) = {
-            let inner = self.lock();
-            (inner.stale, inner.mempool.is_empty())
-        };
-        if stale {
-            return self.recheck(&mut self.ahead.lock().expect("no holder of this lock panics"));
-        }
-        // Whoever checks a transaction now is not held up for this: the next block comes soon.
-        let Ok(mut ahead) = self.ahead.try_lock() else {
-            return Ok(());
-        };
-        ahead.blocks += 1;
-        let grown = ahead.blocks > MAX_AHEAD_BLOCKS || ahead.writes.len() > MAX_AHEAD_ROWS;
-        if !ahead.writes.is_empty() && (empty || grown) {
-            self.recheck(&mut ahead)?;
-        }
-        Ok(())
-    }
-
-    /// Wakes the engine: transactions wait. Called once they were handed to the other validators too.
-    pub fn wake(&self) {
-        self.wake.notify_one();
     }
 
     /// Makes the own proposal of a round, durable before it returns; the same one if asked again.
@@ -459,16 +263,6 @@ impl Chain {
             .insert(block.hash(), (block.clone(), executed));
         self.stages.ran(Stage::Propose, begun);
         Ok(block)
-    }
-
-    fn refuse(&self, inner: &mut Inner, refused: Vec<(Hash, Rejection)>) {
-        inner.mempool.remove(refused.iter().map(|(id, _)| id));
-        for (id, rejection) in refused {
-            for waiter in inner.waiters.remove(&id).unwrap_or_default() {
-                // A caller that stopped waiting is no error.
-                let _ = waiter.send(Err(rejection.clone()));
-            }
-        }
     }
 
     /// Makes a block that somebody proposed durable, without judging it.
@@ -657,9 +451,7 @@ impl Chain {
         if let Err(error) = self.tidy() {
             tracing::warn!(%error, "waiting transactions could not be checked again");
         }
-        if self.waiting() > 0 {
-            self.wake.notify_one();
-        }
+        self.wake();
         if let Err(error) = self.pending.clear(executed.header.height) {
             tracing::warn!(%error, "old proposals could not be removed");
         }

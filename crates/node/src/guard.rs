@@ -172,6 +172,14 @@ impl Guard {
         outcome
     }
 
+    /// Whether signing on can do no harm to a vote of this key: it is known here, or its height is one at which nothing
+    /// is signed any more.
+    pub fn knows(&self, height: u64, round: u32, step: Step, value: Hash) -> bool {
+        self.height() > height
+            || self.bars(height)
+            || (self.height == height && self.signed.get(&(round, step as u8)) == Some(&value))
+    }
+
     /// Whether an entry is damaged.
     pub fn is_damaged(&self) -> bool {
         self.damaged

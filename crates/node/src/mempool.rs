@@ -12,6 +12,9 @@
 //!
 //! A transaction can come before the one that it depends on then. It is refused at that place, and kept: nothing is
 //! dropped before it was tried after all that arrived earlier.
+//!
+//! What is refused for now has shown no right to be here, and may come from anybody: few of it wait, it turns nobody
+//! out, it is no reason to make a block, and once a check has found it so it comes after all others.
 
 mod recheck;
 
@@ -25,6 +28,18 @@ pub use recheck::{Checked, Recheck};
 pub const MAX_WAITING: usize = 20_000;
 /// Most bytes that wait.
 pub const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// Most transactions that come in and wait while they are refused for now.
+pub const MAX_FOR_NOW: usize = 1_024;
+/// Bytes of waiting transactions that are checked again after a block: two blocks' worth.
+pub const RECHECK_BYTES: usize = 2 * 1024 * 1024;
+/// Most bytes of what is refused for now: a check sees beyond it.
+const MAX_FOR_NOW_BYTES: usize = RECHECK_BYTES / 2;
+
+/// Places and bytes that are free after the indebted made room: the next ones need not turn anybody out, since that
+/// costs a check of what waits.
+const FREED: usize = 512;
+const FREED_BYTES: usize = 1024 * 1024;
 
 /// Checks that may refuse a transaction for a passing reason before it is dropped.
 const MAX_PASSED_OVER: u32 = 200;
@@ -43,9 +58,9 @@ struct Waiting {
     class: Class,
     /// Blocks committed when it came.
     since: u64,
-    /// Checks that refused it for a passing reason.
+    /// Checks that refused it, for a reason that may pass.
     passed_over: u32,
-    /// Whether the last check did.
+    /// Whether the last check did, or the one on entry.
     for_now: bool,
     /// Whether it was refused where the order put it, because it depends on one that comes later.
     stuck: bool,
@@ -54,6 +69,30 @@ struct Waiting {
 impl Waiting {
     fn bytes(&self) -> usize {
         self.tx.bytes().len()
+    }
+
+    /// Whether it must not take the room of others.
+    fn is_put_off(&self) -> bool {
+        self.stuck || (self.for_now && self.passed_over > 0)
+    }
+}
+
+/// How much waits that is refused for now.
+#[derive(Default)]
+struct ForNow {
+    count: usize,
+    bytes: usize,
+}
+
+impl ForNow {
+    /// Notes whether this one is refused for now.
+    fn set(&mut self, waiting: &mut Waiting, for_now: bool) {
+        let (was, bytes) = (
+            std::mem::replace(&mut waiting.for_now, for_now),
+            waiting.bytes(),
+        );
+        self.count = self.count + usize::from(for_now) - usize::from(was);
+        self.bytes = self.bytes + bytes * usize::from(for_now) - bytes * usize::from(was);
     }
 }
 
@@ -66,8 +105,7 @@ pub struct Mempool {
     waiting: BTreeMap<u64, Waiting>,
     by_id: BTreeMap<Hash, u64>,
     bytes: usize,
-    /// Number of those that the last check refused for a passing reason.
-    for_now: usize,
+    for_now: ForNow,
     /// Blocks committed since the pool began.
     blocks: u64,
     /// The last of them that held an indebted transaction of this pool.
@@ -111,7 +149,7 @@ impl Mempool {
             waiting: BTreeMap::new(),
             by_id: BTreeMap::new(),
             bytes: 0,
-            for_now: 0,
+            for_now: ForNow::default(),
             blocks: 0,
             last_indebted: 0,
         }
@@ -122,13 +160,18 @@ impl Mempool {
         self.waiting.len()
     }
 
+    /// Number of those that are not refused for now.
+    pub fn ready(&self) -> usize {
+        self.waiting.len() - self.for_now.count
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Which of the indebted, newest first, have to go for a transaction of this class and size: mostly none. Nothing
-    /// if that is no help.
+    /// Which of the indebted, newest first, have to go for a transaction of this class and size: mostly none, and else
+    /// some more than have to. Nothing if that is no help.
     fn makes_room(&self, class: Class, bytes: usize) -> Option<Vec<Hash>> {
         let fits =
             |count: usize, held: usize| count < MAX_WAITING && held + bytes <= MAX_WAITING_BYTES;
@@ -143,11 +186,14 @@ impl Mempool {
         for waiting in newest.filter(|waiting| waiting.class == Class::Indebted) {
             gone.push(waiting.tx.id());
             held -= waiting.bytes();
-            if fits(self.waiting.len() - gone.len(), held) {
-                return Some(gone);
+            if fits(
+                self.waiting.len() - gone.len() + FREED - 1,
+                held + FREED_BYTES,
+            ) {
+                break;
             }
         }
-        None
+        fits(self.waiting.len() - gone.len(), held).then_some(gone)
     }
 
     /// Whether there is room for a transaction of this class and size.
@@ -168,7 +214,7 @@ impl Mempool {
 
     /// Takes a transaction that was checked; `refused_for_now` if a transient rule refuses it still. Where there is no
     /// room the newest of the indebted go, unless it is one of them, or is refused for now: then its right to be here
-    /// is not known.
+    /// is not known, and there is no room for it beyond [`MAX_FOR_NOW`] either.
     pub fn push(&mut self, tx: DecodedTx, class: Class, refused_for_now: bool) -> Taken {
         if self.by_id.contains_key(&tx.id()) {
             return Taken::In(Vec::new());
@@ -176,19 +222,21 @@ impl Mempool {
         let Some(gone) = self.makes_room(class, tx.bytes().len()) else {
             return Taken::Full;
         };
-        if refused_for_now && !gone.is_empty() {
+        let crowded = self.for_now.count >= MAX_FOR_NOW
+            || self.for_now.bytes + tx.bytes().len() > MAX_FOR_NOW_BYTES;
+        if refused_for_now && (crowded || !gone.is_empty()) {
             return Taken::Full;
         }
         self.remove(&gone);
-        let waiting = Waiting {
+        let mut waiting = Waiting {
             tx,
             class,
             since: self.blocks,
             passed_over: 0,
-            for_now: refused_for_now,
+            for_now: false,
             stuck: false,
         };
-        self.for_now += usize::from(refused_for_now);
+        self.for_now.set(&mut waiting, refused_for_now);
         self.bytes += waiting.bytes();
         self.by_id.insert(waiting.tx.id(), self.next);
         self.waiting.insert(self.next, waiting);
@@ -198,16 +246,16 @@ impl Mempool {
 
     /// Whether not all that waits may fit into the next block.
     fn is_crowded(&self) -> bool {
-        self.for_now > 0 || self.bytes + FRAMING * self.waiting.len() > self.block_room
+        self.for_now.count > 0 || self.bytes + FRAMING * self.waiting.len() > self.block_room
     }
 
-    /// The places of all that waits, in the order in which a block takes them. What is stuck comes last where it must
-    /// not take the room of others; a check passes over that, to see whether it still is.
-    fn order(&self, stuck_last: bool) -> Vec<u64> {
+    /// The places of all that waits, in the order in which a block takes them. What was refused comes last where it
+    /// must not take the room of others; a check passes over that, to see whether it still is.
+    fn order(&self, refused_last: bool) -> Vec<u64> {
         if !self.is_crowded() {
             return self.waiting.keys().copied().collect();
         }
-        let put_off = |waiting: &Waiting| stuck_last && waiting.stuck;
+        let put_off = |waiting: &Waiting| refused_last && waiting.is_put_off();
         let of = |class| {
             self.waiting
                 .iter()
@@ -215,7 +263,8 @@ impl Mempool {
         };
         let mut order = Vec::with_capacity(self.waiting.len());
         let aged = of(Class::Indebted)
-            .find(|(_, waiting)| !waiting.stuck)
+            // A check tries one that is refused for now: if it is first, a budget may let it pass.
+            .find(|(_, waiting)| !waiting.stuck && !(refused_last && waiting.for_now))
             .filter(|(_, waiting)| {
                 let from = waiting.since.max(self.last_indebted);
                 self.blocks.saturating_sub(from) >= PATIENCE_BLOCKS
@@ -237,8 +286,8 @@ impl Mempool {
         order.extend(later);
         let indebted = of(Class::Indebted).map(|(at, _)| *at);
         order.extend(indebted.filter(|at| Some(*at) != aged));
-        let stuck = self.waiting.iter().filter(|(_, waiting)| put_off(waiting));
-        order.extend(stuck.map(|(at, _)| *at));
+        let refused = self.waiting.iter().filter(|(_, waiting)| put_off(waiting));
+        order.extend(refused.map(|(at, _)| *at));
         order
     }
 
@@ -277,20 +326,20 @@ impl Mempool {
     /// Forgets transactions that were refused or made room.
     pub fn remove<'a>(&mut self, ids: impl IntoIterator<Item = &'a Hash>) {
         for id in ids {
-            if let Some(waiting) = self
+            if let Some(mut waiting) = self
                 .by_id
                 .remove(id)
                 .and_then(|at| self.waiting.remove(&at))
             {
                 self.bytes -= waiting.bytes();
-                self.for_now -= usize::from(waiting.for_now);
+                self.for_now.set(&mut waiting, false);
             }
         }
     }
 
     /// Whether something waits that was refused when it was last checked.
     pub fn refuses_for_now(&self) -> bool {
-        self.for_now > 0 || self.waiting.values().any(|waiting| waiting.stuck)
+        self.for_now.count > 0 || self.waiting.values().any(|waiting| waiting.stuck)
     }
 
     /// What to check again after a block, at most so many bytes of it.
@@ -321,8 +370,7 @@ impl Mempool {
             if let Some(waiting) = self.waiting.get_mut(&at) {
                 waiting.class = class;
                 waiting.stuck = checked.stuck.contains(&at);
-                self.for_now -= usize::from(waiting.for_now);
-                waiting.for_now = false;
+                self.for_now.set(waiting, false);
             }
         }
         let mut dropped = Vec::new();
@@ -330,8 +378,8 @@ impl Mempool {
             let Some(waiting) = self.waiting.get_mut(&at) else {
                 continue;
             };
-            waiting.for_now = refusal.transient;
-            self.for_now += usize::from(refusal.transient);
+            // One that is to be dropped goes at once; what else is kept waits for another to come or to pass.
+            self.for_now.set(waiting, true);
             waiting.passed_over += 1;
             let may_pass = refusal.transient || checked.awaited.is_some_and(|awaited| awaited < at);
             let most = match waiting.class {

@@ -90,7 +90,7 @@ impl SequencerError for PowError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Guard(error) => guard_may_pass(error),
-            Self::Store(error) => error.is_medium(),
+            Self::Store(error) => error.may_pass(),
             Self::Commit(error) => error.may_pass(),
             _ => false,
         }

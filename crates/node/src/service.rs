@@ -137,6 +137,8 @@ fn broken(error: impl std::fmt::Display) -> Refused {
     Refused::because("the store failed")
 }
 
+/// Consecutive headers from a height on. None above the tip; a height below that is not kept is refused, so that
+/// nobody takes it for the end of the chain.
 fn headers<M: StateMachine>(
     node: &Node<M>,
     from: Option<u64>,
@@ -157,6 +159,9 @@ fn headers<M: StateMachine>(
             Some(certified) => items.push(codec::encode(&certified)),
             None => break,
         }
+    }
+    if items.is_empty() && from <= tip {
+        return Err(Refused::because(format!("header {from} is not kept here")));
     }
     Ok(HeadersReply::fitting(items))
 }

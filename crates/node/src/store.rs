@@ -14,7 +14,11 @@ use crate::tag_index::{IndexRow, TagIndex, TagIndexView};
 use caduceus_crypto::codec;
 use caduceus_ledger::{Block, Certificate, Executed, Header, SignedSeal, StateError, ValidatorSet};
 use redb::backends::InMemoryBackend;
-use redb::{Database, ReadTransaction, ReadableTable, Table, TableDefinition};
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
+    WriteTransaction,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -441,27 +445,35 @@ impl Store {
         executed: &Executed,
         genesis: Option<&[u8]>,
     ) -> Result<(), StoreError> {
-        let outcome = self.write_once(block, certificate, seal, executed, genesis);
+        let (txn, generation) = self.db.begin_write_noting()?;
+        let outcome = self.write_once(txn, block, certificate, seal, executed, genesis);
         if let Err(error) = &outcome
             && error.is_medium()
-            && let Err(error) = self.db.reopen().and_then(|()| self.settle())
+            && let Err(error) = self.db.reopen(generation).and_then(|()| self.settle())
         {
             tracing::error!(%error, "the database does not open again");
         }
         outcome
     }
 
-    /// Brings the index in memory to the height of the database, after a write that failed may have reached it.
+    /// Brings the index in memory to the height of the database, after a write that failed may have reached it. What
+    /// failed, reading or writing, is opened again.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub(crate) fn settle(&self) -> Result<(), StoreError> {
+        self.db.mend()?;
         self.index.publish(self.newest_height()?);
+        if let Err(error) = self.index.mend() {
+            // Whoever needs a row of it fails, and comes here again.
+            tracing::error!(%error, "the index does not open again");
+        }
         Ok(())
     }
 
     fn write_once(
         &self,
+        mut txn: WriteTransaction,
         block: &Block,
         certificate: Option<&Certificate>,
         seal: Option<&SignedSeal>,
@@ -469,7 +481,6 @@ impl Store {
         genesis: Option<&[u8]>,
     ) -> Result<(), StoreError> {
         let height = block.header.height.0;
-        let mut txn = self.db.begin_write()?;
         txn.set_two_phase_commit(true);
         if executed.writes.misfits().len() > 0 {
             let what = "a row of the index has a wrong length, or is to be removed";
@@ -531,6 +542,26 @@ impl Store {
         self.index.flush_when_large();
         Ok(())
     }
+}
+
+/// The newest height in a store's file, which is not checked as a whole for it; 0 in one that holds no chain yet.
+///
+/// # Errors
+/// When the file is not there, in use, or damaged.
+pub(crate) fn height_in(path: &Path) -> Result<u64, StoreError> {
+    let db = database::open_unchecked(path)?;
+    let read = || -> Result<u64, StoreError> {
+        match db.begin_read()?.open_table(HEADERS) {
+            Err(TableError::TableDoesNotExist(_)) => Ok(0),
+            headers => newest_height(&headers?),
+        }
+    };
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(StoreError::Corrupt {
+            path: path.to_path_buf(),
+            reason: "the database engine panicked over it".to_owned(),
+        })
+    })
 }
 
 /// The newest height that is stored; 0 in an empty store.

@@ -18,10 +18,11 @@ use crate::store::handle::{Handle, Opener};
 use caduceus_ledger::{INDEX_KEY_BYTES, INDEX_VALUE_BYTES};
 use redb::backends::InMemoryBackend;
 use redb::{
-    Database, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition,
+    Database, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata,
+    TableDefinition, WriteTransaction,
 };
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread::JoinHandle;
 
 mod whole;
@@ -249,6 +250,20 @@ impl TagIndex {
         self.shared.flush()
     }
 
+    /// Opens the file again if reading or writing it failed. While a flush runs, that is the flush's to do.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn mend(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = match self.shared.flushing.try_lock() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(held)) => held.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        self.shared.db.mend()?;
+        self.shared.reload()
+    }
+
     /// A consistent view of everything published.
     ///
     /// # Errors
@@ -354,21 +369,18 @@ impl Shared {
             shelf.frozen = shelf.runs.len();
             (shelf.runs.clone(), shelf.height)
         };
-        let written = self.write_table(&merge(&runs), height);
-        if let Err(error) = &written
-            && error.is_medium()
-        {
-            // The rows stay in memory; those that are on disk must be read again.
-            let table = self
-                .db
-                .reopen()
-                .and_then(|()| self.db.begin_read())
-                .and_then(Table::open);
-            match table {
-                Ok(table) => self.write().table = Arc::new(table),
-                Err(error) => tracing::error!(%error, "the index does not open again"),
+        let rows = merge(&runs);
+        let begun = self.db.begin_write_noting();
+        let written = begun.and_then(|(txn, generation)| {
+            let written = self.write_rows(txn, &rows, height);
+            if let Err(error) = &written
+                && error.is_medium()
+                && let Err(error) = self.db.reopen(generation).and_then(|()| self.reload())
+            {
+                tracing::error!(%error, "the index does not open again");
             }
-        }
+            written
+        });
         let outcome = written.and_then(|table| {
             let capacity = self.read().filter.capacity();
             let full = table.rows.len()? as usize > capacity;
@@ -390,8 +402,23 @@ impl Shared {
         Ok(())
     }
 
+    /// The rows stay in memory; those that are on disk are read from the handle that is open now.
+    fn reload(&self) -> Result<(), StoreError> {
+        let table = Table::open(self.db.begin_read()?)?;
+        self.write().table = Arc::new(table);
+        Ok(())
+    }
+
     fn write_table(&self, rows: &[IndexRow], height: u64) -> Result<Table, StoreError> {
-        let mut txn = self.db.begin_write()?;
+        self.write_rows(self.db.begin_write()?, rows, height)
+    }
+
+    fn write_rows(
+        &self,
+        mut txn: WriteTransaction,
+        rows: &[IndexRow],
+        height: u64,
+    ) -> Result<Table, StoreError> {
         txn.set_two_phase_commit(true);
         {
             let mut table = txn.open_table(ROWS)?;

@@ -5,6 +5,7 @@
 //! A hospital that wrote its log anew with all its keys has another hash at that height, however well it is signed.
 
 mod alliance;
+mod follow;
 mod here;
 
 use alliance::{Recorded, recorded};
@@ -38,9 +39,10 @@ struct Verdict {
     proved_at: u64,
     /// Newest height here.
     here_height: u64,
-    /// Blocks here whose links, and transactions where they are stored, hold.
+    /// Blocks here whose links, and transactions where they are stored, hold. A node that joined by a snapshot has few
+    /// of those before it; the hash at the height commits to all.
     checked: u64,
-    /// Whether transactions were compared with their headers too.
+    /// Whether the transactions of every block up to the height were compared with their headers too.
     transactions_checked: bool,
     /// What contradicts, for people.
     what: Option<String>,
@@ -51,7 +53,7 @@ struct Verdict {
 ///
 /// # Errors
 /// Verification failed, with both heads, when the chain here is not the one on record; unreachable, when no alliance
-/// node proves what is.
+/// node proves what is; failure, when the height on record is below the headers that the node has.
 pub async fn audit_verify(
     home: &NodeHome,
     network: &std::path::Path,
@@ -91,7 +93,16 @@ async fn compare(home: &NodeHome, network: &std::path::Path) -> Result<Verdict, 
         .ok_or_else(unknown)?;
     let hospital: HospitalId = entry.id.parse().map_err(|_| unknown())?;
     let recorded = recorded(&file, network, &hospital).await?;
-    let here = here(home, recorded.head.map_or(0, |head| head.height.0)).await?;
+    let height = recorded.head.map_or(0, |head| head.height.0);
+    let here = here(home, height).await?;
+    if here.lacks(height) {
+        return Err(CliError::failure(
+            format!(
+                "the alliance has height {height} on record, whose header this node does not have: it joined by a snapshot of a later height"
+            ),
+            "ask another node of the hospital, or again after its next checkpoint",
+        ));
+    }
     Ok(judge(&entry.name, &recorded, &here))
 }
 
@@ -126,6 +137,10 @@ fn contradiction(head: &CheckpointHead, here: &Here) -> Option<String> {
         head.hash, head.recorded_at
     );
     match &here.at {
+        None if here.tip >= head.height.0 => here
+            .broken
+            .as_ref()
+            .map(|(height, what)| format!("height {height}: {what}, and {since}")),
         None => Some(format!(
             "the chain here ends at height {}, and at height {} {since}",
             here.tip, head.height

@@ -5,6 +5,7 @@ use caduceus_crypto::{SecretKey, encode};
 use caduceus_ledger::{ChainKind, Genesis};
 use caduceus_network::{Multiaddr, PeerAddr, peer_id};
 use caduceus_node::home::{EngineKind, NodeFile, PeerEntry, read_genesis, read_key};
+use caduceus_node::key_file::key_text;
 use caduceus_node::{NodeHome, NodeOptions};
 use clap::Args;
 use serde::Serialize;
@@ -170,10 +171,9 @@ pub fn make_key(path: &Path, output: &Output) -> Result<(), CliError> {
     })
 }
 
-/// Writes a new key file: 64 hexadecimal digits, for its owner alone.
+/// Writes a new key file, as [`caduceus_node::key_file`] describes it, for its owner alone.
 fn write_key(path: &Path, key: &SecretKey) -> Result<(), CliError> {
-    let text = zeroize::Zeroizing::new(format!("{}\n", hex::encode(&key.to_bytes()[..])));
-    write_private_new(path, text.as_bytes())
+    write_private_new(path, key_text(key).as_bytes())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, CliError> {
@@ -193,7 +193,7 @@ pub fn key_file(path: &Path) -> Result<SecretKey, CliError> {
     read_key(path).map_err(|e| {
         CliError::usage(
             format!("no key: {e}"),
-            "a key file: 64 hexadecimal digits in one line",
+            "a key file, as the command that made the key wrote it; restore it from a backup",
         )
     })
 }

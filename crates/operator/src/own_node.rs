@@ -3,7 +3,7 @@
 use caduceus_cli::CliError;
 use caduceus_crypto::{SecretKey, decode_exact};
 use caduceus_ledger::execute::VALIDATORS_KEY;
-use caduceus_ledger::{ChainId, StateProofAt, ValidatorSet};
+use caduceus_ledger::{ChainId, ChainKind, StateProofAt, ValidatorSet};
 use caduceus_network::exchange::{
     Query, QueryReply, QueryRequest, Submit, SubmitReply, SubmitRequest,
 };
@@ -23,6 +23,7 @@ pub struct OwnNode {
     service: Service,
     address: PeerAddr,
     chain: ChainId,
+    kind: ChainKind,
     program: String,
 }
 
@@ -60,6 +61,7 @@ impl OwnNode {
                 address: home.file.service_listen.clone(),
             },
             chain: home.genesis.chain_id(),
+            kind: home.genesis.kind,
             program: program.to_owned(),
         })
     }
@@ -178,7 +180,8 @@ impl OwnNode {
     /// Submits a transaction and waits for its block.
     ///
     /// # Errors
-    /// Denied, naming the rule that refuses it; unreachable; failure when it was not committed in time.
+    /// Denied, naming the rule that refuses it; unreachable, also when it was not committed in time or the node cannot
+    /// take it now.
     pub async fn submit(&self, tx: Vec<u8>) -> Result<Place, CliError> {
         let request = SubmitRequest { tx, wait: true };
         match self.call::<Submit>(request).await? {
@@ -187,11 +190,14 @@ impl OwnNode {
                 format!("the chain refuses it: {rule}: {detail}"),
                 "make it anew from the chain's present state",
             )),
-            SubmitReply::Accepted => Err(CliError::failure(
+            SubmitReply::Accepted => Err(CliError::unreachable(
                 "taken, but not committed in time: it may still be",
-                "look before trying again: members list",
+                match self.kind {
+                    ChainKind::Alliance => "look before trying again: members list",
+                    ChainKind::Private => "look before trying again: members show",
+                },
             )),
-            SubmitReply::Unavailable { detail } => Err(CliError::failure(
+            SubmitReply::Unavailable { detail } => Err(CliError::unreachable(
                 format!("the node cannot take it now: {detail}"),
                 format!("look at it: {} status --home DIR", self.program),
             )),

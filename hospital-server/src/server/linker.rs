@@ -10,6 +10,7 @@
 //! attempt fails another node comes first in the next one.
 
 mod cursor;
+mod end;
 mod fork;
 mod issuer;
 mod plan;
@@ -21,6 +22,7 @@ use alliance_chain::{Checkpoint, Link, Tx};
 use caduceus_crypto::{AnchorLeaf, Hash, HospitalId, IssuerPublicKey, SecretKey, TimeMillis};
 use caduceus_ledger::{CertifiedHeader, Height};
 use cursor::Cursor;
+use end::End;
 use plan::{Batch, PlanError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -69,6 +71,20 @@ enum LinkerError {
     /// A private node's anchors are not those of the header.
     #[error("the anchors of private height {height} are not those its header commits to")]
     Anchors {
+        /// The height.
+        height: u64,
+    },
+    /// The private chain's voters certified another block than stands on record.
+    #[error(
+        "the private chain has another block at height {height} than is on record: it was rewritten"
+    )]
+    Rewritten {
+        /// The height.
+        height: u64,
+    },
+    /// No private node shows the newest block on record.
+    #[error("the private chain ends before height {height}, which is on record")]
+    Lost {
         /// The height.
         height: u64,
     },
@@ -122,6 +138,7 @@ impl Linker {
         let mut announced = false;
         let mut announce_at = Instant::now();
         let mut progress: Option<Progress> = None;
+        let mut end = End::default();
         let (mut news_at, mut newest) = (Instant::now(), 0);
         loop {
             if !announced && Instant::now() >= announce_at {
@@ -133,7 +150,10 @@ impl Linker {
                     }
                 }
             }
-            let wait = match self.attempt(&mut progress, &cursor, &status).await {
+            let wait = match self
+                .attempt(&mut progress, &mut end, &cursor, &status)
+                .await
+            {
                 Ok(()) => {
                     status.send_if_modified(|status| {
                         let news = !status.looked || status.trouble.is_some();
@@ -167,9 +187,11 @@ impl Linker {
     /// Begins the next attempt with another node of the chain whose answers were of no use.
     fn turn(&self, error: &LinkerError) {
         match error {
-            LinkerError::Private(_) | LinkerError::Plan(_) | LinkerError::Anchors { .. } => {
-                self.private.turn()
-            }
+            LinkerError::Private(_)
+            | LinkerError::Plan(_)
+            | LinkerError::Anchors { .. }
+            | LinkerError::Rewritten { .. }
+            | LinkerError::Lost { .. } => self.private.turn(),
             LinkerError::Chain(_) | LinkerError::State(_) => self.alliance.turn(),
         }
     }
@@ -177,6 +199,7 @@ impl Linker {
     async fn attempt(
         &self,
         progress: &mut Option<Progress>,
+        end: &mut End,
         cursor: &Cursor,
         status: &watch::Sender<LinkStatus>,
     ) -> Result<(), LinkerError> {
@@ -184,7 +207,7 @@ impl Linker {
             Some(at) => at,
             None => self.resume(cursor).await?,
         };
-        self.round(&mut at, cursor, status).await?;
+        self.round(&mut at, end, cursor, status).await?;
         *progress = Some(at);
         Ok(())
     }
@@ -218,6 +241,7 @@ impl Linker {
     async fn round(
         &self,
         progress: &mut Progress,
+        end: &mut End,
         cursor: &Cursor,
         status: &watch::Sender<LinkStatus>,
     ) -> Result<(), LinkerError> {
@@ -225,7 +249,8 @@ impl Linker {
             while let Some((from, limit)) = plan::next(progress.linked, progress.checkpointed) {
                 let mut headers = self.private.headers(from, limit).await?;
                 headers.truncate(usize::from(limit));
-                let batch = self.verified(headers, from, None).await?;
+                let batch = plan::batch(headers, from, None)?;
+                self.verify(&batch).await?;
                 self.link(&batch, progress, cursor).await?;
                 publish(status, progress, None);
             }
@@ -233,27 +258,73 @@ impl Linker {
             let headers = self.private.headers(from, plan::MAX_BATCH).await?;
             if headers.is_empty() {
                 publish(status, progress, None);
-                return Ok(());
+                return self.check_end(progress, end).await;
             }
-            let batch = self.verified(headers, from, progress.hash).await?;
+            let batch = match plan::batch(headers.clone(), from, progress.hash) {
+                Ok(batch) => batch,
+                // They fit each other: another chain than the one on record, if they are certified.
+                Err(PlanError::Parent { height }) if height == from => {
+                    let height = progress.checkpointed;
+                    return Err(self.rewritten(headers, from, height).await);
+                }
+                Err(error) => return Err(error.into()),
+            };
+            self.verify(&batch).await?;
+            end.stands(Instant::now());
             publish(status, progress, Some(&batch));
             self.checkpoint(&batch, progress).await?;
         }
     }
 
-    /// Headers that follow each other, with a certificate on the last that the private chain's voters signed.
-    async fn verified(
+    /// The certificate on the last header is one that the private chain's voters signed.
+    async fn verify(&self, batch: &Batch) -> Result<(), LinkerError> {
+        let verified = self.private.verify_header(batch.last()).await;
+        verified.map_err(LinkerError::Private)
+    }
+
+    /// The newest header on record still stands where the private chain has nothing new.
+    async fn check_end(&self, progress: &Progress, end: &mut End) -> Result<(), LinkerError> {
+        let (height, Some(recorded)) = (progress.checkpointed, progress.hash) else {
+            return Ok(());
+        };
+        if !end.is_due(Instant::now()) {
+            return Ok(());
+        }
+        let mut headers = self.private.headers(height, 1).await?;
+        headers.truncate(1);
+        let found = headers.first().map(|head| head.header.hash());
+        match found {
+            Some(found) if found == recorded => {
+                end.stands(Instant::now());
+                Ok(())
+            }
+            Some(_) => Err(self.rewritten(headers, height, height).await),
+            None if end.is_lost(Instant::now()) => Err(LinkerError::Lost { height }),
+            None => Ok(()),
+        }
+    }
+
+    /// What headers from `from` on amount to that have another block at `height` than stands on record. If the
+    /// private chain's voters certified them that is a fork, which is reported; else a node made them up.
+    async fn rewritten(
         &self,
         headers: Vec<CertifiedHeader>,
         from: u64,
-        parent: Option<Hash>,
-    ) -> Result<Batch, LinkerError> {
-        let batch = plan::batch(headers, from, parent)?;
-        self.private
-            .verify_header(batch.last())
-            .await
-            .map_err(LinkerError::Private)?;
-        Ok(batch)
+        height: u64,
+    ) -> LinkerError {
+        let batch = match plan::batch(headers, from, None) {
+            Ok(batch) => batch,
+            Err(error) => return error.into(),
+        };
+        match self.private.verify_header(batch.last()).await {
+            // That they contradict what the light client has is found after their certificate holds.
+            Ok(()) | Err(ChainError::Forked { .. }) => {}
+            Err(error) => return LinkerError::Private(error),
+        }
+        let error = LinkerError::Rewritten { height };
+        tracing::error!(%error, "the private chain has forked: tell the alliance's members");
+        fork::report(self, &batch, &error.to_string()).await;
+        error
     }
 
     async fn checkpoint(&self, batch: &Batch, progress: &mut Progress) -> Result<(), LinkerError> {

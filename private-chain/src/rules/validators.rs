@@ -25,6 +25,9 @@ pub enum ValidatorsError {
     /// The voters cannot change like that.
     #[error("the validators: {0}")]
     Step(#[source] SetChangeError),
+    /// The voters changed in this block already: a second small step would make a large one of both.
+    #[error("the validators change in this block already, once a block is allowed")]
+    Block,
     /// Not signed by the hospital's identity key.
     #[error("the change is not signed by the hospital's identity key")]
     NotSigned,
@@ -37,12 +40,14 @@ impl ValidatorsError {
             ValidatorsError::Generation { .. } => "validators_generation",
             ValidatorsError::Same => "validators_same",
             ValidatorsError::Step(_) => "validators_step",
+            ValidatorsError::Block => "validators_block",
             ValidatorsError::NotSigned => "validators_not_signed",
         }
     }
 }
 
-/// Changes the voters from the next height on. The result is empty.
+/// Changes the voters from the next height on. Light clients see one step a height, so there is one change a block.
+/// The result is empty.
 pub(super) fn apply(
     ctx: &BlockContext,
     tx: &SignedValidators,
@@ -55,15 +60,20 @@ pub(super) fn apply(
         expected,
         found,
     })?;
+    // Before the step, which is judged by the set that this block ends with; after the signature, since what is
+    // refused for this block only is kept.
+    let changed = state::block_validators();
+    let in_this_block = changed.is_set(state)?;
+    let is_signed = || tx.is_signed_by(&ctx.chain, &keys.identity);
+    ensure(!in_this_block || !is_signed(), || ValidatorsError::Block)?;
     let now = validators(state)?;
     check_set_change(&now, &tx.body.set).or_else(|e| match e {
         SetChangeError::Same => refuse(ValidatorsError::Same),
         other => refuse(ValidatorsError::Step(other)),
     })?;
-    ensure(tx.is_signed_by(&ctx.chain, &keys.identity), || {
-        ValidatorsError::NotSigned
-    })?;
+    ensure(is_signed(), || ValidatorsError::NotSigned)?;
     put_validators(state, &tx.body.set);
+    changed.put(state, &true);
     keys.generation += 1;
     key.put(state, &keys);
     Ok(Vec::new())
@@ -99,10 +109,28 @@ mod tests {
         assert!(chain.accept(&good(0, &FOUR)).is_empty());
         assert_eq!(validators(&chain).unwrap(), voters(&FOUR));
         chain.refuse(&good(0, &THREE), "validators_generation");
+        chain.finish_block();
         chain.accept(&good(1, &THREE));
         assert_eq!(validators(&chain).unwrap(), voters(&THREE));
         let keys = state::hospital_keys().require(&chain).unwrap();
         assert_eq!(keys.generation, 2);
+    }
+
+    #[test]
+    fn the_voters_change_once_a_block() {
+        let mut chain = Chain::new();
+        let (own, identity) = (testing::chain(), testing::identity());
+        chain.accept(&signed(0, &FOUR, own, &identity));
+        let second = signed(1, &THREE, own, &identity);
+        chain.refuse(&second, "validators_block");
+        assert!(crate::rules::is_transient("validators_block"));
+        let forged = signed(1, &THREE, own, &testing::server());
+        chain.refuse(&forged, "validators_not_signed");
+        assert_eq!(validators(&chain).unwrap(), voters(&FOUR));
+        chain.finish_block();
+        assert!(!state::block_validators().is_set(&chain).unwrap());
+        chain.accept(&second);
+        assert_eq!(validators(&chain).unwrap(), voters(&THREE));
     }
 
     #[test]

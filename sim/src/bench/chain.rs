@@ -238,7 +238,7 @@ async fn level(chains: &Chains) -> anyhow::Result<()> {
         let newest = tips.iter().max().copied().unwrap_or(0);
         let waiting: usize = chains
             .alliance_here()
-            .map(|node| node.node.chain().waiting())
+            .map(|node| node.node.chain().pooled())
             .sum();
         if waiting == 0 && tips.iter().all(|tip| *tip == newest) {
             return Ok(());

@@ -110,6 +110,7 @@ impl World {
         ));
         let journal = Arc::new(CountingJournal::default());
         let servers = Servers::start(&layout, journal.clone()).await?;
+        first_block(&chains).await?;
         let alliance = Alliance::connect(
             &layout.network,
             layout.genesis.clone(),
@@ -238,6 +239,16 @@ impl World {
         self.servers.stop().await;
         self.chains.stop().await;
     }
+}
+
+/// Waits for the alliance's first block: before it there is no head under which anything could be proved.
+async fn first_block(chains: &Chains) -> anyhow::Result<()> {
+    let node = chains.alliance(0).context("the first alliance node")?;
+    let mut tip = node.node.chain().watch_tip();
+    tokio::time::timeout(PATIENCE, tip.wait_for(|tip| tip.height.0 > 0))
+        .await
+        .context("the alliance makes no block")??;
+    Ok(())
 }
 
 fn node_addresses(layout: &Layout) -> anyhow::Result<Vec<Vec<PeerAddr>>> {

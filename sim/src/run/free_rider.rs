@@ -128,6 +128,11 @@ pub async fn measure(options: &FreeRiderOptions) -> anyhow::Result<FreeRiderRepo
         && in_debt.others_balance >= 0
         && control.free_rider_balance[1] >= 0
         && in_debt.free_rider_searches > 0
+        && in_debt.others_searches > 0
+        && control.free_rider_searches > 0
+        && control.others_searches > 0
+        && in_debt.links > 0
+        && control.links > 0
         && links_delayed == 0
         && links_out_of_order == 0;
     Ok(FreeRiderReport {

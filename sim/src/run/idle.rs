@@ -98,6 +98,7 @@ pub async fn measure(options: &IdleOptions) -> anyhow::Result<IdleReport> {
         max_record_age_ms: watch.max_record_age,
         seconds,
         holds: !watch.ages.is_empty()
+            && watch.recorded.len() == layout.hospitals.len()
             && oldest <= MAX_AGE_MILLIS
             && watch.max_record_age <= MAX_AGE_MILLIS,
     })
@@ -119,17 +120,22 @@ impl Watch {
         let state = alliance.node.chain().snapshot()?;
         let now = SystemClock.now().0;
         for (index, hospital) in layout.hospitals.iter().enumerate() {
-            let Some(head) = query::checkpoint_head(&state, &hospital.id)? else {
-                continue;
-            };
-            let age = now.saturating_sub(head.time.0);
-            self.max_record_age = self.max_record_age.max(age);
-            let seen = self.recorded.entry(index).or_insert(head.height.0);
             let private = chains
                 .private_here(index)
                 .next()
                 .context("a private node")?;
             let log = private.node.chain().snapshot()?;
+            let Some(head) = query::checkpoint_head(&state, &hospital.id)? else {
+                // Nothing on record at all: the first header waits.
+                if let Some(block) = log.block(Height(1))? {
+                    let waits = now.saturating_sub(block.header.time.0);
+                    self.max_record_age = self.max_record_age.max(waits);
+                }
+                continue;
+            };
+            let age = now.saturating_sub(head.time.0);
+            self.max_record_age = self.max_record_age.max(age);
+            let seen = self.recorded.entry(index).or_insert(head.height.0);
             for height in *seen + 1..=head.height.0 {
                 let block = log.block(Height(height))?.context("a private block")?;
                 self.ages.push(now.saturating_sub(block.header.time.0));

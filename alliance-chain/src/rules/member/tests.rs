@@ -299,6 +299,31 @@ fn the_voters_change_step_by_step() {
 }
 
 #[test]
+fn the_voters_change_once_a_block() {
+    let mut chain = Chain::new();
+    let five = voters(&[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)]);
+    let six = voters(&[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]);
+    chain.govern(Change::Validators(five.clone()));
+    let second = approved(&chain, Change::Validators(six.clone()));
+    chain.refuse(&second, "member_validators_block");
+    assert!(crate::is_transient("member_validators_block"));
+    assert_eq!(validators(&chain).unwrap(), five);
+    chain.finish_block();
+    assert!(!state::block_validators().is_set(&chain).unwrap());
+    chain.accept(&second);
+    assert_eq!(validators(&chain).unwrap(), six);
+}
+
+#[test]
+fn who_is_removed_runs_no_validator_any_more() {
+    let mut chain = Chain::new();
+    let both = [testing::operator(0), testing::operator(1)];
+    assert_eq!(query::operators(&chain).unwrap(), both);
+    chain.accept(&signed_by(&[1, 2], 0, Change::Remove(hospital(0))));
+    assert_eq!(query::operators(&chain).unwrap(), both[1..]);
+}
+
+#[test]
 fn the_voters_change_with_two_thirds_of_the_members() {
     let change = Change::Validators(voters(&[(0, 1), (1, 1), (2, 1)]));
     Chain::new().refuse(&signed_by(&[1], 0, change), "member_too_few_approvals");

@@ -47,9 +47,17 @@ impl Proof<'_> {
         }
     }
 
-    /// Both headers are certified by voters on record.
+    /// Both headers are certified by voters on record; by the present ones, where nothing at that height is on record
+    /// yet. Up to there it is not known who voted when, so that former voters are held to what they certify.
     pub(super) fn check(&self, known: &MemberRecord, state: &Overlay<'_>) -> Result<(), Failure> {
         let conflict = self.conflict(known, state)?;
+        let head = state::head(&known.member.hospital).get(state)?;
+        let beyond = head.is_none_or(|head| conflict.height > head.height);
+        let voters = if beyond {
+            Voters::Present
+        } else {
+            Voters::OnRecord
+        };
         if let Some(recorded) = self.recorded {
             let (height, found) = (recorded.header.height, recorded.header.hash());
             let is_the_one = height == conflict.height && found == conflict.recorded;
@@ -58,7 +66,7 @@ impl Proof<'_> {
                 recorded: conflict.recorded,
                 found,
             })?;
-            check_certified(recorded, known, state)?;
+            check_certified(recorded, voters, known, state)?;
         }
         let Some(last) = self.second.last() else {
             return refuse(ReportError::NoFork);
@@ -67,8 +75,17 @@ impl Proof<'_> {
             header: last.clone(),
             certificate: self.certificate.clone(),
         };
-        check_certified(&second, known, state)
+        check_certified(&second, voters, known, state)
     }
+}
+
+/// Who may certify a header that is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Voters {
+    /// Those that the alliance has on record now.
+    Present,
+    /// Those that it has, or had, on record.
+    OnRecord,
 }
 
 /// Some headers of the hospital's chain, each the parent of the next.
@@ -91,9 +108,10 @@ fn check_form(second: &[Header], known: &MemberRecord) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A set that the alliance has, or had, on record for the chain certified the header.
+/// Voters who may do so certified the header.
 fn check_certified(
     certified: &CertifiedHeader,
+    voters: Voters,
     known: &MemberRecord,
     state: &Overlay<'_>,
 ) -> Result<(), Failure> {
@@ -104,6 +122,13 @@ fn check_certified(
             height: header.height,
         });
     };
+    let present = known.member.private_validators.hash();
+    ensure(
+        voters == Voters::OnRecord || header.validators == present,
+        || ReportError::ForkFormerVoters {
+            height: header.height,
+        },
+    )?;
     certified
         .verify(&known.member.private_chain, &set)
         .or_else(|source| refuse(ReportError::ForkCertificate(source)))

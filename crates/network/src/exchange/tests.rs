@@ -152,6 +152,7 @@ fn the_largest_messages_of_the_chains_fit() {
     });
     request::<LastVote>(LastVoteRequest { validator: [1; 20] });
     response::<LastVote>(LastVoteReply {
+        tip: u64::MAX,
         vote: Some(vec![1; 512]),
     });
 }

@@ -49,7 +49,7 @@ pub enum Ended {
     Stopped,
     /// The guard refused a signature.
     Refused,
-    /// The height that was to be observed has passed.
+    /// The height that was to be observed has passed, or the others have told what this node signed.
     Passed,
     /// The engine closed its channel.
     EngineGone,
@@ -125,6 +125,7 @@ impl App {
         mut channels: Channels<Ctx>,
         stop: &mut watch::Receiver<bool>,
         observe_until: u64,
+        answered: &AtomicBool,
     ) -> Ended {
         let mut events = channels.events.subscribe();
         let mut check = tokio::time::interval(Duration::from_millis(200));
@@ -161,6 +162,9 @@ impl App {
                 _ = check.tick() => {
                     if self.refused.load(Ordering::SeqCst) {
                         return Ended::Refused;
+                    }
+                    if answered.load(Ordering::SeqCst) {
+                        return Ended::Passed;
                     }
                 }
                 _ = stop.changed() => {}
@@ -447,6 +451,10 @@ impl App {
             return None;
         }
         let validity = match self.chain.validate(&whole.block, true) {
+            Ok(()) if !self.may_have_proposed(&whole.block.header.proposer, whole.round) => {
+                tracing::warn!("a block names a proposer that had no round yet");
+                Validity::Invalid
+            }
             Ok(()) => Validity::Valid,
             Err(BlockError::State(error)) => {
                 tracing::error!(%error, "a proposal could not be judged");
@@ -470,6 +478,20 @@ impl App {
             proposer: BftAddress(whole.block.header.proposer),
             value: BftValue(whole.block.hash()),
             validity,
+        })
+    }
+
+    /// Whether a validator was the proposer of this round of the next height, or of one before it, whose block is
+    /// proposed again. Every validator had a turn after as many rounds as there are validators.
+    fn may_have_proposed(&self, proposer: &Address, round: Round) -> bool {
+        let set = BftValidatorSet::from(&self.chain.next_validators());
+        let Some(round) = round.as_u32() else {
+            return false;
+        };
+        let turns = u32::try_from(self.chain.next_validators().count()).unwrap_or(u32::MAX);
+        (round.saturating_sub(turns)..=round).any(|round| {
+            let turn = Ctx.select_proposer(&set, self.next(), Round::new(round));
+            Address::of(turn.public_key()) == *proposer
         })
     }
 

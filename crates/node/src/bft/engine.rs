@@ -4,7 +4,6 @@ use super::app::{App, Ended};
 use super::codec::BorshCodec;
 use super::context::{BftAddress, Ctx};
 use super::evidence::EvidenceFolder;
-use super::heard::SignedVote;
 use super::progress::Progress;
 use super::signer::{ChainVerifier, GuardedSigner};
 use super::signing::Signing;
@@ -12,7 +11,6 @@ use super::wal::actor::{LogActor, Myself};
 use super::wal::{Journal, Verdict, WalError};
 use crate::chain::Chain;
 use crate::node::{BftSettings, NodeError};
-use async_trait::async_trait;
 use caduceus_crypto::SecretKey;
 use caduceus_ledger::Address;
 use malachitebft_app_channel::app::config::{
@@ -27,22 +25,16 @@ use malachitebft_app_channel::{
 };
 use malachitebft_signing::Signer;
 use multiaddr::Multiaddr;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Those who may have seen what this validator signed.
-#[async_trait]
-pub trait Witness: Send + Sync + 'static {
-    /// Asks the other validators once for the newest vote of a validator. Returns who answered, and what.
-    async fn ask(&self, of: Address) -> Vec<(Address, Option<SignedVote>)>;
-}
+mod asking;
 
-/// Where they are named once they can be reached.
-pub type Witnesses = Arc<RwLock<Option<Arc<dyn Witness>>>>;
+pub use asking::{Answer, Witness, Witnesses};
+use asking::{Asking, UNTOLD};
 
 /// Between an engine's end and the next one's start. A node that comes back under its peer identifier before its peers
 /// have let go of the old connections is not heard by them (THREATS 1.6); 3 s were enough in every trial.
@@ -120,14 +112,29 @@ impl Run {
     }
 
     /// Runs the engine until told to stop. A node that may not sign at a height observes until it has passed and
-    /// then votes again.
-    pub async fn supervise(self, mut settings: BftSettings, mut stop: watch::Receiver<bool>) {
+    /// then votes again. One that has not been told what it signed observes until it is.
+    pub async fn supervise(self, settings: BftSettings, stop: watch::Receiver<bool>) {
+        let mut asking = Some(Asking::start(self.clone()));
+        self.keep_running(settings, stop, &mut asking).await;
+        if let Some(asking) = asking {
+            asking.end().await;
+        }
+    }
+
+    async fn keep_running(
+        &self,
+        mut settings: BftSettings,
+        mut stop: watch::Receiver<bool>,
+        asking: &mut Option<Asking>,
+    ) {
         let evidence = EvidenceFolder::of(&self.home);
         self.progress.misbehaved(evidence.count());
-        let Some(asked) = self.ask_witnesses(&mut stop).await else {
+        if let Some(asking) = asking
+            && asking.settle(&mut stop).await
+        {
             return;
-        };
-        let mut barred = asked;
+        }
+        let mut barred = Barred::default();
         while !*stop.borrow() {
             if let Err(error) = self.chain.reread() {
                 self.progress
@@ -138,7 +145,7 @@ impl Run {
                 continue;
             }
             let next = self.chain.tip().height.0 + 1;
-            let (journal, verdict) = match self.open_journal(next) {
+            let (mut journal, verdict) = match self.open_journal(next) {
                 Ok(opened) => opened,
                 Err(error) => {
                     tracing::error!(%error, moniker = self.moniker, "the consensus log cannot be used");
@@ -161,12 +168,41 @@ impl Run {
                     why: verdict.finding.unwrap_or_default(),
                 };
             }
+            if let Some(told) = asking.as_ref().and_then(Asking::told) {
+                let asked = told.weigh(&journal, next);
+                if asked.until > barred.until {
+                    if let Err(error) = tokio::task::block_in_place(|| journal.bar(asked.until)) {
+                        self.progress.trouble_is(Some(medium_trouble(&error)));
+                        if wait(&mut stop, Duration::from_secs(2)).await {
+                            return;
+                        }
+                        continue;
+                    }
+                    barred = asked;
+                }
+                if let Some(done) = asking.take() {
+                    done.end().await;
+                }
+            }
+            let answered = asking.as_ref().map(Asking::answered).unwrap_or_default();
+            if asking.as_ref().is_some_and(Asking::is_due) {
+                self.progress.observe(u64::MAX, UNTOLD.to_owned());
+            } else {
+                self.progress.observe(barred.until, barred.why.clone());
+            }
+            let until = if asking.is_some() {
+                u64::MAX
+            } else {
+                barred.until
+            };
+            if until > 0 {
+                journal.observe();
+            }
             let journal = Arc::new(Mutex::new(journal));
             let refused = Arc::new(AtomicBool::new(false));
-            self.progress.observe(barred.until, barred.why.clone());
             settings.peers = self.peers.borrow().clone();
             let (channels, handle) = match self
-                .start(&settings, barred.until > 0, refused.clone(), &journal)
+                .start(&settings, until > 0, refused.clone(), &journal)
                 .await
             {
                 Ok(started) => started,
@@ -191,7 +227,7 @@ impl Run {
                 self.peers.subscribe(),
                 settings.peers.clone(),
             ));
-            let mut ended = app.run(channels, &mut stop, barred.until).await;
+            let mut ended = app.run(channels, &mut stop, until, &answered).await;
             following.abort();
             // A refused signature stops the engine too, and may be noticed that way first.
             if matches!(ended, Ended::EngineGone) && refused.load(Ordering::SeqCst) {
@@ -269,80 +305,6 @@ impl Run {
     fn open_journal(&self, next: u64) -> Result<(Journal, Verdict), WalError> {
         let myself = self.myself();
         tokio::task::block_in_place(|| Journal::open(&self.home, next, &|entry| myself.read(entry)))
-    }
-
-    /// Asks the other validators for the newest vote of this one that they have seen, until more than two thirds of
-    /// the voting power have answered: without them nothing is decided anyway. One newer than the guard's means that
-    /// this home is an old copy. None if told to stop.
-    async fn ask_witnesses(&self, stop: &mut watch::Receiver<bool>) -> Option<Barred> {
-        let voters = self.chain.next_validators();
-        let me = Address::of(&self.key.public());
-        if voters.iter().all(|v| v.address() == me) {
-            return Some(Barred::default());
-        }
-        let Some(witnesses) = self
-            .witnesses
-            .read()
-            .expect("no holder of this lock panics")
-            .clone()
-        else {
-            return Some(Barred::default());
-        };
-        let total: u64 = voters.iter().map(|v| v.power).sum();
-        let power = |who: &Address| -> u64 {
-            voters
-                .iter()
-                .filter(|v| v.address() == *who)
-                .map(|v| v.power)
-                .sum()
-        };
-        let mut answered: BTreeSet<Address> = BTreeSet::from([me]);
-        let mut newest = 0;
-        loop {
-            for (witness, vote) in witnesses.ask(me).await {
-                answered.insert(witness);
-                // Its own signature is proof, so a liar can hide a vote but not invent one.
-                if let Some(vote) = vote
-                    && vote.vote.chain == self.chain.id()
-                    && vote.is_by(&self.key.public())
-                {
-                    newest = newest.max(vote.vote.height.0);
-                }
-            }
-            let heard: u64 = answered.iter().map(power).sum();
-            if heard * 3 > total * 2 {
-                break;
-            }
-            self.progress.trouble_is(Some(format!(
-                "waiting for other validators before it votes: {heard} of {total} voting power answer, {} needed",
-                total * 2 / 3 + 1
-            )));
-            if wait(stop, Duration::from_millis(300)).await {
-                return None;
-            }
-        }
-        self.progress.trouble_is(None);
-        let known = match self.open_journal(self.chain.tip().height.0 + 1) {
-            Ok((journal, _)) => journal.height(),
-            // Told when the journal is opened to sign.
-            Err(_) => 0,
-        };
-        if newest <= known {
-            return Some(Barred::default());
-        }
-        tracing::error!(
-            moniker = self.moniker,
-            newest,
-            known,
-            "other validators have votes of this one that its guard does not know: its folder is an old copy"
-        );
-        Some(Barred {
-            until: newest,
-            why: format!(
-                "observing until height {newest} has passed: this node voted there, and its folder, which knows of \
-                 height {known} at the most, is an old copy"
-            ),
-        })
     }
 
     async fn start(

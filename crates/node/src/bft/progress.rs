@@ -16,6 +16,8 @@ struct State {
     working_on: (u64, u32),
     heard: Heard,
     observing: Option<(u64, String)>,
+    /// What it waits for before it votes.
+    asking: Option<String>,
     misbehaviours: u64,
     trouble: Option<String>,
     /// When the last height was committed, or the node started.
@@ -35,7 +37,8 @@ pub struct Report {
     pub power_total: u64,
     /// The others that were not heard.
     pub silent: Vec<Address>,
-    /// The node only observes until this height has passed; 0 if it votes.
+    /// The node only observes until this height has passed; 0 if it votes, [`u64::MAX`] as long as the others have not
+    /// told.
     pub observing_until: u64,
     /// Heights at which validators were seen to misbehave.
     pub misbehaviours: u64,
@@ -58,6 +61,7 @@ impl Default for Progress {
             working_on: (0, 0),
             heard: Heard::default(),
             observing: None,
+            asking: None,
             misbehaviours: 0,
             trouble: None,
             committed: Instant::now(),
@@ -89,6 +93,10 @@ impl Progress {
 
     pub(super) fn observe(&self, until: u64, why: String) {
         self.with(|state| state.observing = (until > 0).then_some((until, why)));
+    }
+
+    pub(super) fn asks(&self, text: Option<String>) {
+        self.with(|state| state.asking = text);
     }
 
     pub(crate) fn trouble_is(&self, text: Option<String>) {
@@ -146,10 +154,11 @@ impl Progress {
                     .busy
                     .map(|since| since.elapsed())
                     .filter(|time| *time > STALLED_AFTER),
-                trouble: state
-                    .trouble
-                    .clone()
-                    .or_else(|| state.observing.as_ref().map(|(_, why)| why.clone())),
+                trouble: match (&state.trouble, &state.asking) {
+                    (Some(trouble), Some(asking)) => Some(format!("{trouble}; {asking}")),
+                    (Some(text), None) | (None, Some(text)) => Some(text.clone()),
+                    (None, None) => state.observing.as_ref().map(|(_, why)| why.clone()),
+                },
             }
         })
     }
@@ -221,7 +230,15 @@ mod tests {
         let report = progress.report(&voters, &me);
         assert_eq!((report.power_heard, report.observing_until), (0, 9));
         assert_eq!(report.trouble.as_deref(), Some("why"));
+        progress.asks(Some("waits".to_owned()));
+        let told = |progress: &Progress| progress.report(&voters, &me).trouble;
+        assert_eq!(told(&progress).as_deref(), Some("waits"));
+        progress.trouble_is(Some("wrong".to_owned()));
+        assert_eq!(told(&progress).as_deref(), Some("wrong; waits"));
+        progress.trouble_is(None);
+        progress.asks(None);
         progress.observe(0, String::new());
+        assert_eq!(told(&progress), None);
         assert_eq!(progress.report(&voters, &me).power_heard, 1);
     }
 }

@@ -1,11 +1,13 @@
 //! Which signer a validator gets: the guarded one, alone or with a journal; or, for a control, none that guards.
 
-use super::context::Ctx;
+use super::context::{BftAddress, Ctx};
 use super::signer::GuardedSigner;
+use super::wal::actor::Myself;
+use super::wal::{Journal, Verdict, WalError};
 use crate::node::NodeError;
 use crate::options::NodeOptions;
-use caduceus_crypto::SecretKey;
-use caduceus_ledger::ChainId;
+use caduceus_crypto::{PublicKey, SecretKey};
+use caduceus_ledger::{Address, ChainId};
 use malachitebft_signing::Signer;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +17,23 @@ pub mod journal;
 mod unguarded;
 
 use journal::{JournaledSigner, SignJournal};
+
+/// Opens log and guard of a folder that no node uses, as an engine does that goes on at height `next`.
+///
+/// # Errors
+/// [`WalError`]. Damage is no error: the verdict tells of it.
+pub fn open_log(
+    home: &Path,
+    chain: ChainId,
+    key: &PublicKey,
+    next: u64,
+) -> Result<(Journal, Verdict), WalError> {
+    let myself = Myself {
+        chain,
+        address: BftAddress(Address::of(key)),
+    };
+    Journal::open(home, next, &|entry| myself.read(entry))
+}
 
 /// How a validator signs.
 #[derive(Clone)]

@@ -10,7 +10,8 @@
 //!   node observes until that height has passed.
 //! - A log whose last bytes are no entry was interrupted: they never counted. One with valid entries behind such bytes
 //!   is damaged: it is set aside, and what the guard knows decides.
-//! - What neither holds was never published.
+//! - What neither holds was never published, unless the folder is an old copy: the other validators are asked
+//!   ([`Journal::knows`], [`Journal::bar`]).
 
 use crate::guard::{Guard, GuardError, Step};
 use caduceus_crypto::Hash;
@@ -108,6 +109,7 @@ pub struct Journal {
     own: BTreeSet<Own>,
     started: Option<u64>,
     replaying: bool,
+    observing: bool,
     closed: bool,
     failure: Option<String>,
 }
@@ -183,6 +185,7 @@ impl Journal {
                 own: signed,
                 started: None,
                 replaying: false,
+                observing: false,
                 closed: false,
                 failure: None,
             },
@@ -193,6 +196,25 @@ impl Journal {
     /// The highest height at which something was or may have been signed.
     pub fn height(&self) -> u64 {
         self.guard.height()
+    }
+
+    /// Whether a vote of this validator is known, or of a height at which nothing is signed any more.
+    pub fn knows(&self, own: &Own) -> bool {
+        self.guard.knows(own.height, own.round, own.step, own.value)
+    }
+
+    /// Makes it durable that nothing is signed up to a height.
+    ///
+    /// # Errors
+    /// When the guard cannot be written.
+    pub fn bar(&mut self, until: u64) -> Result<(), WalError> {
+        self.guarded(|journal| Ok(journal.guard.bar(until)?))
+    }
+
+    /// Its engine only observes: votes of this validator that peers send back are not taken for its own memory, which
+    /// lacks the lock that came with them.
+    pub fn observe(&mut self) {
+        self.observing = true;
     }
 
     /// Closes it: whoever still holds it can sign and write nothing more.
@@ -305,7 +327,7 @@ impl Journal {
             let Some(own) = own else {
                 return journal.log.append(entry).map_err(journal.fail());
             };
-            if journal.own.contains(&own) {
+            if journal.observing || journal.own.contains(&own) {
                 return Ok(());
             }
             journal.log.append(entry).map_err(journal.fail())?;

@@ -84,14 +84,15 @@ pub enum Outcome {
 }
 
 impl CommitError {
-    /// Whether trying again may help: a full disk, a failing device.
+    /// Whether trying again may help: a full disk, a failing device, a state that could not be read.
     pub fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            CommitError::Store(
-                StoreError::Database(_) | StoreError::File { .. } | StoreError::Closed { .. }
-            )
-        )
+        match self {
+            CommitError::Store(StoreError::Database(_)) => true,
+            CommitError::Store(error) => error.may_pass(),
+            // It says nothing about the block.
+            CommitError::Invalid(BlockError::State(_)) => true,
+            _ => false,
+        }
     }
 }
 
@@ -119,4 +120,33 @@ pub enum CommitError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_could_not_be_read_is_tried_again_and_a_wrong_block_is_not() {
+        let unread = || StateError("a read failed".to_owned());
+        for passes in [
+            CommitError::Invalid(BlockError::State(unread())),
+            CommitError::Store(unread().into()),
+            CommitError::Store(StoreError::Database(redb::Error::PreviousIo)),
+            CommitError::Store(StoreError::Closed { why: String::new() }),
+        ] {
+            assert!(passes.may_pass(), "{passes}");
+        }
+        let height = Height(7);
+        for stays in [
+            CommitError::Invalid(BlockError::OtherChain),
+            CommitError::Conflict { height },
+            CommitError::Store(StoreError::Damaged {
+                height: 7,
+                what: "tip",
+            }),
+        ] {
+            assert!(!stays.may_pass(), "{stays}");
+        }
+    }
 }

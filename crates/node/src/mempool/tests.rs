@@ -10,8 +10,6 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Bytes that a chain checks again after a block.
-const RECHECK_BYTES: usize = 2 * 1024 * 1024;
 /// Heavy transactions that a block takes.
 const HEAVY: u8 = 2;
 /// Bytes of a transaction of the tests.
@@ -359,13 +357,22 @@ fn the_indebted_make_room_for_others_and_not_for_each_other() {
         node.take(word(Class::Indebted, name));
     }
     assert_eq!(node.offer(word(Class::Indebted, 30_001)), Err("full"));
-    let newest = word(Class::Indebted, MAX_WAITING as u16).id();
+    let newest = (1..=MAX_WAITING as u16).rev().take(FREED);
+    let newest = newest
+        .map(|name| word(Class::Indebted, name).id())
+        .collect();
     let urgent = word(Class::Urgent, 30_002);
-    assert_eq!(node.offer(urgent), Ok(Taken::In(vec![newest])));
-    let before = word(Class::Indebted, MAX_WAITING as u16 - 1).id();
-    let normal = word(Class::Normal, 30_003);
-    assert_eq!(node.offer(normal), Ok(Taken::In(vec![before])));
+    assert_eq!(node.offer(urgent), Ok(Taken::In(newest)));
+    // There are places now: the next ones turn nobody out.
+    for name in 30_003..30_002 + FREED as u16 {
+        node.take(word(Class::Normal, name));
+    }
     assert_eq!(node.pool.len(), MAX_WAITING);
+    let next = word(Class::Indebted, (MAX_WAITING - FREED) as u16).id();
+    match node.offer(word(Class::Normal, 40_000)) {
+        Ok(Taken::In(gone)) => assert_eq!((gone.len(), gone[0]), (FREED, next)),
+        other => panic!("{other:?}"),
+    }
     assert_eq!(
         node.pool.bytes,
         node.pool
@@ -401,6 +408,91 @@ fn one_that_is_refused_for_now_turns_nobody_out() {
     };
     assert_eq!(node.offer(over_budget), Ok(Taken::Full));
     assert_eq!(node.pool.len(), MAX_WAITING);
+}
+
+#[test]
+fn few_that_are_indebted_make_room_all_the_same() {
+    let mut node = Node::of_room(1_000);
+    node.take(word(Class::Indebted, 1));
+    for name in 2..=MAX_WAITING as u16 {
+        node.take(word(Class::Normal, name));
+    }
+    let only = word(Class::Indebted, 1).id();
+    let urgent = word(Class::Urgent, 30_001);
+    assert_eq!(node.offer(urgent), Ok(Taken::In(vec![only])));
+    assert_eq!(node.offer(word(Class::Urgent, 30_002)), Err("full"));
+}
+
+#[test]
+fn few_wait_that_are_refused_for_now_and_they_are_in_nobodys_way() {
+    let mut node = Node::of_room(100);
+    let heavy = |name| Word {
+        heavy: true,
+        ..word(Class::Urgent, name)
+    };
+    for name in 1..=u16::from(HEAVY) + MAX_FOR_NOW as u16 {
+        node.take(heavy(name));
+    }
+    assert_eq!(node.offer(heavy(5_000)), Ok(Taken::Full));
+    assert_eq!(node.pool.ready(), usize::from(HEAVY));
+    node.take(word(Class::Normal, 6_000));
+    assert_eq!(node.pool.ready(), usize::from(HEAVY) + 1);
+    let (txs, dropped) = node.block();
+    assert_eq!((txs, dropped), (vec![1, 2, 6_000], Vec::new()));
+    assert_eq!(node.pool.ready(), usize::from(HEAVY));
+    assert_eq!(
+        node.pool.for_now.bytes,
+        (MAX_FOR_NOW - usize::from(HEAVY)) * BYTES
+    );
+    node.take(word(Class::Normal, 6_001));
+    assert_eq!(node.next()[..4], [3, 4, 6_001, 5], "after all others");
+    node.take(heavy(5_000));
+}
+
+#[test]
+fn what_is_refused_for_now_leaves_a_check_room_for_others() {
+    let mut pool = Mempool::new(1024 * 1024);
+    let half = |name: u8| {
+        let mut bytes = word(Class::Urgent, u16::from(name)).encode();
+        bytes.resize(MAX_FOR_NOW_BYTES / 2, 7);
+        DecodedTx::new(&Words, Arc::new(bytes)).unwrap()
+    };
+    for name in 1..=2 {
+        let taken = pool.push(half(name), Class::Urgent, true);
+        assert_eq!(taken, Taken::In(Vec::new()));
+    }
+    assert_eq!(pool.push(half(3), Class::Urgent, true), Taken::Full);
+    let small = word(Class::Urgent, 4).decoded();
+    assert_eq!(pool.push(small, Class::Urgent, true), Taken::Full);
+    let ready = pool.push(half(3), Class::Urgent, false);
+    assert_eq!((ready, pool.ready()), (Taken::In(Vec::new()), 1));
+    let first = half(1).id();
+    pool.remove([&first]);
+    assert_eq!(
+        pool.push(half(5), Class::Urgent, true),
+        Taken::In(Vec::new())
+    );
+}
+
+#[test]
+fn an_indebted_one_that_is_refused_for_now_holds_up_none_behind_it() {
+    let mut node = Node::of_room(2);
+    let over_budget = Word {
+        heavy: true,
+        ..word(Class::Indebted, 1)
+    };
+    node.pool.push(over_budget.decoded(), Class::Indebted, true);
+    node.take(word(Class::Indebted, 2));
+    for name in 3..=6 {
+        node.take(word(Class::Normal, name));
+    }
+    for _ in 0..PATIENCE_BLOCKS {
+        node.pool.committed(&[]);
+    }
+    assert_eq!(node.next(), [2, 3]);
+    // A check tries it first: it may be only others that used up its budget.
+    let recheck = node.pool.recheck(RECHECK_BYTES);
+    assert_eq!(recheck.txs[0].1.id(), over_budget.id());
 }
 
 /// A small generator, so that each case has a number (SplitMix64).

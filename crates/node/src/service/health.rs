@@ -84,7 +84,7 @@ fn answer<M: StateMachine>(node: &Node<M>, program: &'static str, peers: usize) 
             peers: u32::try_from(peers).unwrap_or(u32::MAX),
             observing_until: report.observing_until,
             misbehaviours: report.misbehaviours,
-            waiting: chain.waiting() as u64,
+            waiting: chain.pooled() as u64,
             stalled_seconds: report.stalled.map_or(0, |time| time.as_secs()),
         }),
     }

@@ -1,6 +1,6 @@
-//! The newest vote of a validator: shown to who asks, and asked of the others.
+//! The newest vote of a validator and this node's tip: shown to who asks, and asked of the others.
 
-use crate::bft::{SignedVote, Witness};
+use crate::bft::{Answer, SignedVote, Witness};
 use crate::chain::Chain;
 use crate::node::Node;
 use crate::relay::RelayPeers;
@@ -27,6 +27,7 @@ pub(super) fn serve<M: StateMachine>(service: &Service, node: &Arc<Node<M>>) {
             async move {
                 let vote = node.last_vote(&Address(request.validator));
                 Ok(LastVoteReply {
+                    tip: node.chain().tip().height.0,
                     vote: vote.map(|vote| codec::encode(&vote)),
                 })
             }
@@ -54,7 +55,7 @@ impl PeerWitness {
 
 #[async_trait]
 impl Witness for PeerWitness {
-    async fn ask(&self, of: Address) -> Vec<(Address, Option<SignedVote>)> {
+    async fn ask(&self, of: Address) -> Vec<Answer> {
         let voters: BTreeMap<String, Address> = self
             .chain
             .next_validators()
@@ -74,7 +75,11 @@ impl Witness for PeerWitness {
                 let vote = answer.vote.and_then(|bytes| {
                     codec::decode_exact::<SignedVote>(&bytes, MAX_VOTE_BYTES).ok()
                 });
-                Some((voter, vote))
+                Some(Answer {
+                    witness: voter,
+                    tip: answer.tip,
+                    vote,
+                })
             });
         }
         let mut answers = Vec::new();

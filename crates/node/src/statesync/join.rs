@@ -2,7 +2,7 @@
 
 mod offers;
 
-use super::attest::{AttestationError, Attestations};
+use super::attest::AttestationError;
 use super::fetch::{FetchError, fetch};
 use super::folder::{Draft, Folder, SnapshotError, list, sync_folder};
 use super::keeper::folder_of;
@@ -10,7 +10,7 @@ use super::load::load;
 use super::trust::{Unreached, reach};
 use crate::node::NodeConfig;
 use crate::options::Join;
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 use caduceus_crypto::{TimeMillis, codec};
 use caduceus_ledger::light::LightBlock;
 use caduceus_ledger::{CertifiedHeader, Genesis, Height};
@@ -22,7 +22,7 @@ use tokio::task::block_in_place;
 
 use self::offers::Offer;
 
-/// The store's file: where there is one, there is a chain.
+/// The store's file: where there is one that holds a block, there is a chain.
 const CHAIN_FILE: &str = "chain.redb";
 
 /// Why a node did not join by a snapshot. It may still join by blocks.
@@ -62,7 +62,8 @@ pub struct Joined {
 
 /// Gives a node without a chain the state of the newest snapshot that its peers have and enough validators attest to.
 /// None if the node has a chain, is told to take all blocks, or nobody offers a snapshot that can be believed: then
-/// it starts from the genesis.
+/// it starts from the genesis, and tries again at its next start unless it has a block by then. A snapshot whose chunks
+/// nobody sends gives way to the next best.
 ///
 /// To be called before [`crate::Node::start`]. Interrupted, it starts again: the good chunks that came are not fetched
 /// again, and the store is in place only when it is whole.
@@ -76,28 +77,42 @@ pub async fn join(
 ) -> Result<Option<Joined>, JoinError> {
     if config.options.join == Join::Blocks
         || peers.is_empty()
-        || config.home.join(CHAIN_FILE).exists()
+        || block_in_place(|| has_chain(&config.home))
     {
         return Ok(None);
     }
     let mut offers = offers::collect(service, peers, config.genesis.chain_id()).await;
+    let mut failed = None;
     while let Some(offer) = offers.pop() {
         let height = offer.manifest.height();
-        match believe(service, peers, &config.genesis, &offer, config.clock.now()) {
-            Ok(attestations) => {
-                tracing::info!(
-                    height = height.0,
-                    bytes = offer.manifest.bytes(),
-                    "joining by a snapshot"
-                );
-                return take(service, config, offer, &attestations).await.map(Some);
+        if let Err(why) = believe(service, peers, &config.genesis, &offer, config.clock.now()) {
+            tracing::warn!(height = height.0, %why, "a snapshot that is offered is not believed");
+            continue;
+        }
+        tracing::info!(
+            height = height.0,
+            bytes = offer.manifest.bytes(),
+            "joining by a snapshot"
+        );
+        match take(service, config, offer).await {
+            Err(JoinError::Fetch(error @ FetchError::NobodyLeft { .. })) => {
+                tracing::warn!(height = height.0, %error, "a snapshot that is offered does not come");
+                failed = Some(error);
             }
-            Err(why) => {
-                tracing::warn!(height = height.0, %why, "a snapshot that is offered is not believed");
-            }
+            taken => return taken.map(Some),
         }
     }
-    Ok(None)
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(None),
+    }
+}
+
+/// Whether there is a chain: a store that holds the genesis alone is none, whatever made it. One that cannot be read
+/// is for the start of the node to judge.
+fn has_chain(home: &Path) -> bool {
+    let path = home.join(CHAIN_FILE);
+    path.exists() && store::height_in(&path).map_or(true, |height| height > 0)
 }
 
 /// Checks who attests, and that their header is the chain's.
@@ -107,10 +122,8 @@ fn believe(
     genesis: &Genesis,
     offer: &Offer,
     now: TimeMillis,
-) -> Result<Attestations, Disbelief> {
-    let mut attestations = Attestations::default();
-    attestations.add(&offer.attestations, &offer.manifest);
-    attestations.quorum(&offer.manifest.voters)?;
+) -> Result<(), Disbelief> {
+    offer.attestations.quorum(&offer.manifest.voters)?;
     let target = LightBlock {
         head: CertifiedHeader {
             header: offer.manifest.header.clone(),
@@ -121,7 +134,7 @@ fn believe(
     };
     let mut between = |height| block_in_place(|| light_blocks(service, peers, height));
     reach(genesis, target, now, &mut between)?;
-    Ok(attestations)
+    Ok(())
 }
 
 /// What the peers show of a height. Nobody asks for more than a few, and only where voters changed.
@@ -143,12 +156,7 @@ fn light_blocks(service: &Service, peers: &[PeerAddr], height: Height) -> Vec<Li
 }
 
 /// Fetches the chunks, checks and imports them, and puts the store in place.
-async fn take(
-    service: &Service,
-    config: &NodeConfig,
-    offer: Offer,
-    attestations: &Attestations,
-) -> Result<Joined, JoinError> {
+async fn take(service: &Service, config: &NodeConfig, offer: Offer) -> Result<Joined, JoinError> {
     let root = folder_of(&config.home);
     let height = offer.manifest.height();
     let bytes = offer.manifest.bytes();
@@ -171,7 +179,7 @@ async fn take(
                     offer.manifest,
                     offer.chunks,
                     offer.certificate,
-                    attestations,
+                    &offer.attestations,
                 )
             })?;
             (folder, fetched)
@@ -194,8 +202,8 @@ fn at_hand(root: &Path, offer: &Offer) -> Option<Folder> {
     (folder.hash() == offer.manifest.hash()).then_some(folder)
 }
 
-/// Imports into a folder beside and renames the index, then the chain: without the chain's file the index counts for
-/// nothing, so at every instant there is no chain or a whole one.
+/// Imports into a folder beside and renames the index, then the chain: without the chain's file, or beside a genesis,
+/// the index counts for nothing, so at every instant there is no chain or a whole one.
 fn install(folder: &Folder, home: &Path, genesis: &Genesis) -> Result<(), JoinError> {
     let file_error = super::folder::file_error;
     let aside = home.join("joining");

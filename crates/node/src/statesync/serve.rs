@@ -14,12 +14,13 @@ use caduceus_network::{Refused, Service};
 use std::sync::Arc;
 use tokio::task::block_in_place;
 
-/// Serves a node's snapshots, and tends them: gathers the other validators' attestations from `peers`, and removes
+/// Serves a node's snapshots to voters and to the peers that the operator names, and tends them: gathers the other validators' attestations from `peers`, and removes
 /// old blocks where the operator wants that. Ends with the node.
 pub fn serve_snapshots<M: StateMachine>(service: &Service, node: &Arc<Node<M>>, peers: RelayPeers) {
     let told = Arc::downgrade(node);
+    let (asking, fetching) = (peers.clone(), peers.clone());
     service.serve::<SnapshotInfo, _, _>(
-        |_| true,
+        move |peer| asking.may_hand_on(peer),
         move |_, request| {
             let node = told.upgrade();
             async move {
@@ -30,7 +31,7 @@ pub fn serve_snapshots<M: StateMachine>(service: &Service, node: &Arc<Node<M>>, 
     );
     let read = Arc::downgrade(node);
     service.serve::<SnapshotChunk, _, _>(
-        |_| true,
+        move |peer| fetching.may_hand_on(peer),
         move |_, request: SnapshotChunkRequest| {
             let node = read.upgrade();
             async move {

@@ -1,8 +1,9 @@
 //! From the genesis to the header of a snapshot.
 
-use caduceus_crypto::TimeMillis;
+use caduceus_crypto::{Hash, TimeMillis};
 use caduceus_ledger::light::{Bisection, LightBlock, Progress, Trusted};
 use caduceus_ledger::{Genesis, Height, LightError};
+use std::collections::BTreeSet;
 
 /// Why a header is not known to be the chain's.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +22,8 @@ pub(crate) enum Unreached {
 }
 
 /// Checks that a header is the chain's: certified by the genesis's own validators, or by those that skipping
-/// verification reaches from them over blocks that `between` gives; the first that holds is taken.
+/// verification reaches from them over blocks that `between` gives: all that are at hand of a height. One that turns
+/// out not to be the chain's is left out, and another of its height tried.
 ///
 /// # Correctness
 /// The trusting period does not bind here: a node that executes all blocks follows certificates from the genesis at
@@ -39,17 +41,70 @@ pub(crate) fn reach(
     }
     let trusted = Trusted::from_genesis(genesis);
     let mut way = Bisection::beyond_period(&trusted, target.clone(), &target, now)?;
+    let mut taken: Vec<Hash> = Vec::new();
+    let mut refused = BTreeSet::new();
+    let mut why = None;
     loop {
-        match way.advance()? {
-            Progress::Done(_) => return Ok(()),
-            Progress::Want(height) => {
-                let taken = between(height)
-                    .into_iter()
-                    .any(|block| way.offer(block).is_ok());
-                if !taken {
-                    return Err(Unreached::Gap { height });
+        let before = way.passed().len();
+        let outcome = way.advance();
+        // What is left are the blocks that are taken and not passed, the next one last.
+        let passed = way.passed().len() - before;
+        taken.truncate(taken.len().saturating_sub(passed));
+        match outcome {
+            Ok(Progress::Done(_)) => return Ok(()),
+            Ok(Progress::Want(height)) => {
+                let mut blocks = between(height);
+                blocks.retain(|block| !refused.contains(&block.hash()));
+                match offer(&mut way, blocks) {
+                    Some(hash) => {
+                        taken.push(hash);
+                        why = None;
+                    }
+                    None => return Err(why.map_or(Unreached::Gap { height }, Unreached::Light)),
                 }
+            }
+            Err(error) if way.is_over() || matches!(error, LightError::TooManySteps { .. }) => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                let Some(hash) = taken.pop() else {
+                    return Err(error.into());
+                };
+                tracing::debug!(block = %hash, %error, "a block on the way is not the chain's");
+                refused.insert(hash);
+                why = Some(error);
             }
         }
     }
 }
+
+/// Offers blocks of the height that is wanted until one is taken. Returns its hash.
+fn offer(way: &mut Bisection, mut blocks: Vec<LightBlock>) -> Option<Hash> {
+    let differ = blocks
+        .windows(2)
+        .any(|pair| pair[0].hash() != pair[1].hash());
+    if differ {
+        // One that can be stepped to comes first: voters that are trusted already certified it. Whether another is the
+        // chain's shows only after many more blocks.
+        blocks.sort_by_cached_key(|block| !leads_on(way, block));
+    }
+    blocks.into_iter().find_map(|block| {
+        let hash = block.hash();
+        way.offer(block).is_ok().then_some(hash)
+    })
+}
+
+/// Whether a block would be trusted at once.
+fn leads_on(way: &Bisection, block: &LightBlock) -> bool {
+    let mut tried = way.clone();
+    if tried.offer(block.clone()).is_err() {
+        return false;
+    }
+    // What comes after it may fail all the same.
+    let _ = tried.advance();
+    tried.passed().len() > way.passed().len()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -154,6 +154,8 @@ enum Lie {
     State,
     /// Offers the right snapshot without any attestation.
     Nobody,
+    /// Offers a snapshot that the validator attests to as well, and sends no chunk of it.
+    Gone,
 }
 
 struct Server {
@@ -172,7 +174,7 @@ async fn serve(folder: &Folder, lie: Lie, seed: u8) -> Server {
     .await
     .unwrap();
     let mut manifest = folder.manifest().clone();
-    if lie == Lie::State {
+    if matches!(lie, Lie::State | Lie::Gone) {
         manifest.bulk.rows += 1;
     }
     let signer = if lie == Lie::State { key(seed) } else { key(0) };
@@ -208,6 +210,9 @@ async fn serve(folder: &Folder, lie: Lie, seed: u8) -> Server {
             let read = served.chunk(request.index);
             async move {
                 let mut bytes = read.map_err(|_| Refused::because("no such chunk"))?;
+                if lie == Lie::Gone {
+                    return Err(Refused::because("no such chunk"));
+                }
                 if lie == Lie::Chunks {
                     *bytes.last_mut().unwrap() ^= 1;
                 }
@@ -219,6 +224,31 @@ async fn serve(folder: &Folder, lie: Lie, seed: u8) -> Server {
         address: service.peer_address().unwrap(),
         service,
         chunks,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_snapshot_that_does_not_come_gives_way_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let (genesis, folder) = chain(&dir.path().join("source")).await;
+    let service = caller().await;
+    // Two offer it, so it is tried first.
+    let servers = [
+        serve(&folder, Lie::Gone, 14).await,
+        serve(&folder, Lie::Gone, 15).await,
+        serve(&folder, Lie::None, 16).await,
+    ];
+    let peers: Vec<PeerAddr> = servers.iter().map(|s| s.address.clone()).collect();
+    let home = dir.path().join("newcomer");
+    let joined = statesync::join(&service, &peers, &config(&home, &genesis, 5))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(joined.height, Height(BLOCKS));
+    assert!(servers[0].chunks.load(Ordering::SeqCst) > 0);
+    assert!(servers[1].chunks.load(Ordering::SeqCst) > 0);
+    for server in servers {
+        server.service.shutdown().await;
     }
 }
 
@@ -262,8 +292,19 @@ async fn liars_are_found_out_and_an_interrupted_join_starts_again() {
     assert!(joined.is_err());
     assert!(!store(&cheated).exists());
 
-    // The same node tries again with an honest peer besides; what an earlier attempt left does no harm: half a store, an
-    // index of some other time, one good chunk and one bad.
+    // The node starts from its genesis then, and is stopped before it has a block.
+    let node = Node::open(config(&cheated, &genesis, 5), Words).unwrap();
+    assert_eq!(node.chain().tip().height, Height::GENESIS);
+    drop(node);
+    let mut patience = 0;
+    while Store::open_damaged(&store(&cheated)).is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        patience += 1;
+        assert!(patience < 500, "the store is not let go");
+    }
+
+    // The same node tries again with an honest peer besides; what an earlier attempt left does no harm: a chain without a
+    // block, half a store, an index of some other time, one good chunk and one bad.
     let fetching = cheated
         .join("snapshots")
         .join(format!(".fetching-{BLOCKS:020}"));

@@ -120,8 +120,9 @@ async fn a_fifth_validator_joins_and_one_leaves_under_load() {
         submitter.await.unwrap();
     }
     let acknowledged = acknowledged.lock().unwrap().clone();
-    let tip = nodes[1].chain().tip().height;
     nodes.push(fifth);
+    let tips = nodes.iter().map(|node| node.chain().tip().height);
+    let tip = tips.max().unwrap();
     for node in &nodes {
         until("all nodes are at the same height", || {
             node.chain().tip().height >= tip

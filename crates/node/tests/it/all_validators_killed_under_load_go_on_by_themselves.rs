@@ -1,5 +1,6 @@
 use crate::support::{Net, until};
 use caduceus_ledger::{Height, LightClient, tx_id};
+use caduceus_node::SubmitError;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,14 +14,20 @@ fn load(
     acknowledged: Arc<Mutex<BTreeSet<Vec<u8>>>>,
 ) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
-        for n in 0u64.. {
+        let mut n = 0u64;
+        loop {
             let word = format!("{name}-{n}").into_bytes();
             let done = node
                 .submit_and_wait(word.clone(), Duration::from_secs(5))
                 .await;
             match done {
-                Ok(_) => drop(acknowledged.lock().unwrap().insert(word)),
-                Err(_) => return,
+                Ok(_) => {
+                    acknowledged.lock().unwrap().insert(word);
+                    n += 1;
+                }
+                Err(SubmitError::Stopping) => return,
+                // The chain may take longer to go on than a word waits: the same word again.
+                Err(_) => {}
             }
         }
     })

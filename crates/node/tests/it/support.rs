@@ -9,7 +9,7 @@ use caduceus_ledger::{
     ValidatorSet,
 };
 use caduceus_network::Multiaddr;
-use caduceus_node::bft::{SignedVote, Witness};
+use caduceus_node::bft::{Answer, Witness};
 use caduceus_node::{
     BftSettings, Clock, Engine, Node, NodeConfig, NodeOptions, SystemClock, TxRelay, node::peer_id,
 };
@@ -152,13 +152,20 @@ struct Ask {
 
 #[async_trait]
 impl Witness for Ask {
-    async fn ask(&self, of: Address) -> Vec<(Address, Option<SignedVote>)> {
+    async fn ask(&self, of: Address) -> Vec<Answer> {
         let peers: Vec<_> = self.peers.0.lock().unwrap().clone();
         peers
             .into_iter()
             .enumerate()
             .filter(|(n, _)| *n != self.me)
-            .filter_map(|(n, peer)| Some((address(n as u8), peer?.last_vote(&of))))
+            .filter_map(|(n, peer)| {
+                let peer = peer?;
+                Some(Answer {
+                    witness: address(n as u8),
+                    tip: peer.chain().tip().height.0,
+                    vote: peer.last_vote(&of),
+                })
+            })
             .collect()
     }
 }
@@ -222,6 +229,28 @@ impl Net {
         n: usize,
         known: impl IntoIterator<Item = usize>,
     ) -> Arc<Node<Words>> {
+        let node = self.open_knowing(root, n, known);
+        node.set_witness(Arc::new(Ask {
+            me: n,
+            peers: self.peers.clone(),
+        }));
+        self.run(n, &node);
+        node
+    }
+
+    /// Starts a node that was opened.
+    pub fn run(&self, n: usize, node: &Arc<Node<Words>>) {
+        self.peers.0.lock().unwrap()[n] = Some(node.clone());
+        node.start_engine();
+    }
+
+    /// A node that is yet to be started, without witnesses.
+    pub fn open_knowing(
+        &self,
+        root: &Path,
+        n: usize,
+        known: impl IntoIterator<Item = usize>,
+    ) -> Arc<Node<Words>> {
         let peers = self.addresses(n, known);
         let listen = format!("/ip4/127.0.0.1/tcp/{}", self.ports[n])
             .parse()
@@ -243,12 +272,6 @@ impl Net {
             me: n,
             peers: self.peers.clone(),
         }));
-        node.set_witness(Arc::new(Ask {
-            me: n,
-            peers: self.peers.clone(),
-        }));
-        self.peers.0.lock().unwrap()[n] = Some(node.clone());
-        node.start_engine();
         node
     }
 

@@ -1,9 +1,11 @@
 //! What the alliance has on record of a private chain, proved by the light client from the genesis.
 
+use super::follow::{Nodes, doubt};
 use caduceus_cli::{CliError, NetworkFile};
 use caduceus_crypto::{HospitalId, SecretKey, TimeMillis, decode_exact};
 use caduceus_ledger::checkpoint::head_key;
-use caduceus_ledger::{CheckpointHead, Height, LightClient, StateProofAt};
+use caduceus_ledger::light::{MAX_HEAD_AGE_MILLIS, check_fresh};
+use caduceus_ledger::{CheckpointHead, Height, LightClient, LightError, StateProofAt};
 use caduceus_network::exchange::{Query, QueryReply, QueryRequest};
 use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::home::read_genesis;
@@ -44,10 +46,19 @@ pub(super) async fn recorded(
     })
     .await
     .map_err(|e| unreachable(e.to_string()))?;
-    let (mut absent, mut unproved) = (String::new(), None);
+    let (mut absent, mut unproved) = ("the network file names none".to_owned(), None);
     let mut found = None;
-    for node in &file.alliance.nodes {
-        match ask(&service, &node.service, &light, hospital).await {
+    let entries = &file.alliance.nodes;
+    let all: Vec<PeerAddr> = entries
+        .iter()
+        .filter_map(|node| node.service.parse().ok())
+        .collect();
+    let nodes = Nodes {
+        service: &service,
+        all: &all,
+    };
+    for node in entries {
+        match ask(&nodes, &node.service, &light, hospital).await {
             Ok(recorded) => {
                 found = Some(recorded);
                 break;
@@ -84,43 +95,60 @@ fn trusted(file: &NetworkFile, path: &Path) -> Result<LightClient, CliError> {
     Ok(LightClient::from_genesis(&genesis))
 }
 
-enum Doubt {
+/// Why a node's answer is not taken.
+pub(super) enum Doubt {
+    /// It has none, or is behind.
     Absent(String),
+    /// What it says does not hold.
     Unproved(String),
 }
 
 async fn ask(
-    service: &Service,
+    nodes: &Nodes<'_>,
     node: &str,
     light: &LightClient,
     hospital: &HospitalId,
 ) -> Result<Recorded, Doubt> {
-    let absent = |e: String| Doubt::Absent(e);
-    let unproved = |e: String| Doubt::Unproved(e);
-    let address: PeerAddr = node.parse().map_err(|_| absent("not an address".into()))?;
+    let node: PeerAddr = node
+        .parse()
+        .map_err(|_| Doubt::Absent("not an address".into()))?;
     let key = head_key(hospital);
-    let request = QueryRequest::State { key: key.clone() };
-    let document = match service.call::<Query>(&address, request).await {
+    // What one node shows is not built upon when the next one is asked.
+    let mut light = light.clone();
+    let mut again = true;
+    loop {
+        nodes.follow(&node, &mut light, SystemClock.now()).await?;
+        let proof = fetch(nodes.service, &node, &key).await?;
+        match proof.verify(&light, &key) {
+            Ok(value) => return record(&proof, value, SystemClock.now()),
+            // The voters changed between the two questions.
+            Err(LightError::UnknownValidators { .. }) if again => again = false,
+            Err(error) => return Err(doubt(error)),
+        }
+    }
+}
+
+async fn fetch(service: &Service, node: &PeerAddr, key: &[u8]) -> Result<StateProofAt, Doubt> {
+    let request = QueryRequest::State { key: key.to_vec() };
+    let document = match service.call::<Query>(node, request).await {
         Ok(QueryReply::Found(document)) => document,
-        Ok(QueryReply::NotFound) => return Err(absent("it has no block yet".into())),
-        Err(error) => return Err(absent(error.to_string())),
+        Ok(QueryReply::NotFound) => return Err(Doubt::Absent("it has no block yet".into())),
+        Err(error) => return Err(Doubt::Absent(error.to_string())),
     };
-    let proof: StateProofAt = decode_exact(&document, MAX_PROOF_BYTES)
-        .map_err(|e| unproved(format!("the proof does not decode: {e}")))?;
-    let now: TimeMillis = SystemClock.now();
-    light
-        .clone()
-        .accept_head(&proof.head, now)
-        .map_err(|e| unproved(e.to_string()))?;
-    let value = proof
-        .verify(light, &key)
-        .map_err(|e| unproved(e.to_string()))?;
+    decode_exact(&document, MAX_PROOF_BYTES)
+        .map_err(|e| Doubt::Unproved(format!("the proof does not decode: {e}")))
+}
+
+/// Reads what was proved, unless the node is behind: a newer record may be on the chain then.
+fn record(proof: &StateProofAt, value: Option<&[u8]>, now: TimeMillis) -> Result<Recorded, Doubt> {
+    let header = &proof.head.header;
+    check_fresh(header, now, MAX_HEAD_AGE_MILLIS).map_err(doubt)?;
     let head = value
         .map(|bytes| decode_exact(bytes, HEAD_BYTES))
         .transpose()
-        .map_err(|e| unproved(format!("the record does not decode: {e}")))?;
+        .map_err(|e| Doubt::Unproved(format!("the record does not decode: {e}")))?;
     Ok(Recorded {
         head,
-        proved_at: proof.head.header.height,
+        proved_at: header.height,
     })
 }

@@ -4,7 +4,7 @@ use caduceus_cli::CliError;
 use caduceus_crypto::{Hash, SecretKey, decode_exact};
 use caduceus_ledger::{CertifiedHeader, Header, Height};
 use caduceus_network::exchange::{Headers, HeadersRequest, MAX_HEADERS};
-use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
+use caduceus_network::{CallError, Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::{NodeHome, Snapshot, Store, StoreError};
 
 /// Largest certified header that is decoded, bytes.
@@ -17,9 +17,9 @@ pub(super) struct Here {
     pub tip: u64,
     /// The header at the height asked for, if the chain reaches it.
     pub at: Option<Header>,
-    /// Blocks from 1 on that hold.
+    /// Blocks up to there that hold.
     pub checked: u64,
-    /// Whether transactions were compared with their headers.
+    /// Whether the transactions of each of them were compared with their header.
     pub transactions: bool,
     /// The first height below that does not hold, and why.
     pub broken: Option<(u64, String)>,
@@ -34,11 +34,22 @@ impl Here {
                 let what = "it does not follow the block before it";
                 self.broken = Some((height, what.to_owned()));
             } else {
-                self.checked = height;
+                self.checked += 1;
             }
         }
         *parent = Some(header.hash());
         self.at = Some(header);
+    }
+
+    /// Whether the chain here goes beyond a height whose header it does not have: the node joined by a snapshot of a
+    /// later one.
+    pub(super) fn lacks(&self, height: u64) -> bool {
+        (1..=self.tip).contains(&height) && self.at.is_none() && self.broken.is_none()
+    }
+
+    /// Forgets the last header unless it is the one asked for.
+    fn reaches(&mut self, height: u64) {
+        self.at = self.at.take().filter(|header| header.height.0 == height);
     }
 }
 
@@ -69,46 +80,51 @@ pub(super) async fn here(home: &NodeHome, height: u64) -> Result<Here, CliError>
 }
 
 fn stored(snapshot: &Snapshot, height: u64) -> Result<Here, StoreError> {
+    // Below, a node that prunes has headers alone, and one that joined by a snapshot next to nothing.
+    let kept_from = snapshot.kept_from()?;
     let mut here = Here {
         transactions: true,
         tip: snapshot.tip()?.map_or(0, |tip| tip.header.height.0),
         ..Here::default()
     };
-    let genesis = snapshot.block_hash(Height::GENESIS)?;
-    let mut parent = genesis;
+    let mut parent = snapshot.block_hash(Height::GENESIS)?;
     for at in 1..=height.min(here.tip) {
-        match snapshot.block(Height(at)) {
-            Ok(Some(block)) => {
-                if !block.body_matches() && here.broken.is_none() {
-                    let what = "its transactions are not those of its header";
-                    here.broken = Some((at, what.to_owned()));
-                }
-                here.take(&mut parent, block.header);
+        let kept = at >= kept_from;
+        let found = if kept {
+            snapshot
+                .block(Height(at))
+                .map(|block| block.map(|block| block.header))
+        } else {
+            snapshot.header(Height(at))
+        };
+        here.transactions &= kept;
+        let what = match found {
+            Ok(Some(header)) if header.height.0 == at => {
+                here.take(&mut parent, header);
+                continue;
             }
-            // The store names what it found damaged; the chain here does not get further.
-            Ok(None) => {
-                here.broken = Some((at, "the block is missing".to_owned()));
-                break;
+            // The header at the end commits to this one.
+            Ok(None) if !kept => {
+                parent = None;
+                continue;
             }
-            Err(StoreError::Damaged { what, .. }) => {
-                here.broken = Some((at, format!("the stored {what} is damaged")));
-                break;
-            }
+            Ok(Some(_)) => "the stored header is that of another height".to_owned(),
+            Ok(None) => "the block is missing".to_owned(),
+            Err(StoreError::Damaged { what, .. }) => format!("the stored {what} is damaged"),
             Err(error) => return Err(error),
+        };
+        // The store names what it found damaged; the chain here does not get further.
+        if here.broken.is_none() {
+            here.broken = Some((at, what));
         }
+        break;
     }
     here.reaches(height);
     Ok(here)
 }
 
-impl Here {
-    /// Forgets the last header unless it is the one asked for.
-    fn reaches(&mut self, height: u64) {
-        self.at = self.at.take().filter(|header| header.height.0 == height);
-    }
-}
-
-async fn told(home: &NodeHome, height: u64) -> Result<Here, String> {
+/// What the running node of a folder tells.
+pub(super) async fn told(home: &NodeHome, height: u64) -> Result<Here, String> {
     let key = SecretKey::generate(&mut rand_core::OsRng);
     let service = Service::start(ServiceConfig {
         key: &key,
@@ -136,7 +152,12 @@ async fn ask(service: &Service, node: &PeerAddr, height: u64) -> Result<Here, St
     while next <= end {
         let headers = page(service, node, Some(next), MAX_HEADERS).await?;
         if headers.is_empty() {
-            return Err(format!("the node does not tell height {next}"));
+            if next == end {
+                break;
+            }
+            // Not kept there. The header at the end commits to all before it.
+            (next, parent) = (end, None);
+            continue;
         }
         for header in headers.into_iter().filter(|header| header.height.0 <= end) {
             if header.height.0 != next {
@@ -150,6 +171,7 @@ async fn ask(service: &Service, node: &PeerAddr, height: u64) -> Result<Here, St
     Ok(here)
 }
 
+/// Headers from a height on, none if they are not told; without a height, the newest.
 async fn page(
     service: &Service,
     node: &PeerAddr,
@@ -160,10 +182,12 @@ async fn page(
         from,
         limit: u16::try_from(limit).unwrap_or(u16::MAX),
     };
-    let reply = service
-        .call::<Headers>(node, request)
-        .await
-        .map_err(|e| e.to_string())?;
+    let reply = match service.call::<Headers>(node, request).await {
+        Ok(reply) => reply,
+        // A height that the node does not keep.
+        Err(CallError::Refused) if from.is_some() => return Ok(Vec::new()),
+        Err(error) => return Err(error.to_string()),
+    };
     reply
         .items
         .iter()

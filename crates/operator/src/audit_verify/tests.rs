@@ -7,8 +7,11 @@ use alliance_chain::node::{AllianceNode, AllianceNodeConfig};
 use alliance_chain::{AllianceGenesis, Checkpoint, Member, Params};
 use caduceus_cli::{AllianceSection, ExitCode, HospitalEntry, NodeEntry, OutputFormat};
 use caduceus_crypto::{Epoch, SecretKey, TimeMillis, encode};
-use caduceus_ledger::{ChainKind, Genesis, Header, Height, Validator, ValidatorSet};
-use caduceus_network::{PeerAddr, peer_id};
+use caduceus_ledger::{
+    CertifiedHeader, ChainKind, Genesis, Header, Height, Validator, ValidatorSet,
+};
+use caduceus_network::exchange::{Headers, HeadersReply, HeadersRequest};
+use caduceus_network::{Limits, PeerAddr, Refused, Service, ServiceConfig, peer_id};
 use caduceus_node::home::EngineKind;
 use caduceus_node::{Chain, Clock, Engine, Guard, NodeFile, NodeOptions, SystemClock, solo};
 use private_chain::node::{PrivateNode, PrivateNodeConfig};
@@ -192,7 +195,8 @@ impl World {
             .collect()
     }
 
-    async fn checkpoint(&self, home: &Path) {
+    /// The chain in a folder, from its first block on.
+    fn certified(&self, home: &Path) -> Vec<CertifiedHeader> {
         let chain = Chain::open(
             home,
             self.genesis.clone(),
@@ -201,10 +205,13 @@ impl World {
         )
         .unwrap();
         let snapshot = chain.snapshot().unwrap();
-        let tip = chain.tip().height.0;
-        let headers: Vec<_> = (1..=tip)
+        (1..=chain.tip().height.0)
             .map(|height| snapshot.certified(Height(height)).unwrap().unwrap())
-            .collect();
+            .collect()
+    }
+
+    async fn checkpoint(&self, home: &Path) {
+        let headers = self.certified(home);
         let tx = alliance_chain::Tx::Checkpoint(Checkpoint {
             hospital: HospitalId::from_identity(&key(1).public()),
             certificate: headers.last().unwrap().certificate.clone(),
@@ -316,4 +323,44 @@ async fn a_rewritten_log_contradicts_its_checkpoint() {
     world.alliance.stop().await;
     let error = world.refused(&honest).await;
     assert_eq!(error.exit, ExitCode::Unreachable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_the_old_headers_is_judged_by_the_head_alone() {
+    let world = World::new().await;
+    let home = world.home("joined");
+    let headers = world.grow(&home, 5, Off(0));
+    let kept: Vec<Vec<u8>> = world.certified(&home).iter().map(encode).collect();
+    let home = NodeHome::load(&home).unwrap();
+    // As a node answers that joined by a snapshot of height 3.
+    let service = Service::start(ServiceConfig {
+        key: &key(3),
+        listen: vec![home.file.service_listen.clone()],
+        limits: Limits::default(),
+    })
+    .await
+    .unwrap();
+    service.serve::<Headers, _, _>(
+        |_| true,
+        move |_, request: HeadersRequest| {
+            let from = usize::try_from(request.from.unwrap_or(5)).unwrap();
+            let limit = usize::from(request.limit);
+            let items = kept.iter().skip(from - 1).take(limit).cloned().collect();
+            async move {
+                if from < 3 {
+                    return Err(Refused::because("not kept here"));
+                }
+                Ok(HeadersReply { items })
+            }
+        },
+    );
+    let found = here::told(&home, 4).await.unwrap();
+    assert_eq!(found.at.as_ref().map(Header::hash), Some(headers[3].hash()));
+    assert_eq!((found.tip, found.checked), (5, 1));
+    assert!(found.broken.is_none() && !found.lacks(4));
+    // Of a height below nothing is said.
+    let found = here::told(&home, 2).await.unwrap();
+    assert!(found.at.is_none() && found.lacks(2));
+    service.shutdown().await;
+    world.alliance.stop().await;
 }

@@ -5,7 +5,8 @@ use super::plan::Batch;
 use alliance_chain::tx::MAX_DETAIL_BYTES;
 use alliance_chain::{Report, ReportKind, ReportProof, Tx};
 
-/// Reports the headers that the alliance refused. Tried each time that they are refused; it is taken once.
+/// Reports headers that the alliance refused, or that do not follow what is on record. Tried each time; it is taken
+/// once.
 pub(super) async fn report(linker: &Linker, batch: &Batch, why: &str) {
     let detail = why.chars().take(MAX_DETAIL_BYTES / 4).collect();
     let report = Report {

@@ -1,7 +1,8 @@
 //! Reads a home as a node's start does, and all of it, and says whether anything differs from the original.
 
-use caduceus_ledger::{Address, Block, CertifiedHeader, Height};
-use caduceus_node::bft::Signed;
+use caduceus_ledger::{Address, Block, CertifiedHeader, ChainId, Height};
+use caduceus_node::bft::wal::Own;
+use caduceus_node::bft::{Signed, open_log};
 use caduceus_node::guard::Step;
 use caduceus_node::home::NodeFile;
 use caduceus_node::{Chain, Guard, NodeHome, Store, SystemClock};
@@ -40,6 +41,8 @@ pub(super) struct Known {
     rows: Vec<Row>,
     /// What the key signed at the height after the last block.
     signed: Vec<Signed>,
+    /// What the engine replays there.
+    log: Vec<Vec<u8>>,
     pending: (Height, Block),
 }
 
@@ -65,11 +68,19 @@ impl Known {
         if !signed.iter().any(|one| one.value == block.hash()) {
             return Ok(None);
         }
+        let id = chain.id();
         drop(chain);
+        let key = loaded.key.public();
+        let (mut journal, _) = open_log(copy, id, &key, height.0)?;
+        let log = journal.start_height(height.0)?;
+        if log.is_empty() {
+            return Ok(None);
+        }
         let store = Store::open(&copy.join("chain.redb"))?;
         Ok(Some(Self {
             file: loaded.file,
-            key: loaded.key.public(),
+            key,
+            log,
             rows: rows(&store)?,
             store,
             signed,
@@ -103,6 +114,7 @@ impl Known {
         }
         let settings = loaded.file != self.file;
         let chain = open(home, loaded.genesis)?;
+        let id = chain.id();
         let pending = chain.pending(self.pending.0, &self.pending.1.hash());
         let (proposer, height) = (self.pending.1.header.proposer, self.pending.0);
         let proposed = (chain.tip().height.next() == height)
@@ -122,13 +134,15 @@ impl Known {
             return Ok(Outcome::Silent(what));
         }
         drop(store);
-        if let Some(outcome) = self.guard(home) {
-            return Ok(outcome);
+        let guard_shows = self.guard_shows(home)?;
+        let signing = self.signing(home, id)?;
+        if signing != Outcome::Harmless {
+            return Ok(signing);
         }
         // A damaged proposal is made anew; the guard keeps its signature from it.
         let remade = pending.is_none() || proposed.is_some_and(|block| *block != self.pending.1);
         let set_aside = home.join("index.redb.set-aside").exists();
-        Ok(if remade || set_aside {
+        Ok(if remade || set_aside || guard_shows {
             Outcome::Detected
         } else if settings {
             Outcome::Settings
@@ -156,27 +170,57 @@ impl Known {
         None
     }
 
-    /// Asks the guard for signatures that it must refuse, then for those that it gave.
-    fn guard(&self, home: &Path) -> Option<Outcome> {
-        let Ok(mut guard) = Guard::open(&home.join("last-signed")) else {
-            return Some(Outcome::Detected);
-        };
-        for one in &self.signed {
-            let mut other = one.value;
-            other.0[0] ^= 1;
-            if guard.record(one.height, one.round, one.step, other).is_ok() {
-                return Some(Outcome::Silent(format!(
-                    "the guard forgot its {:?} of height {}",
-                    one.step, one.height
-                )));
-            }
-        }
-        let refuses = self.signed.iter().any(|one| {
+    /// Whether the guard by itself shows damage: if all is well nevertheless, the log made up for it.
+    fn guard_shows(&self, home: &Path) -> anyhow::Result<bool> {
+        let probe = home.join("probe");
+        std::fs::copy(home.join("last-signed"), &probe)?;
+        let mut guard = Guard::open(&probe)?;
+        Ok(self.signed.iter().any(|one| {
             guard
                 .record(one.height, one.round, one.step, one.value)
                 .is_err()
-        });
-        refuses.then_some(Outcome::Detected)
+        }))
+    }
+
+    /// Asks for signatures that must be refused, then for those that were given, then for what is to be replayed.
+    fn signing(&self, home: &Path, chain: ChainId) -> anyhow::Result<Outcome> {
+        let next = self.pending.0.0;
+        let (mut journal, verdict) = open_log(home, chain, &self.key, next)?;
+        if verdict.observe_until >= next || verdict.finding.is_some() {
+            return Ok(Outcome::Detected);
+        }
+        for one in &self.signed {
+            let mut other = own(one);
+            other.value.0[0] ^= 1;
+            if journal.request(other).is_ok() {
+                return Ok(Outcome::Silent(format!(
+                    "the guard forgot its {:?} of height {next}",
+                    one.step
+                )));
+            }
+        }
+        for one in &self.signed {
+            journal.request(own(one))?;
+        }
+        let replayed = journal.start_height(next)?;
+        Ok(if replayed == self.log {
+            Outcome::Harmless
+        } else if self.log.starts_with(&replayed) {
+            // A last entry that does not hold is taken for one that was interrupted. Nothing of this validator's own
+            // was in it, else the node would observe; what others said may be said again.
+            Outcome::Detected
+        } else {
+            Outcome::Silent("other entries are replayed".to_owned())
+        })
+    }
+}
+
+fn own(signed: &Signed) -> Own {
+    Own {
+        height: signed.height,
+        round: signed.round,
+        step: signed.step,
+        value: signed.value,
     }
 }
 

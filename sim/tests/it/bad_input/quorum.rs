@@ -70,6 +70,9 @@ pub async fn run(world: &World, table: &mut Table) {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let settings = world.home("alice").join("config.toml");
     std::fs::write(&settings, format!("timeout_seconds = {}\n", HERS.as_secs())).unwrap();
+    // Her newest head is in her wallet, so that nothing but a deed can change it.
+    let seen = world.patient("alice", &["grants"]).run().await;
+    table.judge("without a quorum: the newest head", &seen, Ending::Works);
     let (before, wallet, traces) = (heights(world), kept(world), world.traces());
     let hers = async {
         // One after the other: a wallet is its holder's alone.

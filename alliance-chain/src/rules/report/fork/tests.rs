@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
+use super::super::MAX_FORKS_A_DAY;
 use super::*;
-use crate::testing::{self, Chain, PrivateBlocks, certificate, hospital, secret};
+use crate::state::Daily;
+use crate::testing::{self, Chain, DAY, NOW, PrivateBlocks, certificate, hospital, later, secret};
 use crate::tx::{Change, Report, ReportKind, ReportProof, Tx};
 use caduceus_ledger::ValidatorSet;
 
@@ -182,6 +184,35 @@ fn voters_on_record_certified_both() {
         second[0].validators = set.hash();
     });
     chain.refuse(&unknown, "report_fork_voters");
+}
+
+#[test]
+fn above_what_is_on_record_only_the_present_voters_certify() {
+    let (mut chain, blocks) = chain();
+    let beyond = signed(report(Some(certified(&blocks, 4)), &forked(4), 4, 4));
+    chain.edit(|overlay| {
+        let key = state::member(&hospital(0));
+        let mut record = key.require(overlay).unwrap();
+        record.member.private_validators = testing::private_set(1);
+        key.put(overlay, &record);
+    });
+    chain.refuse(&beyond, "report_fork_former_voters");
+    // What is on record contradicts former voters all the same, also by what they certified further on.
+    chain.accept(&signed(report(None, &forked(2), 2, 2)));
+    chain.accept(&signed(report(None, &forked(3), 4, 4)));
+}
+
+#[test]
+fn so_many_forks_are_reported_a_day() {
+    let (mut chain, _) = chain();
+    chain.accept(&signed(report(None, &forked(1), 1, 1)));
+    let today = state::daily(Daily::Forks, &hospital(0).0, NOW.epoch());
+    assert_eq!(today.get(&chain).unwrap(), Some(1));
+    chain.edit(|overlay| today.put(overlay, &MAX_FORKS_A_DAY));
+    let another = signed(report(None, &forked(2), 2, 2));
+    chain.refuse(&another, "report_forks_a_day");
+    chain.time = later(DAY);
+    chain.accept(&another);
 }
 
 #[test]

@@ -430,3 +430,67 @@ fn the_two_durable_writes_of_a_vote_cost() {
     let (journal, verdict) = open(dir.path(), 101);
     assert_eq!((journal.height(), verdict), (100, Verdict::default()));
 }
+
+#[test]
+fn a_copy_taken_between_prevote_and_precommit_does_not_know_the_precommit() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut journal, _) = open(dir.path(), NEXT);
+    journal.start_height(NEXT).unwrap();
+    let (prevote, precommit) = (own(0, Step::Prevote, 1), own(0, Step::Precommit, 1));
+    vote(&mut journal, prevote, &mut Vec::new());
+    std::fs::create_dir(copy.path().join("wal")).unwrap();
+    for file in ["wal/votes.log", "last-signed"] {
+        std::fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
+    }
+    vote(&mut journal, precommit, &mut Vec::new());
+    assert!(journal.knows(&prevote) && journal.knows(&precommit));
+
+    let (mut journal, verdict) = open(copy.path(), NEXT);
+    assert_eq!(verdict, Verdict::default(), "nothing is wrong with it");
+    assert!(journal.knows(&prevote));
+    assert!(!journal.knows(&own(0, Step::Prevote, 2)), "another value");
+    assert!(!journal.knows(&precommit));
+    let of_before = Own {
+        height: NEXT - 1,
+        ..precommit
+    };
+    assert!(journal.knows(&of_before), "its height has passed");
+    // Without a bar it would sign another one.
+    journal.bar(NEXT).unwrap();
+    for _ in 0..2 {
+        let other = own(0, Step::Precommit, 2);
+        let refused = journal.request(other);
+        assert!(
+            matches!(refused, Err(WalError::Guard(GuardError::Doubtful { .. }))),
+            "{refused:?}"
+        );
+        assert!(journal.knows(&precommit), "no more is signed there");
+        let (again, verdict) = open(copy.path(), NEXT);
+        assert_eq!(verdict.observe_until, NEXT);
+        journal = again;
+    }
+    let (mut journal, verdict) = open(copy.path(), NEXT + 1);
+    assert_eq!(verdict.observe_until, 0);
+    journal.start_height(NEXT + 1).unwrap();
+    let later = Own {
+        height: NEXT + 1,
+        ..prevote
+    };
+    vote(&mut journal, later, &mut Vec::new());
+}
+
+#[test]
+fn a_vote_that_peers_send_back_is_not_taken_for_a_memory_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path(), NEXT);
+    journal.observe();
+    journal.start_height(NEXT).unwrap();
+    let lost = own(0, Step::Precommit, 1);
+    journal.append(NEXT, &peers_entry(1), None).unwrap();
+    journal.append(NEXT, &entry(lost), Some(lost)).unwrap();
+    journal.flush().unwrap();
+    assert!(!journal.knows(&lost));
+    let (mut journal, _) = open(dir.path(), NEXT);
+    assert!(!journal.knows(&lost));
+    assert_eq!(journal.start_height(NEXT).unwrap(), vec![peers_entry(1)]);
+}

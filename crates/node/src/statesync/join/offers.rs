@@ -1,6 +1,6 @@
 //! What the peers offer, sorted by what they agree on.
 
-use crate::statesync::attest::Attestation;
+use crate::statesync::attest::{Attestation, Attestations};
 use crate::statesync::manifest::Manifest;
 use caduceus_crypto::{Hash, codec};
 use caduceus_ledger::{Certificate, CertifiedHeader, ChainId, ValidatorSet};
@@ -17,8 +17,8 @@ pub(crate) struct Offer {
     pub manifest: Manifest,
     pub chunks: Vec<Hash>,
     pub certificate: Certificate,
-    /// As they came: not checked yet.
-    pub attestations: Vec<Attestation>,
+    /// Those that hold.
+    pub attestations: Attestations,
     /// Who has it.
     pub peers: Vec<PeerAddr>,
 }
@@ -111,10 +111,107 @@ fn add(
         manifest,
         chunks: offer.chunks,
         certificate,
-        attestations: Vec::new(),
+        attestations: Attestations::default(),
         peers: Vec::new(),
     });
-    known.attestations.extend(attestations);
+    // Checked here too: what one peer makes up takes no place from what another sends.
+    known.attestations.add(&attestations, &known.manifest);
     known.peers.push(peer.clone());
     Some(height)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::node::peer_id;
+    use crate::statesync::manifest::{Section, root_of};
+    use caduceus_crypto::{SecretKey, TimeMillis, domain};
+    use caduceus_ledger::{Address, Header, Height, Validator, Vote, VoteKind};
+
+    const CHAIN: ChainId = ChainId(Hash([3; 32]));
+
+    fn key(n: u8) -> SecretKey {
+        SecretKey::derive(domain::VOTE, &[n], &[])
+    }
+
+    fn peer(n: u8) -> PeerAddr {
+        let id = peer_id(&key(n).public());
+        format!("/ip4/127.0.0.1/tcp/1/p2p/{id}").parse().unwrap()
+    }
+
+    /// A snapshot without a row, by three voters.
+    fn snapshot() -> (Manifest, Certificate) {
+        let voter = |n: u8| Validator {
+            key: key(n).public(),
+            power: 1,
+        };
+        let voters = ValidatorSet::new((0..3).map(voter).collect()).unwrap();
+        let header = Header {
+            chain: CHAIN,
+            height: Height(9),
+            time: TimeMillis(9),
+            proposer: Address::of(&key(0).public()),
+            parent: Hash([1; 32]),
+            txs_root: Hash([1; 32]),
+            results_root: Hash([1; 32]),
+            state_root: Hash([2; 32]),
+            validators: voters.hash(),
+            next_validators: voters.hash(),
+            extra: Vec::new(),
+        };
+        let vote = Vote {
+            chain: CHAIN,
+            kind: VoteKind::Precommit,
+            height: header.height,
+            round: 0,
+            block: Some(header.hash()),
+        };
+        let sign = |n: u8| {
+            let signature = key(n).sign(domain::VOTE, &vote.sign_bytes());
+            (Address::of(&key(n).public()), signature)
+        };
+        let certificate = Certificate {
+            height: header.height,
+            round: 0,
+            block: header.hash(),
+            signatures: (0..3).map(sign).collect(),
+        };
+        let manifest = Manifest {
+            header,
+            voters: voters.clone(),
+            next_validators: voters,
+            auth: Section::default(),
+            bulk: Section::default(),
+            index: Section::default(),
+            root: root_of(&[]),
+        };
+        (manifest, certificate)
+    }
+
+    #[test]
+    fn what_one_peer_makes_up_crowds_out_nobodys_attestations() {
+        let (manifest, certificate) = snapshot();
+        let by = |n: u8| Attestation::sign(&manifest.hash(), &key(n));
+        let lists = [
+            vec![by(99); ValidatorSet::MAX],
+            vec![by(0), by(1)],
+            vec![by(99); ValidatorSet::MAX],
+            vec![by(1), by(2)],
+        ];
+        let mut offers = BTreeMap::new();
+        for (n, list) in (10..).zip(&lists) {
+            let sent = SnapshotOffer {
+                manifest: codec::encode(&manifest),
+                certificate: codec::encode(&certificate),
+                attestations: codec::encode(list),
+                chunks: Vec::new(),
+            };
+            assert_eq!(add(&mut offers, &peer(n), sent, CHAIN), Some(9));
+        }
+        let offer = offers.get(&manifest.hash()).unwrap();
+        assert_eq!(offer.peers.len(), lists.len());
+        assert_eq!(offer.attestations.list().len(), 3);
+        assert!(offer.attestations.quorum(&manifest.voters).is_ok());
+    }
 }
