@@ -7,7 +7,8 @@
 
 use crate::store::StoreError;
 use redb::Database;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -42,9 +43,52 @@ pub fn open(path: &Path) -> Result<Database, StoreError> {
             source,
         })?;
     }
+    if goes_back(path) {
+        return Err(StoreError::Corrupt {
+            path: path.to_path_buf(),
+            reason: "its header does not name the newest commit".to_owned(),
+        });
+    }
     checked(path, || {
         Database::builder().set_cache_size(CACHE_BYTES).create(path)
     })
+}
+
+/// Where redb's header (file format 3, docs/design.md of redb) says which of its two commit slots is current, and each
+/// slot the number of its transaction. No checksum covers the first of these.
+mod header {
+    pub const FLAGS_AT: usize = 9;
+    pub const SECOND_IS_CURRENT: u8 = 1;
+    pub const NOT_CLOSED: u8 = 2;
+    pub const KNOWN_FLAGS: u8 = 7;
+    pub const TRANSACTION_AT: [usize; 2] = [64 + 104, 64 + 128 + 104];
+    pub const BYTES: usize = 64 + 2 * 128;
+}
+
+/// Whether a closed file names the older of its two commits as the current one: one flipped bit does that, and redb
+/// would go back by a commit in silence.
+fn goes_back(path: &Path) -> bool {
+    let mut bytes = [0u8; header::BYTES];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
+    if read.is_err() {
+        // Absent or too short: redb says what it is.
+        return false;
+    }
+    let flags = bytes[header::FLAGS_AT];
+    if flags & !header::KNOWN_FLAGS != 0 {
+        return true;
+    }
+    let [first, second] = header::TRANSACTION_AT.map(|at| {
+        let mut number = [0u8; 8];
+        number.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_le_bytes(number)
+    });
+    let (current, other) = if flags & header::SECOND_IS_CURRENT == 0 {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    flags & header::NOT_CLOSED == 0 && current < other
 }
 
 /// Opens what is called `path`, and checks all of it.
@@ -77,5 +121,49 @@ pub fn checked(
         }
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(corrupt("the database engine panicked over it".to_owned())),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use redb::TableDefinition;
+
+    const TABLE: TableDefinition<'static, u64, u64> = TableDefinition::new("numbers");
+
+    #[test]
+    fn a_header_that_names_the_older_commit_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("numbers.redb");
+        let mut refused = 0;
+        for n in 0..8 {
+            let db = open(&path).unwrap();
+            let mut txn = db.begin_write().unwrap();
+            txn.set_two_phase_commit(true);
+            txn.open_table(TABLE).unwrap().insert(n, n).unwrap();
+            txn.commit().unwrap();
+            drop(db);
+            let good = std::fs::read(&path).unwrap();
+            for flip in 1..=255u8 {
+                if flip & (header::SECOND_IS_CURRENT | !header::KNOWN_FLAGS) == 0 {
+                    continue;
+                }
+                // One that also says that the file was not closed is repaired and checked by redb.
+                if flip & header::NOT_CLOSED != 0 && flip & !header::KNOWN_FLAGS == 0 {
+                    continue;
+                }
+                let mut bad = good.clone();
+                bad[header::FLAGS_AT] ^= flip;
+                std::fs::write(&path, &bad).unwrap();
+                assert!(
+                    matches!(open(&path), Err(StoreError::Corrupt { .. })),
+                    "{n} {flip:#x}"
+                );
+                refused += 1;
+            }
+            std::fs::write(&path, &good).unwrap();
+        }
+        println!("{refused} flips of the header's flags refused");
     }
 }
