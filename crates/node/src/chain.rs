@@ -15,7 +15,7 @@ use caduceus_ledger::{
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot, watch};
 
 mod admit;
@@ -65,6 +65,22 @@ pub struct Chain {
     maker: OnceLock<Maker>,
 }
 
+/// How long a starting node waits for a store that another process has open: what shows a node at rest, such as
+/// `status` and `inspect`, has it for moments.
+const WAIT_FOR_STORE: Duration = Duration::from_secs(3);
+
+fn open_when_free(path: &Path) -> Result<Store, StoreError> {
+    let begun = Instant::now();
+    loop {
+        match Store::open(path) {
+            Err(error) if error.is_in_use() && begun.elapsed() < WAIT_FOR_STORE => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            opened => return opened,
+        }
+    }
+}
+
 impl Chain {
     /// Opens the chain in a folder; writes the genesis state if the folder is new.
     ///
@@ -77,7 +93,7 @@ impl Chain {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let id = genesis.chain_id();
-        let store = Store::open(&home.join("chain.redb"))?;
+        let store = open_when_free(&home.join("chain.redb"))?;
         let encoded = caduceus_crypto::codec::encode(&genesis);
         let snapshot = store.snapshot()?;
         match snapshot.genesis()? {
@@ -486,5 +502,25 @@ impl Chain {
         drop(inner);
         self.tip.send_replace(tip.header);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_in_use_for_a_moment_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chain.redb");
+        let held = Store::open(&path).unwrap();
+        assert!(Store::open(&path).is_err_and(|error| error.is_in_use()));
+        let holder = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(held);
+        });
+        let opened = open_when_free(&path);
+        holder.join().unwrap();
+        assert!(opened.is_ok());
     }
 }
