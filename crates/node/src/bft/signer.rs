@@ -44,6 +44,17 @@ impl GuardedSigner {
     }
 }
 
+/// The proof that the holder of a validator's key runs the peer of this identity.
+pub fn validator_proof(
+    key: &SecretKey,
+    public_key: Vec<u8>,
+    peer_id: Vec<u8>,
+) -> ValidatorProof<Ctx> {
+    let bytes = ValidatorProof::<Ctx>::signing_bytes(&public_key, &peer_id);
+    let signature = key.sign(domain::VALIDATOR_PROOF, &bytes);
+    ValidatorProof::new(public_key, peer_id, signature)
+}
+
 #[async_trait]
 impl Signer<Ctx> for GuardedSigner {
     async fn sign_vote(&self, vote: BftVote) -> Result<SignedMessage<Ctx, BftVote>, Error> {
@@ -88,9 +99,7 @@ impl Signer<Ctx> for GuardedSigner {
         public_key: Vec<u8>,
         peer_id: Vec<u8>,
     ) -> Result<ValidatorProof<Ctx>, Error> {
-        let bytes = ValidatorProof::<Ctx>::signing_bytes(&public_key, &peer_id);
-        let signature = self.key.sign(domain::VALIDATOR_PROOF, &bytes);
-        Ok(ValidatorProof::new(public_key, peer_id, signature))
+        Ok(validator_proof(&self.key, public_key, peer_id))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A signer that signs whatever it is asked to: for the control of a crash test, which must find double signatures.
 
 use crate::bft::context::{BftProposal, BftVote, Ctx};
+use crate::bft::signer::validator_proof;
 use async_trait::async_trait;
 use caduceus_crypto::{SecretKey, domain};
 use caduceus_ledger::ChainId;
@@ -44,8 +45,6 @@ impl Signer<Ctx> for UnguardedSigner {
         public_key: Vec<u8>,
         peer_id: Vec<u8>,
     ) -> Result<ValidatorProof<Ctx>, Error> {
-        let bytes = ValidatorProof::<Ctx>::signing_bytes(&public_key, &peer_id);
-        let signature = self.key.sign(domain::VALIDATOR_PROOF, &bytes);
-        Ok(ValidatorProof::new(public_key, peer_id, signature))
+        Ok(validator_proof(&self.key, public_key, peer_id))
     }
 }
