@@ -291,6 +291,30 @@ domains! {
     /// Identifier of a request, to apply it once.
     REQUEST_ID = "caduceus/request-id/v1";
 
+    // Emergencies (DESIGN 3.7)
+    /// Identifier of an emergency key: hash of its commitments, officers and generation.
+    EMERGENCY_KEY = "caduceus/emergency-key/v1";
+    /// The second generator of an emergency wrap.
+    EMERGENCY_GENERATOR = "caduceus/emergency-generator/v1";
+    /// The key under which an emergency wrap holds a data key.
+    EMERGENCY_WRAP = "caduceus/emergency-wrap/v1";
+    /// Proof of whoever made an emergency wrap that she made it, for this record.
+    EMERGENCY_WRAP_PROOF = "caduceus/emergency-wrap-proof/v1";
+    /// Identifier of an emergency wrap.
+    EMERGENCY_WRAP_ID = "caduceus/emergency-wrap-id/v1";
+    /// Proof of an officer that a partial comes from her share.
+    EMERGENCY_PARTIAL_PROOF = "caduceus/emergency-partial-proof/v1";
+    /// The box in which an officer's share travels and rests.
+    EMERGENCY_SHARE_BOX = "caduceus/emergency-share-box/v1";
+    /// The box in which an officer's partial travels to the requester.
+    EMERGENCY_PARTIAL_BOX = "caduceus/emergency-partial-box/v1";
+    /// A hospital names its emergency key on its chain.
+    EMERGENCY_KEY_SET = "caduceus/emergency-key-set/v1";
+    /// A person's request to open records in an emergency.
+    EMERGENCY_REQUEST = "caduceus/emergency-request/v1";
+    /// An officer's approval of such a request.
+    EMERGENCY_APPROVAL = "caduceus/emergency-approval/v1";
+
     // Simulation
     /// Seeds of a scenario's actors.
     SIM_SEED = "caduceus/sim-seed/v1";
