@@ -26,6 +26,6 @@ pub use machine::{AnchorsExtra, PrivateMachine};
 pub use rules::{Failure, Rule};
 pub use state::{AnchorRef, FormerServer, HospitalKeys, Key, StaffRecord};
 pub use tx::{
-    AmendTx, AnchorTx, Enrol, Role, Rotate, SignedEnrol, SignedRotate, SignedSuspend,
-    SignedValidators, Suspend, Tx, Validators,
+    AmendTx, AnchorTx, Enrol, Role, Rotate, SignedEmergencyKey, SignedEnrol, SignedRotate,
+    SignedSuspend, SignedValidators, Suspend, Tx, Validators,
 };

@@ -6,6 +6,7 @@
 pub mod amend;
 pub mod anchor;
 pub mod audit;
+pub mod emergency_key;
 pub mod enrol;
 pub mod rotate;
 pub mod suspend;
@@ -18,6 +19,7 @@ use caduceus_ledger::{BlockContext, Overlay, Rejection, StateError, TxFailure};
 pub use amend::AmendError;
 pub use anchor::AnchorError;
 pub use audit::{AuditError, AuditReceipt};
+pub use emergency_key::EmergencyKeyError;
 pub use enrol::EnrolError;
 pub use rotate::RotateError;
 pub use suspend::SuspendError;
@@ -51,6 +53,9 @@ pub enum Rule {
     /// A rule of `Rotate`.
     #[error(transparent)]
     Rotate(#[from] RotateError),
+    /// A rule of `EmergencyKey`.
+    #[error(transparent)]
+    EmergencyKey(#[from] EmergencyKeyError),
 }
 
 impl Rule {
@@ -65,6 +70,7 @@ impl Rule {
             Rule::Audit(e) => e.rule_name(),
             Rule::Validators(e) => e.rule_name(),
             Rule::Rotate(e) => e.rule_name(),
+            Rule::EmergencyKey(e) => e.rule_name(),
         }
     }
 }
@@ -127,5 +133,6 @@ pub fn apply(ctx: &BlockContext, tx: &Tx, state: &mut Overlay<'_>) -> Result<Vec
         Tx::Amend(tx) => amend::apply(ctx, tx, state),
         Tx::Validators(tx) => validators::apply(ctx, tx, state),
         Tx::Rotate(tx) => rotate::apply(ctx, tx, state),
+        Tx::EmergencyKey(tx) => emergency_key::apply(ctx, tx, state),
     }
 }

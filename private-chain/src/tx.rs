@@ -6,6 +6,7 @@
 pub mod amend;
 pub mod anchor;
 pub mod audit;
+pub mod emergency_key;
 pub mod enrol;
 pub mod rotate;
 pub mod suspend;
@@ -20,6 +21,7 @@ use caduceus_ledger::{ChainId, tx_id};
 pub use amend::AmendTx;
 pub use anchor::AnchorTx;
 pub use audit::MAX_ENTRIES_PER_TX;
+pub use emergency_key::SignedEmergencyKey;
 pub use enrol::{Enrol, MAX_LABEL_BYTES, Role, SignedEnrol};
 pub use rotate::{MAX_GRACE_MILLIS, Rotate, SignedRotate};
 pub use suspend::{MAX_SUSPEND_REASON_BYTES, SignedSuspend, Suspend};
@@ -46,6 +48,8 @@ pub enum Tx {
     Validators(SignedValidators),
     /// Changes the hospital's identity and server key.
     Rotate(SignedRotate),
+    /// Names the hospital's emergency key.
+    EmergencyKey(SignedEmergencyKey),
 }
 
 impl Tx {

@@ -310,6 +310,12 @@ domains! {
     EMERGENCY_PARTIAL_BOX = "caduceus/emergency-partial-box/v1";
     /// A hospital names its emergency key on its chain.
     EMERGENCY_KEY_SET = "caduceus/emergency-key-set/v1";
+    /// A patient's word whether her records may be opened in an emergency.
+    EMERGENCY_CONSENT = "caduceus/emergency-consent/v1";
+    /// Identifier of a request to open records in an emergency.
+    EMERGENCY_REQUEST_ID = "caduceus/emergency-request-id/v1";
+    /// The requester's word that she opens the records now.
+    EMERGENCY_OPEN = "caduceus/emergency-open/v1";
     /// A person's request to open records in an emergency.
     EMERGENCY_REQUEST = "caduceus/emergency-request/v1";
     /// An officer's approval of such a request.

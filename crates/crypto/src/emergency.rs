@@ -24,6 +24,8 @@
 //! A wrap tells everybody who has the record that its patient opted in, and the key's generation. A partial, in the
 //! clear, lets t of them open that record: it travels encrypted to the requester.
 
+mod consent;
+mod excerpt;
 mod key;
 
 use borsh::io::Read;
@@ -36,6 +38,8 @@ use crate::domain;
 use crate::hash::{Hash, hash};
 use crate::keys::PublicKey;
 
+pub use consent::EmergencyConsent;
+pub use excerpt::{EmergencyExcerpt, ExcerptError, MAX_EXCERPT_BYTES};
 pub use key::{
     CheckedEmergencyKey, EmergencyKey, EmergencyKeyError, MAX_OFFICERS, MIN_THRESHOLD, Officer,
 };

@@ -37,8 +37,8 @@ pub use crate::codec::{DecodeError, decode_exact, encode};
 pub use crate::dleq::DleqProof;
 pub use crate::domain::Domain;
 pub use crate::emergency::{
-    CheckedEmergencyKey, EmergencyKey, EmergencyPartial, EmergencyWrap, VerifiedPartial,
-    VerifiedWrap,
+    CheckedEmergencyKey, EmergencyConsent, EmergencyExcerpt, EmergencyKey, EmergencyPartial,
+    EmergencyWrap, VerifiedPartial, VerifiedWrap,
 };
 pub use crate::evidence::{Anchor, AnchorBody, AnchorLeaf, Receipt, VisitOpening, VisitToken};
 pub use crate::hash::{Hash, hash, kdf, prf};

@@ -34,11 +34,11 @@ pub fn root(leaves: &[Vec<u8>]) -> Hash {
 ///
 /// # Panics
 /// When the index is not that of a leaf.
-pub fn prove(leaves: &[Vec<u8>], index: usize) -> InclusionProof {
+pub fn prove<L: AsRef<[u8]>>(leaves: &[L], index: usize) -> InclusionProof {
     assert!(index < leaves.len(), "the index is that of a leaf");
     let mut tree = MemoryBackedTree::<Sha3_256, &[u8]>::new();
     for leaf in leaves {
-        tree.push(leaf.as_slice());
+        tree.push(leaf.as_ref());
     }
     let path = tree
         .prove_inclusion(index)

@@ -54,7 +54,9 @@ pub use crate::patient::{OneTimeKeys, PatientKeys, PseudonymError};
 pub use crate::scheme::{
     AuthorKey, IndexScheme, PaeksScheme, PeksScheme, SchemeKeyError, TagsScheme,
 };
-pub use crate::seal::{SealError, SealRequest, Sealed, seal, seal_with_fields};
+pub use crate::seal::{
+    SealError, SealRequest, Sealed, seal, seal_with_emergency, seal_with_fields,
+};
 pub use crate::secret_box::{SecretBoxError, open_from, seal_to};
 pub use crate::seed::{PatientSeed, PhraseError};
 pub use crate::shared::{SharedError, open_shared};

@@ -18,6 +18,7 @@
 //! | [`Register`], [`IssueTokens`], [`FetchReceipt`] | the hospital server | anybody with a card |
 //! | [`DeliverFragments`], [`Reencrypt`] | a proxy (alliance node) | grantor; ticket holder |
 //! | [`AuditQuery`] | the hospital server | the patient; auditors |
+//! | [`Emergency`] | the hospital server | the patient; physicians; officers |
 //! | [`Health`] | any service | anybody |
 //!
 //! "Anybody" is rate-limited by peer. A request whose sender has shown no right is refused without a byte;
@@ -29,6 +30,7 @@
 mod audit_query;
 mod deliver_fragments;
 mod deposit_pair_secret;
+mod emergency;
 mod fetch_anchor;
 mod fetch_record;
 mod headers;
@@ -58,6 +60,11 @@ mod tests;
 pub use audit_query::{AuditFilter, AuditPage, AuditQuery, AuditQueryRequest, AuditRight};
 pub use deliver_fragments::{DeliverFragments, DeliverFragmentsRequest, FragmentKept};
 pub use deposit_pair_secret::{DepositPairSecret, DepositPairSecretRequest, pair_secret_context};
+pub use emergency::{
+    Emergency, EmergencyAnswer, EmergencyApproval, EmergencyCall, EmergencyDocument,
+    EmergencyOpening, EmergencyRequest, EmergencyTarget, MAX_EMERGENCY_BOX_BYTES,
+    MAX_EMERGENCY_KEY_BYTES, MAX_EMERGENCY_KEYS, MAX_EMERGENCY_REASON_BYTES, MAX_EMERGENCY_RECORDS,
+};
 pub use fetch_anchor::{FetchAnchor, FetchAnchorReply, FetchAnchorRequest};
 pub use fetch_record::{
     CHUNK_BYTES, FetchRecord, FetchRecordReply, FetchRecordRequest, RecordClaim, RecordRight,
@@ -74,7 +81,7 @@ pub use linked_records::{
     LinkedRecords, LinkedRecordsReply, LinkedRecordsRequest, MAX_LINKED_BYTES,
 };
 pub use log_action::{ActionLogged, LogAction, LogActionRequest};
-pub use meta_lookup::{CardHolder, MetaLookup, MetaLookupRequest};
+pub use meta_lookup::{CardHolder, EmergencyTerms, MetaLookup, MetaLookupRequest};
 pub use query::{MAX_LISTED, Query, QueryReply, QueryRequest};
 pub use receipt::{FetchReceipt, FetchReceiptReply, FetchReceiptRequest};
 pub use reencrypt::{Reencrypt, ReencryptRequest, Reencrypted};
@@ -140,6 +147,7 @@ pub const PROTOCOLS: &[&str] = &[
     SnapshotChunk::PROTOCOL,
     Health::PROTOCOL,
     LastVote::PROTOCOL,
+    Emergency::PROTOCOL,
 ];
 
 /// Longest name of a rule in a denial, bytes.

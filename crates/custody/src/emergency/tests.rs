@@ -1,11 +1,18 @@
 use super::*;
 use caduceus_crypto::emergency::{
-    EmergencyKey, EmergencyKeyError, EmergencyWrapError, MAX_OFFICERS, PartialError, generator,
+    EmergencyExcerpt, EmergencyKey, EmergencyKeyError, EmergencyWrapError, ExcerptError,
+    MAX_EXCERPT_BYTES, MAX_OFFICERS, PartialError, generator,
 };
 use caduceus_crypto::hash::hash;
+use caduceus_crypto::record::{VERSION, VERSION_EMERGENCY, parse};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+
+use crate::fixtures::{patient, request, sealed as sealed_plain};
+use crate::frame::Fields;
+use crate::open::open_with_data_key;
+use crate::seal::seal_with_emergency;
 
 const DATA_KEY: [u8; 32] = [0x5a; 32];
 
@@ -291,6 +298,94 @@ fn numbers_and_officers_have_bounds() {
     assert_eq!(full.key.check().unwrap().threshold(), MAX_OFFICERS);
     let DealError::Key(error) = deal(&mut rng, 0, &three, 2).unwrap_err();
     assert_eq!(error, EmergencyKeyError::Generation);
+}
+
+/// The officers open exactly what the patient opens; nobody opens a record without the wrap but she.
+#[test]
+fn a_sealed_record_opens_by_its_owner_and_by_its_officers() {
+    let mut world = World::new(18, 2, 3);
+    let patient = patient(1);
+    let sealed = seal_with_emergency(
+        &mut world.rng,
+        request(&patient, b"{}"),
+        Fields::new(),
+        Some(&world.key),
+    )
+    .unwrap();
+    assert_eq!(sealed.header.version, VERSION_EMERGENCY);
+    let hers = patient.open(&sealed.bytes).unwrap();
+    let view = parse(&sealed.bytes).unwrap();
+    let wrap = view
+        .emergency
+        .clone()
+        .unwrap()
+        .verify(&world.key, view.header_hash())
+        .unwrap();
+    let partials = [world.checked(2, &wrap), world.checked(0, &wrap)];
+    let data_key = unwrap(&world.key, &wrap, &partials).unwrap();
+    let theirs = open_with_data_key(&sealed.bytes, &data_key, 1024).unwrap();
+    assert_eq!(theirs, hers);
+    assert_eq!(theirs.plaintext, b"{}");
+
+    let plain = sealed_plain(&mut world.rng, &patient, b"{}");
+    assert_eq!(plain.header.version, VERSION);
+    assert_eq!(parse(&plain.bytes).unwrap().emergency, None);
+}
+
+/// What a server shows an officer is the record's, or is refused.
+#[test]
+fn an_excerpt_is_of_its_record_alone() {
+    let mut world = World::new(19, 2, 3);
+    let mut long = vec![0u8; 300_000];
+    world.rng.fill_bytes(&mut long);
+    let mut excerpt_of = |text: &[u8]| {
+        let sealed = seal_with_emergency(
+            &mut world.rng,
+            request(&patient(1), text),
+            Fields::new(),
+            Some(&world.key),
+        )
+        .unwrap();
+        EmergencyExcerpt::of(&parse(&sealed.bytes).unwrap()).unwrap()
+    };
+    let (a, b) = (excerpt_of(b"{}"), excerpt_of(&long));
+    assert!(b.wrap_proof.size > 5, "it has {} leaves", b.wrap_proof.size);
+    for good in [&a, &b] {
+        let wrap = good.verify(&world.key).unwrap();
+        assert_eq!(*wrap.header_hash(), good.header.hash());
+        let bytes = caduceus_crypto::codec::encode(good);
+        assert!(bytes.len() <= MAX_EXCERPT_BYTES, "{}", bytes.len());
+    }
+    // Record A's name on record B's parts, one part and both.
+    let renamed = EmergencyExcerpt {
+        record_hash: a.record_hash,
+        ..b.clone()
+    };
+    let other_wrap = EmergencyExcerpt {
+        wrap: b.wrap.clone(),
+        ..a.clone()
+    };
+    let other_header = EmergencyExcerpt {
+        header: b.header,
+        ..a.clone()
+    };
+    for bad in [renamed, other_wrap, other_header] {
+        assert!(matches!(
+            bad.verify(&world.key),
+            Err(ExcerptError::Proof(_))
+        ));
+    }
+    let mut moved = a.clone();
+    moved.wrap_proof = a.header_proof.clone();
+    assert_eq!(moved.verify(&world.key), Err(ExcerptError::Place));
+    let mut plain = a.clone();
+    plain.header.version = VERSION;
+    assert_eq!(plain.verify(&world.key), Err(ExcerptError::Version));
+    let other = World::new(20, 2, 3);
+    assert!(matches!(
+        a.verify(&other.key),
+        Err(ExcerptError::Wrap(EmergencyWrapError::Proof))
+    ));
 }
 
 proptest! {

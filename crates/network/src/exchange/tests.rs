@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use caduceus_crypto::emergency::{EmergencyConsent, MAX_EXCERPT_BYTES, MAX_OFFICERS};
 use caduceus_crypto::{
     Hash, HospitalId, MetaAddress, PublicKey, Quarter, SecretKey, Signature, Tag, TimeMillis,
     decode_exact, encode,
@@ -28,11 +29,14 @@ const NOW: TimeMillis = TimeMillis(1_700_000_000_000);
 fn names_are_distinct_and_versioned() {
     let distinct: BTreeSet<&str> = PROTOCOLS.iter().copied().collect();
     assert_eq!(distinct.len(), PROTOCOLS.len());
-    assert_eq!(PROTOCOLS.len(), 25);
+    assert_eq!(PROTOCOLS.len(), 26);
     for name in PROTOCOLS {
         let parts: Vec<&str> = name.split('/').collect();
         assert_eq!(parts.len(), 4, "{name}");
-        let version = if parts[2] == "health" { "2" } else { "1" };
+        let version = match parts[2] {
+            "health" | "meta-lookup" => "2",
+            _ => "1",
+        };
         assert_eq!((parts[0], parts[1], parts[3]), ("", "caduceus", version));
     }
 }
@@ -254,6 +258,127 @@ fn registration() -> RegisterRequest {
     }
 }
 
+fn consent() -> EmergencyConsent {
+    let view = SecretKey::generate(&mut OsRng);
+    EmergencyConsent::sign(&view, HOSPITAL, HASH, true, NOW)
+}
+
+fn emergency() -> EmergencyRequest {
+    EmergencyRequest {
+        hospital: HOSPITAL,
+        requester: key(),
+        target: EmergencyTarget::Card(HASH),
+        reason: "r".repeat(MAX_EMERGENCY_REASON_BYTES),
+        at: NOW,
+        nonce: [1; 16],
+        signature: SIGNATURE,
+    }
+}
+
+fn approval() -> EmergencyApproval {
+    EmergencyApproval {
+        hospital: HOSPITAL,
+        request: HASH,
+        officer: key(),
+        sealed: vec![1; MAX_EMERGENCY_BOX_BYTES],
+        at: NOW,
+        signature: SIGNATURE,
+    }
+}
+
+fn opening() -> EmergencyOpening {
+    EmergencyOpening {
+        hospital: HOSPITAL,
+        request: HASH,
+        at: NOW,
+        signature: SIGNATURE,
+    }
+}
+
+#[test]
+fn the_largest_messages_of_an_emergency_fit() {
+    let document = EmergencyDocument {
+        request: emergency(),
+        until: NOW,
+        excerpts: vec![vec![1; MAX_EXCERPT_BYTES]; MAX_EMERGENCY_RECORDS],
+        keys: vec![vec![1; MAX_EMERGENCY_KEY_BYTES]; MAX_EMERGENCY_KEYS],
+        left_out: u32::MAX,
+    };
+    request::<Emergency>(EmergencyCall::Consent {
+        card: [1; 16],
+        consent: consent(),
+    });
+    request::<Emergency>(EmergencyCall::Request {
+        card: Some([1; 16]),
+        request: emergency(),
+    });
+    request::<Emergency>(EmergencyCall::Review { request: HASH });
+    request::<Emergency>(EmergencyCall::Approve(approval()));
+    request::<Emergency>(EmergencyCall::Open(opening()));
+    request::<Emergency>(EmergencyCall::Fetch {
+        request: HASH,
+        record: HASH,
+        offset: u64::MAX,
+    });
+    response::<Emergency>(Reply::Done(EmergencyAnswer::Noted));
+    response::<Emergency>(Reply::Done(EmergencyAnswer::Document(document.clone())));
+    response::<Emergency>(Reply::Done(EmergencyAnswer::Approved { approvals: 32 }));
+    response::<Emergency>(Reply::Done(EmergencyAnswer::Opened {
+        document,
+        approvals: vec![approval(); MAX_OFFICERS],
+        logged_at: u64::MAX,
+    }));
+    response::<Emergency>(Reply::Done(EmergencyAnswer::Chunk {
+        total: u64::MAX,
+        bytes: vec![1; CHUNK_BYTES],
+    }));
+}
+
+#[test]
+fn an_emergency_is_signed_for_by_each_person() {
+    let (one, two) = (
+        SecretKey::generate(&mut OsRng),
+        SecretKey::generate(&mut OsRng),
+    );
+    let request = emergency().signed(&one);
+    assert_eq!(request.requester, one.public());
+    assert!(request.check().is_ok());
+    let changed: [fn(&mut EmergencyRequest); 6] = [
+        |request| request.hospital = HospitalId([1; 32]),
+        |request| request.requester = key(),
+        |request| request.target = EmergencyTarget::Record(HASH),
+        |request| request.reason.clear(),
+        |request| request.at = TimeMillis(1),
+        |request| request.nonce = [2; 16],
+    ];
+    for change in changed {
+        let mut bad = request.clone();
+        change(&mut bad);
+        assert!(bad.check().is_err(), "{bad:?}");
+        assert_ne!(bad.id(), request.id());
+    }
+    let given = approval().signed(&two);
+    assert!(given.check().is_ok());
+    let changed: [fn(&mut EmergencyApproval); 5] = [
+        |approval| approval.hospital = HospitalId([1; 32]),
+        |approval| approval.request = Hash([1; 32]),
+        |approval| approval.officer = key(),
+        |approval| approval.sealed[0] ^= 1,
+        |approval| approval.at = TimeMillis(1),
+    ];
+    for change in changed {
+        let mut bad = given.clone();
+        change(&mut bad);
+        assert!(bad.check().is_err(), "{bad:?}");
+    }
+    let opened = opening().signed(&one);
+    assert!(opened.check(&one.public()).is_ok());
+    assert!(opened.check(&two.public()).is_err());
+    let mut other = opened;
+    other.request = Hash([1; 32]);
+    assert!(other.check(&one.public()).is_err());
+}
+
 fn question() -> AuditQueryRequest {
     let text = Some("t".repeat(128));
     AuditQueryRequest {
@@ -311,6 +436,10 @@ fn the_largest_messages_about_cards_and_the_log_fit() {
         index_key: key(),
         audit_key: Some(key()),
         since: NOW,
+        emergency: Some(EmergencyTerms {
+            consent: consent(),
+            key: vec![1; MAX_EMERGENCY_KEY_BYTES],
+        }),
     }));
     request::<RegisterPatient>(RegisterPatientRequest { meta: meta() });
     response::<RegisterPatient>(Reply::Done(NewCard {
