@@ -34,7 +34,7 @@ fn signed(body: Rotate) -> Tx {
 }
 
 fn entry_by(key: &SecretKey, seed: u64) -> Tx {
-    Tx::audit(vec![testing::entry_signed_by(key, seed)])
+    Tx::audit(testing::batch_signed_by(key, seed, 1))
 }
 
 #[test]
