@@ -320,12 +320,13 @@ mod tests {
     fn all_tags_are_versioned_and_printable() {
         for tag in ALL {
             let text = tag.as_str();
-            let name = text
+            let (name, version) = text
                 .strip_prefix("caduceus/")
                 .unwrap()
-                .strip_suffix("/v1")
+                .rsplit_once("/v")
                 .unwrap();
             assert!(!name.is_empty());
+            assert!(version.parse::<u8>().unwrap() >= 1, "{text}");
             let printable = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             assert!(name.chars().all(printable), "{text}");
         }
