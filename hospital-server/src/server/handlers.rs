@@ -2,6 +2,7 @@
 //! only then releases its result.
 
 mod audit_query;
+mod emergency;
 pub(crate) mod fetch_record;
 mod health;
 mod issue_tokens;
@@ -15,8 +16,8 @@ mod store_record;
 use super::context::Context;
 use crate::serving::add;
 use caduceus_network::exchange::{
-    AuditQuery, FetchReceipt, FetchRecord, Health, IssueTokens, LogAction, MetaLookup, Register,
-    RegisterPatient, StoreRecord,
+    AuditQuery, Emergency, FetchReceipt, FetchRecord, Health, IssueTokens, LogAction, MetaLookup,
+    Register, RegisterPatient, StoreRecord,
 };
 use caduceus_network::{Peer, Service};
 use std::collections::BTreeSet;
@@ -41,4 +42,5 @@ pub(crate) fn serve(service: &Service, ctx: &Arc<Context>) {
     add::<_, AuditQuery, _, _>(service, ctx, anyone, audit_query::answer);
     add::<_, FetchReceipt, _, _>(service, ctx, anyone, receipt::answer);
     add::<_, Health, _, _>(service, ctx, anyone, health::answer);
+    add::<_, Emergency, _, _>(service, ctx, anyone, emergency::answer);
 }

@@ -8,11 +8,14 @@
 //! | `points` | P 33 | record hash 32 |
 //! | `requests` | request identifier 16 | [`RequestRow`] |
 //! | `records` | record hash 32 | [`RecordRow`] |
+//! | `emergency_cards` | card hash 32 | `EmergencyConsent` |
+//! | `emergency_requests` | request hash 32 | [`EmergencyRow`] |
 //!
 //! Every method is one durable transaction. Card numbers never leave this file but to staff and the patient:
 //! logs and audit entries carry [`card_hash`].
 
 mod cards;
+mod emergency;
 mod records;
 
 use crate::database::{self, ByteTable, DatabaseFailure};
@@ -24,6 +27,7 @@ use std::sync::Arc;
 
 pub(crate) use cards::Shown;
 pub use cards::{MAX_DESK_TRIES, TOKENS_A_DAY};
+pub(crate) use emergency::EmergencyRow;
 pub(crate) use records::{RecordRow, RequestRow};
 
 const CARDS: ByteTable = TableDefinition::new("cards");
@@ -32,6 +36,8 @@ const PSEUDONYMS: ByteTable = TableDefinition::new("pseudonyms");
 const POINTS: ByteTable = TableDefinition::new("points");
 const REQUESTS: ByteTable = TableDefinition::new("requests");
 const RECORDS: ByteTable = TableDefinition::new("records");
+const EMERGENCY_CARDS: ByteTable = TableDefinition::new("emergency_cards");
+const EMERGENCY_REQUESTS: ByteTable = TableDefinition::new("emergency_requests");
 
 /// A card's number.
 pub(crate) type CardNo = [u8; 16];
@@ -81,6 +87,12 @@ pub enum RegisterError {
     /// The request identifier belongs to another finished request.
     #[error("the request identifier was used for another record")]
     RequestReused,
+    /// The patient said something else since.
+    #[error("the patient said something else of emergencies since")]
+    ConsentOlder,
+    /// Nobody asked for this.
+    #[error("no such request was made here")]
+    EmergencyUnknown,
 }
 
 impl RegisterError {
@@ -98,6 +110,8 @@ impl RegisterError {
             Self::TokensUsedUp { .. } => "tokens_used_up",
             Self::PseudonymTaken => "pseudonym_taken",
             Self::RequestReused => "request_id_reused",
+            Self::ConsentOlder => "emergency_consent_older",
+            Self::EmergencyUnknown => "emergency_unknown",
         }
     }
 }
@@ -145,6 +159,8 @@ impl Register {
             txn.open_table(POINTS)?;
             txn.open_table(REQUESTS)?;
             txn.open_table(RECORDS)?;
+            txn.open_table(EMERGENCY_CARDS)?;
+            txn.open_table(EMERGENCY_REQUESTS)?;
         }
         txn.commit()?;
         Ok(Self { db: Arc::new(db) })

@@ -8,10 +8,16 @@ use caduceus_client::{Alliance, ClientError, Proved};
 use caduceus_crypto::hash::Hash;
 use caduceus_crypto::keys::{PublicKey, SecretKey};
 use caduceus_crypto::time::{MILLIS_PER_DAY, TimeMillis};
-use caduceus_network::exchange::{Submit, SubmitReply, SubmitRequest};
+use caduceus_custody::emergency::{DealError, deal, seal_share};
+use caduceus_ledger::StateProofAt;
+use caduceus_network::exchange::{
+    Query, QueryReply, QueryRequest, Submit, SubmitReply, SubmitRequest,
+};
 use caduceus_network::{CallError, Limits, Service, ServiceConfig};
-use private_chain::{Enrol, Role, Suspend, Tx as PrivateTx};
+use private_chain::{Enrol, Role, SignedEmergencyKey, Suspend, Tx as PrivateTx, state};
+use rand_core::OsRng;
 
+use super::emergency::ShareFile;
 use super::error::{Who, WorkstationError};
 use crate::clock::Clock;
 use crate::network_map::HospitalMap;
@@ -26,6 +32,15 @@ pub struct Committed {
     pub height: u64,
     /// Hash of that block.
     pub block_hash: Hash,
+}
+
+/// One officer's share of a new emergency key.
+#[derive(Clone, Debug)]
+pub struct DealtShare {
+    /// Her staff key.
+    pub officer: PublicKey,
+    /// The file for her home: the share in it is sealed to her.
+    pub file: ShareFile,
 }
 
 /// Whoever holds the hospital's identity key.
@@ -118,6 +133,80 @@ impl Administrator {
             body.sign(&self.map.private_chain, &self.identity),
         ))
         .await
+    }
+
+    /// Deals the hospital's next emergency key among officers. Nothing counts before
+    /// [`Administrator::name_emergency_key`]: the shares are to be durable first.
+    ///
+    /// # Errors
+    /// [`WorkstationError::Deal`]; [`WorkstationError::Unreachable`] when no private node tells which key is next.
+    ///
+    /// # Security
+    /// The secret exists in this process while it deals.
+    pub async fn deal_emergency_key(
+        &self,
+        officers: &[PublicKey],
+        threshold: usize,
+    ) -> Result<(SignedEmergencyKey, Vec<DealtShare>), WorkstationError> {
+        let generation = self.newest_emergency_key().await?.saturating_add(1);
+        let dealt = deal(&mut OsRng, generation, officers, threshold)?;
+        let checked = dealt.key.check().map_err(DealError::Key)?;
+        let chain = &self.map.private_chain;
+        let signed = SignedEmergencyKey::sign(dealt.key, chain, &self.identity);
+        let shares = officers
+            .iter()
+            .zip(&dealt.shares)
+            .map(|(officer, share)| DealtShare {
+                officer: *officer,
+                file: ShareFile::new(
+                    signed.clone(),
+                    seal_share(&mut OsRng, &checked, officer, share),
+                ),
+            })
+            .collect();
+        Ok((signed, shares))
+    }
+
+    /// Names a key that was dealt on the private chain: from then on records are wrapped under it.
+    ///
+    /// # Errors
+    /// As [`Administrator::enrol`].
+    pub async fn name_emergency_key(
+        &self,
+        key: SignedEmergencyKey,
+    ) -> Result<Committed, WorkstationError> {
+        self.submit(&PrivateTx::EmergencyKey(key)).await
+    }
+
+    /// Generation of the newest emergency key, 0 if there is none: a node's word, which the chain judges when the next
+    /// one is named.
+    async fn newest_emergency_key(&self) -> Result<u32, WorkstationError> {
+        let who = Who::PrivateNode;
+        let place = state::emergency_generation();
+        let mut last = WorkstationError::NoNodes;
+        for node in &self.map.private_nodes {
+            let request = QueryRequest::State {
+                key: place.bytes().to_vec(),
+            };
+            match self.service.call::<Query>(node, request).await {
+                Ok(QueryReply::NotFound) => return Ok(0),
+                Ok(QueryReply::Found(document)) => {
+                    let wrong = WorkstationError::BadAnswer {
+                        who,
+                        what: "a state that does not decode",
+                    };
+                    let Ok(found) = borsh::from_slice::<StateProofAt>(&document) else {
+                        return Err(wrong);
+                    };
+                    return match found.proof.value {
+                        None => Ok(0),
+                        Some(bytes) => place.decode(&bytes).map_err(|_| wrong),
+                    };
+                }
+                Err(error) => last = WorkstationError::call(who, error),
+            }
+        }
+        Err(last)
     }
 
     /// Vouches for a data user on the alliance chain.

@@ -9,7 +9,7 @@ use caduceus_crypto::evidence::{AnchorBody, Receipt};
 use caduceus_crypto::hash::Hash;
 use caduceus_crypto::time::Epoch;
 use caduceus_custody::keyword::Keyword;
-use caduceus_custody::seal::{SealRequest, Sealed, seal_with_fields};
+use caduceus_custody::seal::{SealRequest, Sealed, seal_with_emergency};
 use caduceus_network::exchange::{
     CHUNK_BYTES, Finish, StoreRecord, StoreRecordReply, StoreRecordRequest,
 };
@@ -209,6 +209,7 @@ impl Visit {
     ) -> Result<Sealed, WorkstationError> {
         let (hospital, meta) = (self.station.hospital(), *self.meta());
         let (input, visit) = (Arc::clone(input), self.attested.clone());
+        let emergency = self.emergency.clone();
         let task = tokio::task::spawn_blocking(move || {
             let request = SealRequest {
                 hospital,
@@ -218,7 +219,8 @@ impl Visit {
                 plaintext: &input.bytes,
                 visit,
             };
-            seal_with_fields(&mut OsRng, request, sealed_fields(&input))
+            let fields = sealed_fields(&input);
+            seal_with_emergency(&mut OsRng, request, fields, emergency.as_deref())
         });
         Ok(task
             .await

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use caduceus_crypto::card::{CardNumber, CardQr};
 use caduceus_crypto::codec::encode;
 use caduceus_crypto::domain;
+use caduceus_crypto::emergency::CheckedEmergencyKey;
 use caduceus_crypto::evidence::VisitOpening;
 use caduceus_crypto::pseudonym::MetaAddress;
 use caduceus_crypto::time::{Epoch, Quarter};
@@ -18,6 +19,7 @@ use caduceus_network::exchange::{
 use zeroize::Zeroizing;
 
 use super::counters::{Counters, Gallop};
+use super::emergency::terms_of;
 use super::error::{Who, WorkstationError};
 use super::patient::check_meta;
 use super::session::Workstation;
@@ -33,6 +35,8 @@ pub struct Visit {
     key: Option<(Quarter, Arc<AuthorKey>)>,
     pub(super) counters: Counters,
     pub(super) attested: Option<VisitOpening>,
+    /// Under which key her records are wrapped a second time; none unless she opted in.
+    pub(super) emergency: Option<Arc<CheckedEmergencyKey>>,
 }
 
 impl Workstation {
@@ -40,7 +44,8 @@ impl Workstation {
     ///
     /// # Errors
     /// [`WorkstationError::Card`] for another hospital's card, [`WorkstationError::CardSubstituted`] when the
-    /// server names other keys than the card is bound to, [`WorkstationError::NoIndexKey`] and its like when her
+    /// server names other keys than the card is bound to, [`WorkstationError::Emergency`] when its terms for emergencies
+    /// do not hold, [`WorkstationError::NoIndexKey`] and its like when her
     /// records can't be indexed on this network, or the server's refusal.
     pub async fn visit(&self, qr: &CardQr) -> Result<Visit, WorkstationError> {
         qr.card.check_hospital(&self.hospital())?;
@@ -59,6 +64,7 @@ impl Workstation {
             });
         }
         check_meta(self.map().index_scheme, &holder.meta)?;
+        let emergency = terms_of(self.map(), &qr.card, &holder)?;
         Ok(Visit {
             station: self.clone(),
             card: qr.card,
@@ -66,6 +72,7 @@ impl Workstation {
             key: None,
             counters: Counters::default(),
             attested: None,
+            emergency: emergency.map(Arc::new),
         })
     }
 }
@@ -74,6 +81,11 @@ impl Visit {
     /// The patient's meta-address, checked against her card.
     pub fn meta(&self) -> &MetaAddress {
         &self.holder.meta
+    }
+
+    /// Whether the patient opted in to emergency access: her records are wrapped a second time.
+    pub fn has_emergency_access(&self) -> bool {
+        self.emergency.is_some()
     }
 
     /// What the server says of the card.

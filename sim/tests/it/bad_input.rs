@@ -20,6 +20,7 @@ mod world;
 
 use caduceus_node::home::EngineKind;
 use table::Table;
+pub use world::files_below;
 use world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -3,5 +3,6 @@
 
 mod bad_input;
 mod chaos;
+mod emergency;
 mod free_rider;
 mod layering;

@@ -38,6 +38,9 @@ pub const MAX_EMERGENCY_KEYS: usize = 8;
 /// Largest box of partials, bytes.
 pub const MAX_EMERGENCY_BOX_BYTES: usize = 2 * 1024;
 
+/// Largest signed statement, bytes.
+const MAX_STATEMENT_BYTES: usize = 96;
+
 /// The exchange.
 pub struct Emergency;
 
@@ -123,6 +126,9 @@ pub struct EmergencyApproval {
     /// Her partials, sealed to the requester.
     #[borsh(deserialize_with = "bytes::<_, MAX_EMERGENCY_BOX_BYTES>")]
     pub sealed: Vec<u8>,
+    /// Borsh of the private chain's `SignedStatement` on the entry of each record that she answers, in order.
+    #[borsh(deserialize_with = "byte_list::<_, MAX_EMERGENCY_RECORDS, MAX_STATEMENT_BYTES>")]
+    pub statements: Vec<Vec<u8>>,
     /// When she signed; a server accepts it for a few minutes.
     pub at: TimeMillis,
     /// By the officer, over all fields above.
@@ -136,6 +142,7 @@ impl EmergencyApproval {
             self.request,
             self.officer,
             &self.sealed,
+            &self.statements,
             self.at,
         ))
     }
@@ -161,12 +168,15 @@ impl EmergencyApproval {
 /// The requester's word that she opens the records now.
 ///
 /// Bytes: the fields in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct EmergencyOpening {
     /// The hospital.
     pub hospital: HospitalId,
     /// The request.
     pub request: Hash,
+    /// Borsh of the private chain's `SignedStatement` on the entry of each record, in order.
+    #[borsh(deserialize_with = "byte_list::<_, MAX_EMERGENCY_RECORDS, MAX_STATEMENT_BYTES>")]
+    pub statements: Vec<Vec<u8>>,
     /// When she signed; a server accepts it for a few minutes.
     pub at: TimeMillis,
     /// By the requester, over all fields above.
@@ -175,7 +185,7 @@ pub struct EmergencyOpening {
 
 impl EmergencyOpening {
     fn message(&self) -> Vec<u8> {
-        encode(&(self.hospital, self.request, self.at))
+        encode(&(self.hospital, self.request, &self.statements, self.at))
     }
 
     /// Signs with the secret of the requester's staff key.
@@ -286,7 +296,7 @@ impl Exchange for Emergency {
     const PROTOCOL: &'static str = "/caduceus/emergency/1";
     type Request = EmergencyCall;
     type Response = Reply<EmergencyAnswer>;
-    const MAX_REQUEST: usize = OVERHEAD_BYTES;
+    const MAX_REQUEST: usize = MAX_EMERGENCY_BOX_BYTES + OVERHEAD_BYTES;
     const MAX_RESPONSE: usize = CHUNK_BYTES + OVERHEAD_BYTES;
     const TIMEOUT: Duration = COMMIT_TIMEOUT;
 }

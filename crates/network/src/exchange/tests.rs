@@ -281,6 +281,7 @@ fn approval() -> EmergencyApproval {
         request: HASH,
         officer: key(),
         sealed: vec![1; MAX_EMERGENCY_BOX_BYTES],
+        statements: vec![vec![1; 96]; MAX_EMERGENCY_RECORDS],
         at: NOW,
         signature: SIGNATURE,
     }
@@ -290,6 +291,7 @@ fn opening() -> EmergencyOpening {
     EmergencyOpening {
         hospital: HOSPITAL,
         request: HASH,
+        statements: vec![vec![1; 96]; MAX_EMERGENCY_RECORDS],
         at: NOW,
         signature: SIGNATURE,
     }
@@ -359,11 +361,12 @@ fn an_emergency_is_signed_for_by_each_person() {
     }
     let given = approval().signed(&two);
     assert!(given.check().is_ok());
-    let changed: [fn(&mut EmergencyApproval); 5] = [
+    let changed: [fn(&mut EmergencyApproval); 6] = [
         |approval| approval.hospital = HospitalId([1; 32]),
         |approval| approval.request = Hash([1; 32]),
         |approval| approval.officer = key(),
         |approval| approval.sealed[0] ^= 1,
+        |approval| approval.statements[0][0] ^= 1,
         |approval| approval.at = TimeMillis(1),
     ];
     for change in changed {
@@ -374,7 +377,7 @@ fn an_emergency_is_signed_for_by_each_person() {
     let opened = opening().signed(&one);
     assert!(opened.check(&one.public()).is_ok());
     assert!(opened.check(&two.public()).is_err());
-    let mut other = opened;
+    let mut other = opened.clone();
     other.request = Hash([1; 32]);
     assert!(other.check(&one.public()).is_err());
 }

@@ -1,7 +1,7 @@
 //! An action on its way into the log: who does what to whom, and how it ends.
 
 use caduceus_crypto::{Hash, HospitalId, PublicKey, TimeMillis};
-use private_chain::audit::{MAX_REASON_BYTES, MAX_SOURCE_BYTES};
+use private_chain::audit::{MAX_REASON_BYTES, MAX_SOURCE_BYTES, SignedStatement};
 use private_chain::{Action, ActionClass, AuditEntry, Outcome, Role, Subject};
 
 /// An audit entry and its retention class.
@@ -101,6 +101,18 @@ impl Deed {
 
     pub(crate) fn under_grant(mut self, grant: Hash) -> Self {
         self.entry.grant = Some(grant);
+        self
+    }
+
+    pub(crate) fn for_purpose(mut self, purpose: &'static str) -> Self {
+        self.entry.purpose = purpose.into();
+        self
+    }
+
+    /// As the actor signed it, at the time that she says.
+    pub(crate) fn stated(mut self, time: TimeMillis, statement: SignedStatement) -> Self {
+        self.entry.time = time;
+        self.entry.statement = Some(statement);
         self
     }
 

@@ -1,5 +1,6 @@
 //! Whose card is this: any member of staff may ask, and it is logged.
 
+use super::emergency::terms;
 use crate::database::blocking;
 use crate::server::audit_log::deed::Kind;
 use crate::server::context::{Context, Turned, anybody, new_request_id};
@@ -36,6 +37,7 @@ async fn run(
         Ok(row) => row,
         Err(error) => return Err(ctx.register_refusal(deed, error).await),
     };
+    let emergency = terms::of_card(ctx, ctx.card_hash(&request.card)).await?;
     ctx.commit(deed).await?;
     Ok(CardHolder {
         hospital: ctx.map.hospital,
@@ -43,5 +45,6 @@ async fn run(
         index_key: ctx.map.index_key,
         audit_key: row.audit_key,
         since: row.since,
+        emergency,
     })
 }

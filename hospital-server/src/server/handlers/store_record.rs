@@ -13,6 +13,7 @@
 mod amends;
 mod evidence;
 
+use super::emergency::terms::{self, WrapFault};
 use crate::chain::{ChainError, Placed};
 use crate::database::blocking;
 use crate::server::audit_log::Logged;
@@ -125,10 +126,11 @@ async fn finish_upload(
         Err((rule, detail)) => return Err(ctx.deny(deed, rule, detail).await),
     };
     let deed = deed.on_record(body.record_hash);
+    let mut begun = false;
     match before(ctx, &finish, &staff, body.record_hash).await? {
         Before::Done(reply) => return Ok(reply),
         // Its anchor may be committed, a day ago or more: the chain knows.
-        Before::Begun => {}
+        Before::Begun => begun = true,
         Before::Nothing => {
             if let Err((rule, detail)) = evidence::is_of_today(&body, ctx.now()) {
                 return Err(ctx.deny(deed, rule, detail).await);
@@ -144,10 +146,29 @@ async fn finish_upload(
     if let Err((rule, detail)) = evidence::matches(&body, &bytes) {
         return Err(ctx.deny(deed, rule, detail).await);
     }
+    // What was begun was judged then: the patient may have said something else since.
+    if !begun {
+        emergency_wrap(ctx, &deed, &finish, &bytes).await?;
+    }
     intend(ctx, &deed, &finish, &staff, &body).await?;
     let anchor = vaulted(ctx, &finish, &staff, body, bytes).await?;
     let (placed, _logged) = anchored_and_logged(ctx, &deed, &anchor, &finish).await?;
     concluded(ctx, &finish, &staff, &anchor, &placed).await
+}
+
+/// The record has the second wrap that its patient asked for, or none.
+async fn emergency_wrap(
+    ctx: &Context,
+    deed: &Deed,
+    finish: &Finish,
+    bytes: &[u8],
+) -> Result<(), Turned> {
+    match terms::check_wrap(ctx, ctx.card_hash(&finish.card), bytes).await {
+        Ok(()) => Ok(()),
+        Err(WrapFault::Broken(rule, detail)) => Err(ctx.deny(deed.clone(), rule, detail).await),
+        Err(WrapFault::Later(turned)) => Err(turned),
+        Err(WrapFault::Register(error)) => Err(ctx.register_refusal(deed.clone(), error).await),
+    }
 }
 
 /// What became of the same request before.
