@@ -246,6 +246,8 @@ domains! {
     AUDIT_LEAF = "caduceus/audit-leaf/v1";
     /// Wrapping of a retention bucket's key.
     BUCKET_KEY = "caduceus/bucket-key/v1";
+    /// Encryption key of an operator's deeds that wait, from the node's key.
+    NODE_DEED = "caduceus/node-deed/v1";
     /// Signature on an audit query.
     AUDIT_QUERY = "caduceus/audit-query/v1";
 
