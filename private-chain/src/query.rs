@@ -302,7 +302,7 @@ pub fn anchor_result(result: &[u8]) -> Result<u32, DecodeError> {
 /// # Errors
 /// [`DecodeError`] when the bytes are no such result.
 pub fn audit_result(result: &[u8]) -> Result<AuditReceipt, DecodeError> {
-    codec::decode_exact(result, 44)
+    codec::decode_exact(result, AuditReceipt::BYTES)
 }
 
 #[cfg(test)]
