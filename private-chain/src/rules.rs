@@ -7,6 +7,8 @@ pub mod amend;
 pub mod anchor;
 pub mod audit;
 pub mod enrol;
+mod judge;
+pub mod policy;
 pub mod rotate;
 pub mod suspend;
 pub mod validators;
@@ -19,6 +21,7 @@ pub use amend::AmendError;
 pub use anchor::AnchorError;
 pub use audit::{AuditError, AuditReceipt};
 pub use enrol::EnrolError;
+pub use policy::PolicyError;
 pub use rotate::RotateError;
 pub use suspend::SuspendError;
 pub use validators::ValidatorsError;
@@ -51,6 +54,9 @@ pub enum Rule {
     /// A rule of `Rotate`.
     #[error(transparent)]
     Rotate(#[from] RotateError),
+    /// A rule of `Policy`.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 impl Rule {
@@ -65,6 +71,7 @@ impl Rule {
             Rule::Audit(e) => e.rule_name(),
             Rule::Validators(e) => e.rule_name(),
             Rule::Rotate(e) => e.rule_name(),
+            Rule::Policy(e) => e.rule_name(),
         }
     }
 }
@@ -127,5 +134,6 @@ pub fn apply(ctx: &BlockContext, tx: &Tx, state: &mut Overlay<'_>) -> Result<Vec
         Tx::Amend(tx) => amend::apply(ctx, tx, state),
         Tx::Validators(tx) => validators::apply(ctx, tx, state),
         Tx::Rotate(tx) => rotate::apply(ctx, tx, state),
+        Tx::Policy(tx) => policy::apply(ctx, tx, state),
     }
 }

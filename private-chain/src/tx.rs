@@ -7,6 +7,7 @@ pub mod amend;
 pub mod anchor;
 pub mod audit;
 pub mod enrol;
+pub mod policy;
 pub mod rotate;
 pub mod suspend;
 pub mod validators;
@@ -21,6 +22,7 @@ pub use amend::AmendTx;
 pub use anchor::AnchorTx;
 pub use audit::MAX_ENTRIES_PER_TX;
 pub use enrol::{Enrol, MAX_LABEL_BYTES, Role, SignedEnrol};
+pub use policy::{MAX_POLICY_LEAD, Policy, SignedPolicy};
 pub use rotate::{MAX_GRACE_MILLIS, Rotate, SignedRotate};
 pub use suspend::{MAX_SUSPEND_REASON_BYTES, SignedSuspend, Suspend};
 pub use validators::{SignedValidators, Validators};
@@ -46,6 +48,8 @@ pub enum Tx {
     Validators(SignedValidators),
     /// Changes the hospital's identity and server key.
     Rotate(SignedRotate),
+    /// Puts a policy set in force from a height on.
+    Policy(SignedPolicy),
 }
 
 impl Tx {
