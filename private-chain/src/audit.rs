@@ -1,16 +1,24 @@
 //! Audit entries: what they say, how they are sealed, and how an auditor opens them (DESIGN 5.3).
 //!
-//! Validators see only [`SealedEntry`]. Its ciphertext stays on the chain for ever; destroying the key of its
-//! [`Bucket`] makes it unreadable while the chain still verifies.
+//! Validators see only an [`AuditBatch`] of [`SealedEntry`]s. Its ciphertexts stay on the chain for ever; destroying the
+//! key of an entry's [`Bucket`] makes it unreadable while the chain still verifies.
 
+mod batch;
+mod bucket;
 mod entry;
+mod filter;
 mod sealed;
+mod statement;
 
+pub use batch::{AuditBatch, DraftBatch};
+pub use bucket::{ActionClass, Bucket, UnknownBucket, month_of};
 pub use entry::{
-    Action, AuditEntry, EntryError, MAX_PURPOSE_BYTES, MAX_REASON_BYTES, MAX_SOURCE_BYTES,
-    MAX_SUBTYPE_BYTES, Outcome, Subject,
+    Action, Actor, AuditEntry, EntryError, MAX_NAME_BYTES, MAX_PURPOSE_BYTES, MAX_REASON_BYTES,
+    MAX_REQUEST_BYTES, MAX_SOURCE_BYTES, MAX_SUBTYPE_BYTES, Outcome, Resource, Subject, Text,
 };
+pub use filter::{AuditRow, Field, Filter, Order, Page, Place, Term, TermKey};
 pub use sealed::{
-    ActionClass, Bucket, DraftEntry, MAX_CIPHERTEXT_BYTES, OpenError, PAD_BYTES, SealError,
-    SealedEntry, month_of,
+    BatchId, BatchKey, MAX_CIPHERTEXT_BYTES, OpenError, PAD_BYTES, SealError, SealedEntry,
+    SecretBytes,
 };
+pub use statement::{SignedStatement, Statement, StatementCheck};

@@ -20,12 +20,12 @@ pub mod tx;
 mod testing;
 
 pub use audit::{
-    Action, ActionClass, AuditEntry, Bucket, DraftEntry, EntryError, OpenError, Outcome, SealError,
-    SealedEntry, Subject,
+    Action, ActionClass, Actor, AuditBatch, AuditEntry, Bucket, DraftBatch, EntryError, OpenError,
+    Outcome, Resource, SealError, SealedEntry, Subject,
 };
 pub use genesis::{GenesisError, PrivateGenesis};
 pub use machine::{AnchorsExtra, PrivateMachine};
-pub use rules::{Failure, Rule};
+pub use rules::{AuditReceipt, Failure, Rule};
 pub use state::{AnchorRef, FormerServer, HospitalKeys, Key, StaffRecord};
 pub use tx::{
     AmendTx, AnchorTx, Enrol, Policy, Role, Rotate, SignedEnrol, SignedPolicy, SignedRotate,

@@ -1,10 +1,10 @@
 //! Typed reads of the private chain's state, for nodes, and decoders of results, for clients.
 
-use crate::audit::SealedEntry;
+use crate::audit::{ActionClass, AuditBatch, BatchId, Bucket};
 use crate::genesis::PrivateGenesis;
 use crate::policy::PolicyRecord;
 use crate::rules::AuditReceipt;
-use crate::state::{self, AnchorRef, HospitalKeys, STAFF_PREFIX, StaffRecord};
+use crate::state::{self, AnchorRef, BatchPlace, HospitalKeys, Retired, STAFF_PREFIX, StaffRecord};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
 use caduceus_crypto::codec::{self, DecodeError};
@@ -195,29 +195,107 @@ pub fn audit_count(view: &dyn StateView) -> Result<u64, StateError> {
     Ok(state::audit_count().get(view)?.unwrap_or(0))
 }
 
-/// Up to `limit` audit entries with their sequence numbers, from `first` on.
+/// Up to `limit` batches that begin at or after this sequence number, with the number of their first entry and where
+/// they stand. `from` must be the beginning of a batch, or the number of entries so far.
 ///
 /// # Errors
-/// When the store fails.
-pub fn audit_entries(
+/// When the store fails, or no batch begins there.
+pub fn audit_batches(
     view: &dyn StateView,
-    first: u64,
+    from: u64,
     limit: usize,
-) -> Result<Vec<(u64, SealedEntry)>, StateError> {
-    let end = audit_count(view)?.min(first.saturating_add(limit as u64));
-    let mut entries = Vec::new();
-    for sequence in first..end {
-        entries.push((sequence, state::audit(sequence).require(view)?));
+) -> Result<Vec<(u64, BatchPlace, AuditBatch)>, StateError> {
+    let end = audit_count(view)?;
+    let mut batches = Vec::new();
+    let mut first = from;
+    while first < end && batches.len() < limit {
+        let place = state::audit_place(first).require(view)?;
+        batches.push((first, place, state::audit_batch(first).require(view)?));
+        first += u64::from(place.count);
     }
-    Ok(entries)
+    Ok(batches)
 }
 
-/// Sequence number of an audit entry.
+/// The batch that holds an entry: the number of its first entry and where it stands; none if there is no such entry.
 ///
 /// # Errors
 /// When the store fails.
-pub fn find_audit_entry(view: &dyn StateView, id: &[u8; 32]) -> Result<Option<u64>, StateError> {
+pub fn audit_batch_of(
+    view: &dyn StateView,
+    sequence: u64,
+) -> Result<Option<(u64, BatchPlace)>, StateError> {
+    if sequence >= audit_count(view)? {
+        return Ok(None);
+    }
+    // Batches have at most 1,024 entries, so one begins in the block of 256 numbers that holds this one, or in one of
+    // the four before it.
+    const BLOCK: u64 = 256;
+    let last = sequence / BLOCK;
+    for block in (last.saturating_sub(4)..=last).rev() {
+        let mut prefix = state::AUDIT_PLACE_PREFIX.as_bytes().to_vec();
+        prefix.extend_from_slice(&(block * BLOCK).to_be_bytes()[..7]);
+        let rows = view.scan(Space::Bulk, &prefix, 256)?;
+        for (key, value) in rows.iter().rev() {
+            let first = key[state::AUDIT_PLACE_PREFIX.len()..]
+                .try_into()
+                .map(u64::from_be_bytes)
+                .map_err(|_| StateError("a batch's place has a malformed key".to_owned()))?;
+            if first <= sequence {
+                return Ok(Some((first, state::audit_place(first).decode(value)?)));
+            }
+        }
+    }
+    Err(StateError(format!("no batch holds entry {sequence}")))
+}
+
+/// An audit entry as the chain holds it, with its batch; none if there is no such entry.
+///
+/// # Errors
+/// When the store fails.
+pub fn audit_entry(
+    view: &dyn StateView,
+    sequence: u64,
+) -> Result<Option<(u64, BatchPlace, AuditBatch)>, StateError> {
+    let Some((first, place)) = audit_batch_of(view, sequence)? else {
+        return Ok(None);
+    };
+    Ok(Some((
+        first,
+        place,
+        state::audit_batch(first).require(view)?,
+    )))
+}
+
+/// Sequence number of the first entry of a batch.
+///
+/// # Errors
+/// When the store fails.
+pub fn find_audit_batch(view: &dyn StateView, id: &BatchId) -> Result<Option<u64>, StateError> {
     state::audit_id(id).get(view)
+}
+
+/// The retention buckets that are retired, in order.
+///
+/// # Errors
+/// When the store fails.
+pub fn retired_buckets(view: &dyn StateView) -> Result<Vec<(Bucket, Retired)>, StateError> {
+    let rows = view.scan(Space::Auth, state::RETIRED_PREFIX.as_bytes(), usize::MAX)?;
+    rows.iter()
+        .map(|(key, value)| {
+            let parts = &key[state::RETIRED_PREFIX.len()..];
+            let malformed = || StateError("a retired bucket has a malformed key".to_owned());
+            let [class, high, low] = *parts else {
+                return Err(malformed());
+            };
+            let class = ActionClass::ALL
+                .into_iter()
+                .find(|known| *known as u8 == class)
+                .ok_or_else(malformed)?;
+            let month = u16::from_be_bytes([high, low]);
+            let bucket = Bucket { class, month };
+            Ok((bucket, state::retired(&bucket).decode(value)?))
+        })
+        .collect()
 }
 
 /// Reads the result of an `Anchor` or `Amend`: its position among its block's anchors.
@@ -233,7 +311,7 @@ pub fn anchor_result(result: &[u8]) -> Result<u32, DecodeError> {
 /// # Errors
 /// [`DecodeError`] when the bytes are no such result.
 pub fn audit_result(result: &[u8]) -> Result<AuditReceipt, DecodeError> {
-    codec::decode_exact(result, 12)
+    codec::decode_exact(result, AuditReceipt::BYTES)
 }
 
 #[cfg(test)]
@@ -298,18 +376,61 @@ mod tests {
     }
 
     #[test]
-    fn audit_entries_come_in_order() {
+    fn audit_entries_come_in_order_and_each_is_found_in_its_batch() {
         let mut chain = Chain::new();
-        let entries: Vec<_> = (0..5).map(testing::sealed_entry).collect();
-        let result = chain.accept(&Tx::audit(entries.clone()));
+        let sizes = [5u64, 1, 600, 3, 900, 1, 1];
+        let mut firsts = Vec::new();
+        let mut first = 0;
+        for (seed, count) in (1..).zip(sizes) {
+            let batch = testing::batch_signed_by(&testing::server(), seed, count);
+            let receipt = audit_result(&chain.accept(&Tx::audit(batch.clone()))).unwrap();
+            assert_eq!((receipt.first, u64::from(receipt.count)), (first, count));
+            assert_eq!(find_audit_batch(&chain, &batch.id).unwrap(), Some(first));
+            firsts.push(first);
+            first += count;
+        }
+        assert_eq!(audit_count(&chain).unwrap(), first);
+        for sequence in 0..first {
+            let expected = firsts.iter().rev().find(|f| **f <= sequence).copied();
+            let found = audit_batch_of(&chain, sequence).unwrap();
+            assert_eq!(found.map(|(first, _)| first), expected);
+        }
+        assert!(audit_batch_of(&chain, first).unwrap().is_none());
+        let listed = audit_batches(&chain, firsts[2], 3).unwrap();
         assert_eq!(
-            audit_result(&result).unwrap(),
-            AuditReceipt { first: 0, count: 5 }
+            listed.iter().map(|(first, ..)| *first).collect::<Vec<_>>(),
+            firsts[2..5]
         );
-        assert_eq!(audit_count(&chain).unwrap(), 5);
-        let page = audit_entries(&chain, 3, 10).unwrap();
-        assert_eq!(page, [(3, entries[3].clone()), (4, entries[4].clone())]);
-        assert!(audit_entries(&chain, 9, 10).unwrap().is_empty());
-        assert_eq!(find_audit_entry(&chain, &entries[2].id).unwrap(), Some(2));
+        assert!(audit_batches(&chain, first, 3).unwrap().is_empty());
+        let (at, _, batch) = audit_entry(&chain, 7).unwrap().unwrap();
+        let entry = batch.open(u32::try_from(7 - at).unwrap(), &testing::BUCKET_KEY);
+        assert_eq!(&*entry.unwrap().reference, "3-1");
+    }
+
+    #[test]
+    fn retired_buckets_are_listed() {
+        use crate::audit::month_of;
+        use crate::tx::SignedRetire;
+        let mut chain = Chain::new();
+        let bucket = |class| Bucket {
+            class,
+            month: month_of(testing::NOW) - 3,
+        };
+        for class in [ActionClass::Emergency, ActionClass::ClinicalWrite] {
+            let tx = SignedRetire::sign(bucket(class), &testing::chain(), &testing::identity());
+            chain.accept(&Tx::Retire(tx));
+        }
+        let listed: Vec<Bucket> = retired_buckets(&chain)
+            .unwrap()
+            .into_iter()
+            .map(|(bucket, _)| bucket)
+            .collect();
+        assert_eq!(
+            listed,
+            [
+                bucket(ActionClass::ClinicalWrite),
+                bucket(ActionClass::Emergency)
+            ]
+        );
     }
 }

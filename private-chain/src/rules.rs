@@ -9,6 +9,7 @@ pub mod audit;
 pub mod enrol;
 mod judge;
 pub mod policy;
+pub mod retire;
 pub mod rotate;
 pub mod suspend;
 pub mod validators;
@@ -22,6 +23,7 @@ pub use anchor::AnchorError;
 pub use audit::{AuditError, AuditReceipt};
 pub use enrol::EnrolError;
 pub use policy::PolicyError;
+pub use retire::{DestroyedError, RetireError};
 pub use rotate::RotateError;
 pub use suspend::SuspendError;
 pub use validators::ValidatorsError;
@@ -54,6 +56,12 @@ pub enum Rule {
     /// A rule of `Rotate`.
     #[error(transparent)]
     Rotate(#[from] RotateError),
+    /// A rule of `Retire`.
+    #[error(transparent)]
+    Retire(#[from] RetireError),
+    /// A rule of `Destroyed`.
+    #[error(transparent)]
+    Destroyed(#[from] DestroyedError),
     /// A rule of `Policy`.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -71,6 +79,8 @@ impl Rule {
             Rule::Audit(e) => e.rule_name(),
             Rule::Validators(e) => e.rule_name(),
             Rule::Rotate(e) => e.rule_name(),
+            Rule::Retire(e) => e.rule_name(),
+            Rule::Destroyed(e) => e.rule_name(),
             Rule::Policy(e) => e.rule_name(),
         }
     }
@@ -130,10 +140,12 @@ pub fn apply(ctx: &BlockContext, tx: &Tx, state: &mut Overlay<'_>) -> Result<Vec
         Tx::Enrol(tx) => enrol::apply(ctx, tx, state),
         Tx::Suspend(tx) => suspend::apply(ctx, tx, state),
         Tx::Anchor(tx) => anchor::apply(ctx, tx, state),
-        Tx::Audit(entries) => audit::apply(ctx, entries, state),
+        Tx::Audit(batch) => audit::apply(ctx, batch, state),
         Tx::Amend(tx) => amend::apply(ctx, tx, state),
         Tx::Validators(tx) => validators::apply(ctx, tx, state),
         Tx::Rotate(tx) => rotate::apply(ctx, tx, state),
+        Tx::Retire(tx) => retire::apply_retire(ctx, tx, state),
+        Tx::Destroyed(tx) => retire::apply_destroyed(ctx, tx, state),
         Tx::Policy(tx) => policy::apply(ctx, tx, state),
     }
 }

@@ -13,8 +13,11 @@
 //! | `record/` record hash | Bulk | [`AnchorRef`] |
 //! | `replaced-by/` record hash | Bulk | record hash of the next version; absent for the newest |
 //! | `replaces/` record hash | Bulk | record hash of the version before; absent for the first |
-//! | `audit/` sequence | Bulk | `SealedEntry` |
-//! | `audit-id/` entry id | Bulk | u64: sequence |
+//! | `audit-batch/` first sequence | Bulk | `AuditBatch` |
+//! | `audit-place/` first sequence | Bulk | [`BatchPlace`] |
+//! | `audit-id/` batch id | Bulk | u64: first sequence |
+//! | `retired/` class month | Auth | [`Retired`] |
+//! | `destroyed/` class month validator | Auth | [`Destroyed`] |
 //! | `block-anchors` | Bulk | u32: anchors of the block in progress; absent between blocks |
 //! | `block-validators` | Bulk | bool: the block in progress changed the voters; absent between blocks |
 //!
@@ -22,7 +25,7 @@
 //! one by one and never listed: their rows have the fixed lengths of [`Space::Index`], 20 and 12 bytes. The zero
 //! in front stands where the alliance chain has a hospital's number.
 
-use crate::audit::SealedEntry;
+use crate::audit::{AuditBatch, BatchId, Bucket};
 use crate::genesis::PrivateGenesis;
 use crate::policy::{PolicyRecord, PolicySet};
 use crate::tx::Role;
@@ -204,6 +207,35 @@ pub struct AnchorRef {
     pub position: u32,
 }
 
+/// Where a batch of audit entries stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BatchPlace {
+    /// Height of the block.
+    pub height: Height,
+    /// Block time.
+    pub time: TimeMillis,
+    /// Number of entries.
+    pub count: u32,
+}
+
+/// A retention bucket whose key is to be destroyed everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Retired {
+    /// Height of the block with the `Retire`.
+    pub height: Height,
+    /// Its time.
+    pub time: TimeMillis,
+}
+
+/// A validator's word that it no longer has a retired bucket's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Destroyed {
+    /// Height of the block that brought it.
+    pub height: Height,
+    /// Its time.
+    pub time: TimeMillis,
+}
+
 /// The chain's own genesis.
 pub fn genesis() -> Key<PrivateGenesis> {
     Key::new(Space::Auth, "genesis", &[])
@@ -261,14 +293,53 @@ pub fn replaces(record: &Hash) -> Key<Hash> {
     Key::new(Space::Bulk, "replaces/", &[record.as_bytes()])
 }
 
-/// An audit entry by sequence number, from 0.
-pub fn audit(sequence: u64) -> Key<SealedEntry> {
-    Key::new(Space::Bulk, "audit/", &[&sequence.to_be_bytes()])
+/// A batch of audit entries, by the sequence number of its first entry, from 0.
+pub fn audit_batch(first: u64) -> Key<AuditBatch> {
+    Key::new(Space::Bulk, "audit-batch/", &[&first.to_be_bytes()])
 }
 
-/// Sequence number of an audit entry by its identifier.
-pub fn audit_id(id: &[u8; 32]) -> Key<u64> {
-    Key::new(Space::Bulk, "audit-id/", &[id])
+/// Prefix of all [`audit_place`] keys.
+pub const AUDIT_PLACE_PREFIX: &str = "audit-place/";
+
+/// Where a batch stands, by the sequence number of its first entry: small, so that they can be listed.
+pub fn audit_place(first: u64) -> Key<BatchPlace> {
+    Key::new(Space::Bulk, AUDIT_PLACE_PREFIX, &[&first.to_be_bytes()])
+}
+
+/// Sequence number of the first entry of a batch, by the batch's identifier.
+pub fn audit_id(batch: &BatchId) -> Key<u64> {
+    Key::new(Space::Bulk, "audit-id/", &[batch])
+}
+
+/// Prefix of all [`retired`] keys in [`Space::Auth`].
+pub const RETIRED_PREFIX: &str = "retired/";
+
+/// Set for a bucket whose entries are to be forgotten.
+pub fn retired(bucket: &Bucket) -> Key<Retired> {
+    Key::new(Space::Auth, RETIRED_PREFIX, &bucket_parts(bucket).each())
+}
+
+/// What a validator says about the key of a retired bucket.
+pub fn destroyed(bucket: &Bucket, validator: &PublicKey) -> Key<Destroyed> {
+    let parts = bucket_parts(bucket);
+    let [class, month] = parts.each();
+    Key::new(
+        Space::Auth,
+        "destroyed/",
+        &[class, month, validator.as_bytes()],
+    )
+}
+
+struct BucketParts([u8; 1], [u8; 2]);
+
+impl BucketParts {
+    fn each(&self) -> [&[u8]; 2] {
+        [&self.0, &self.1]
+    }
+}
+
+fn bucket_parts(bucket: &Bucket) -> BucketParts {
+    BucketParts([bucket.class as u8], bucket.month.to_be_bytes())
 }
 
 /// Anchors so far in the block in progress.

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use crate::audit::{Action, ActionClass, AuditEntry, DraftEntry, Outcome, SealedEntry, Subject};
+use crate::audit::{
+    Action, ActionClass, AuditBatch, AuditEntry, DraftBatch, Outcome, Resource, Subject,
+};
 use crate::genesis::PrivateGenesis;
 use crate::machine::PrivateMachine;
 use crate::tx::{Enrol, Role, Suspend, Tx};
@@ -108,7 +110,7 @@ pub fn hospital() -> HospitalId {
 pub fn entry(time: TimeMillis) -> AuditEntry {
     AuditEntry {
         time,
-        actor: author().public(),
+        actor: author().public().into(),
         role: Some(Role::Physician),
         organisation: hospital(),
         action: Action::Read,
@@ -116,29 +118,37 @@ pub fn entry(time: TimeMillis) -> AuditEntry {
         outcome: Outcome::Success,
         reason: "visit".into(),
         patient: Some(Subject::Card(Hash([5; 32]))),
-        record: Some(Hash([6; 32])),
+        resource: Some(Resource::Record(Hash([6; 32]))),
         purpose: "TREAT".into(),
         grant: None,
         source: "ward 3".into(),
-        request_id: [7; 16],
+        request: "07070707070707070707070707070707".into(),
+        reference: "".into(),
+        statement: None,
     }
 }
 
-/// Sealed entry number `seed`, signed by the server.
-pub fn sealed_entry(seed: u64) -> SealedEntry {
-    entry_signed_by(&server(), seed)
+/// The key of every bucket of the tests.
+pub const BUCKET_KEY: [u8; 32] = [9; 32];
+
+/// A batch in the making with so many entries, its identifier drawn from `seed`.
+pub fn draft(seed: u64, count: u64) -> DraftBatch {
+    let mut draft = DraftBatch::new(&mut rng(seed));
+    for n in 0..count {
+        let entry = AuditEntry {
+            reference: format!("{seed}-{n}").into(),
+            ..entry(NOW)
+        };
+        draft
+            .push(&BUCKET_KEY, ActionClass::ClinicalRead, NOW, &entry)
+            .unwrap();
+    }
+    draft
 }
 
-/// Sealed entry number `seed`, signed with any key.
-pub fn entry_signed_by(signer: &SecretKey, seed: u64) -> SealedEntry {
-    DraftEntry::seal(
-        &mut rng(seed),
-        &[9; 32],
-        ActionClass::ClinicalRead,
-        &entry(NOW),
-    )
-    .unwrap()
-    .sign(&chain(), signer)
+/// That batch, signed with any key.
+pub fn batch_signed_by(signer: &SecretKey, seed: u64, count: u64) -> AuditBatch {
+    draft(seed, count).sign(&chain(), signer)
 }
 
 /// The statement of anchor number `seed`, 1 to 29.

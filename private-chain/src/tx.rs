@@ -8,6 +8,7 @@ pub mod anchor;
 pub mod audit;
 pub mod enrol;
 pub mod policy;
+pub mod retire;
 pub mod rotate;
 pub mod suspend;
 pub mod validators;
@@ -20,14 +21,15 @@ use caduceus_ledger::{ChainId, tx_id};
 
 pub use amend::AmendTx;
 pub use anchor::AnchorTx;
-pub use audit::MAX_ENTRIES_PER_TX;
+pub use audit::{BATCH_BYTES, MAX_ENTRIES_PER_TX};
 pub use enrol::{Enrol, MAX_LABEL_BYTES, Role, SignedEnrol};
 pub use policy::{MAX_POLICY_LEAD, Policy, SignedPolicy};
+pub use retire::{SignedDestroyed, SignedRetire};
 pub use rotate::{MAX_GRACE_MILLIS, Rotate, SignedRotate};
 pub use suspend::{MAX_SUSPEND_REASON_BYTES, SignedSuspend, Suspend};
 pub use validators::{SignedValidators, Validators};
 
-use crate::audit::SealedEntry;
+use crate::audit::AuditBatch;
 
 /// A transaction as it travels: nothing is verified yet.
 // Decoded one at a time and dropped after execution, so a box per anchor would gain nothing.
@@ -41,13 +43,17 @@ pub enum Tx {
     /// Anchors a record that the vault stores.
     Anchor(AnchorTx),
     /// Appends audit entries, in order.
-    Audit(Vec<SealedEntry>),
+    Audit(AuditBatch),
     /// Anchors a record that replaces an earlier one.
     Amend(AmendTx),
     /// Names the voters of the chain.
     Validators(SignedValidators),
     /// Changes the hospital's identity and server key.
     Rotate(SignedRotate),
+    /// Has a retention bucket forgotten.
+    Retire(SignedRetire),
+    /// A validator's word that it has forgotten one.
+    Destroyed(SignedDestroyed),
     /// Puts a policy set in force from a height on.
     Policy(SignedPolicy),
 }

@@ -232,16 +232,24 @@ domains! {
     AMEND = "caduceus/amend/v1";
     /// The destruction of a retention bucket's key.
     RETIRE = "caduceus/retire/v1";
-    /// Signature on an audit entry.
-    AUDIT_ENTRY = "caduceus/audit-entry/v1";
-    /// Encryption key of an audit entry, from its bucket's key.
-    AUDIT_ENTRY_KEY = "caduceus/audit-entry-key/v1";
+    /// Attestation that a node no longer has a retired bucket's key.
+    DESTROYED = "caduceus/destroyed/v1";
+    /// Signature on a batch of audit entries.
+    AUDIT_BATCH = "caduceus/audit-batch/v1";
+    /// Encryption key of a bucket's entries in one batch, from the bucket's key.
+    AUDIT_BATCH_KEY = "caduceus/audit-batch-key/v1";
+    /// Encryption key of an audit entry, from its batch's key.
+    AUDIT_ENTRY_KEY = "caduceus/audit-entry-key/v2";
+    /// What a person signs of an action of hers.
+    AUDIT_STATEMENT = "caduceus/audit-statement/v1";
     /// Index term of an audit entry, under its bucket's key.
     AUDIT_TERM = "caduceus/audit-term/v1";
     /// Merkle leaf or hash of a sealed audit entry.
     AUDIT_LEAF = "caduceus/audit-leaf/v1";
     /// Wrapping of a retention bucket's key.
     BUCKET_KEY = "caduceus/bucket-key/v1";
+    /// Encryption key of an operator's deeds that wait, from the node's key.
+    NODE_DEED = "caduceus/node-deed/v1";
     /// Signature on an audit query.
     AUDIT_QUERY = "caduceus/audit-query/v1";
 
@@ -316,12 +324,13 @@ mod tests {
     fn all_tags_are_versioned_and_printable() {
         for tag in ALL {
             let text = tag.as_str();
-            let name = text
+            let (name, version) = text
                 .strip_prefix("caduceus/")
                 .unwrap()
-                .strip_suffix("/v1")
+                .rsplit_once("/v")
                 .unwrap();
             assert!(!name.is_empty());
+            assert!(version.parse::<u8>().unwrap() >= 1, "{text}");
             let printable = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             assert!(name.chars().all(printable), "{text}");
         }

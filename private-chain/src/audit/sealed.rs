@@ -1,25 +1,25 @@
-//! Sealing and opening of audit entries.
+//! Sealing and opening of audit entries, in batches.
 //!
-//! Key = KDF(bucket key; entry id), with a random 32-byte id, so each key is used for one message and the
-//! nonce is all zeros. AES-256-GCM (SP 800-38D) with associated data borsh(id, class, month). Plaintext =
-//! u16le length | borsh([`AuditEntry`]) | zeros up to a multiple of [`PAD_BYTES`].
+//! A batch has a random 32-byte identifier. The entries of one bucket in it are sealed under batch key = KDF(bucket
+//! key; batch identifier, class, month), each under entry key = H(batch key, index): a key is used for one message,
+//! and the nonce is all zeros. AES-256-GCM (SP 800-38D) with associated data borsh(batch identifier, index, class,
+//! month). Plaintext = u16le length | borsh([`AuditEntry`]) | zeros up to a multiple of [`PAD_BYTES`].
+//!
+//! The entry key can be given away: it opens that entry and no other, which is how a proof shows its entry.
 //!
 //! # Leakage
-//! Whoever reads the chain learns an entry's class, month, signer and padded length; with the bucket key, all.
-//! Signatures cover the ciphertext only: a hash of a guessable plaintext would confirm guesses.
+//! Whoever reads the chain learns an entry's class, month, batch, signer of the batch and padded length; with the
+//! bucket key, all. Signatures and Merkle leaves cover ciphertext only: a hash of a guessable plaintext would confirm
+//! guesses.
 
+use super::bucket::{ActionClass, Bucket, month_of};
 use super::entry::{AuditEntry, EntryError};
-use crate::tx::signed_payload;
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::codec::{self, DecodeError};
 use caduceus_crypto::domain;
-use caduceus_crypto::hash::kdf;
-use caduceus_crypto::keys::{PublicKey, SecretKey, Signature};
-use caduceus_crypto::time::TimeMillis;
-use caduceus_ledger::ChainId;
-use rand_core::{CryptoRng, RngCore};
+use caduceus_crypto::hash::{hash, kdf};
 use zeroize::Zeroizing;
 
 /// Padding unit of the plaintext, in bytes.
@@ -30,91 +30,21 @@ pub const MAX_CIPHERTEXT_BYTES: usize = 4096;
 const TAG_BYTES: usize = 16;
 const LENGTH_BYTES: usize = 2;
 
-/// What kind of action an entry is about: the retention policy differs by class.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
-pub enum ActionClass {
-    /// Records and patients written or changed.
-    ClinicalWrite,
-    /// Records served, searched or disclosed.
-    ClinicalRead,
-    /// Staff, policy, keys and the server itself.
-    Administration,
-    /// The audit log was read.
-    AuditRead,
-    /// Emergency access.
-    Emergency,
-}
+/// A random batch identifier.
+pub type BatchId = [u8; 32];
 
-impl ActionClass {
-    /// Every class.
-    pub const ALL: [ActionClass; 5] = [
-        ActionClass::ClinicalWrite,
-        ActionClass::ClinicalRead,
-        ActionClass::Administration,
-        ActionClass::AuditRead,
-        ActionClass::Emergency,
-    ];
+/// A key of 32 bytes that is wiped when dropped.
+pub type SecretBytes = Zeroizing<[u8; 32]>;
 
-    /// Lower-case name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ActionClass::ClinicalWrite => "clinical-write",
-            ActionClass::ClinicalRead => "clinical-read",
-            ActionClass::Administration => "administration",
-            ActionClass::AuditRead => "audit-read",
-            ActionClass::Emergency => "emergency",
-        }
-    }
-}
-
-/// Entries that share a bucket key and are forgotten together.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
-pub struct Bucket {
-    /// Kind of action.
-    pub class: ActionClass,
-    /// Calendar month, UTC: year * 12 + (month - 1).
-    pub month: u16,
-}
-
-/// The calendar month of an instant, UTC: year * 12 + (month - 1). Saturates at year 5461.
-pub fn month_of(time: TimeMillis) -> u16 {
-    let (year, month, _) = time.epoch().ymd();
-    let month = u64::from(year) * 12 + u64::from(month) - 1;
-    u16::try_from(month).unwrap_or(u16::MAX)
-}
-
-/// A sealed entry that nobody has signed yet.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct DraftEntry {
-    /// Random identifier; selects the key within the bucket.
-    pub id: [u8; 32],
-    /// Kind of action.
-    pub class: ActionClass,
-    /// Month of the entry's time; see [`Bucket::month`].
-    pub month: u16,
-    /// The sealed entry, at most [`MAX_CIPHERTEXT_BYTES`].
-    pub ciphertext: Vec<u8>,
-}
-
-/// One audit entry as the chain holds it.
+/// One audit entry as the chain holds it. Bytes: class 1, month 2, length 4, ciphertext.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct SealedEntry {
-    /// Random identifier; selects the key within the bucket.
-    pub id: [u8; 32],
     /// Kind of action.
     pub class: ActionClass,
-    /// Month of the entry's time; see [`Bucket::month`].
+    /// Month in which it was logged; see [`Bucket::month`]. The entry's own time may be long before.
     pub month: u16,
     /// The sealed entry, at most [`MAX_CIPHERTEXT_BYTES`].
     pub ciphertext: Vec<u8>,
-    /// The actor's key, or the server's.
-    pub signer: PublicKey,
-    /// Signature over (chain, id, class, month, ciphertext).
-    pub signature: Signature,
 }
 
 /// Why an entry was not sealed.
@@ -132,14 +62,22 @@ pub enum SealError {
         /// Bytes found.
         found: usize,
     },
+    /// The entry's time is after the month that follows its bucket's.
+    #[error("the audit entry is of month {found}, its bucket of month {bucket}")]
+    Ahead {
+        /// The bucket's month.
+        bucket: u16,
+        /// Month of the entry's time.
+        found: u16,
+    },
 }
 
 /// Why a sealed entry did not open.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Not sealed under this bucket key, or altered.
-    #[error("the audit entry does not open under this bucket key")]
+    /// Not sealed under this key, or altered.
+    #[error("the audit entry does not open under this key")]
     Sealed,
     /// Opened, but length and padding are not those of a sealed entry.
     #[error("the audit entry is not padded as it should be")]
@@ -150,37 +88,62 @@ pub enum OpenError {
     /// Opened, but a field is too long.
     #[error(transparent)]
     Entry(#[from] EntryError),
-    /// Opened, but its time is in another month than its bucket's.
-    #[error("the audit entry is of month {found}, its bucket of month {expected}")]
-    Month {
+    /// Opened, but its time is after the month that follows its bucket's: nobody logs what is to come.
+    #[error("the audit entry is of month {found}, its bucket of month {bucket}")]
+    Ahead {
         /// The bucket's month.
-        expected: u16,
+        bucket: u16,
         /// Month of the entry's time.
         found: u16,
     },
 }
 
-fn cipher(bucket_key: &[u8; 32], id: &[u8; 32]) -> Aes256Gcm {
-    let key: Zeroizing<[u8; 32]> = kdf::<32>(domain::AUDIT_ENTRY_KEY, bucket_key, &[id]);
-    Aes256Gcm::new_from_slice(&key[..]).expect("the key has the 32 bytes AES-256 takes")
+/// The key of a bucket's entries in one batch.
+#[derive(Clone)]
+pub struct BatchKey {
+    batch: BatchId,
+    bucket: Bucket,
+    key: SecretBytes,
 }
 
-fn associated_data(id: &[u8; 32], class: ActionClass, month: u16) -> Vec<u8> {
-    codec::encode(&(*id, class, month))
-}
+impl BatchKey {
+    /// Derives it from the bucket's key.
+    pub fn derive(bucket_key: &[u8; 32], bucket: Bucket, batch: &BatchId) -> Self {
+        let fields: [&[u8]; 3] = [batch, &[bucket.class as u8], &bucket.month.to_le_bytes()];
+        Self {
+            batch: *batch,
+            bucket,
+            key: kdf::<32>(domain::AUDIT_BATCH_KEY, bucket_key, &fields),
+        }
+    }
 
-impl DraftEntry {
-    /// Seals an entry for its bucket. The class is the caller's; the month is that of the entry's time.
+    /// The bucket whose entries it opens.
+    pub fn bucket(&self) -> Bucket {
+        self.bucket
+    }
+
+    /// The key of one entry: opens that entry and no other.
+    pub fn entry_key(&self, index: u32) -> SecretBytes {
+        let key = hash(
+            domain::AUDIT_ENTRY_KEY,
+            &[&self.key[..], &index.to_le_bytes()],
+        );
+        Zeroizing::new(key.0)
+    }
+
+    /// Seals the entry that stands at this index of the batch. Each index is sealed once.
     ///
     /// # Errors
-    /// [`SealError`] when the entry is too long.
-    pub fn seal(
-        rng: &mut (impl CryptoRng + RngCore),
-        bucket_key: &[u8; 32],
-        class: ActionClass,
-        entry: &AuditEntry,
-    ) -> Result<DraftEntry, SealError> {
+    /// [`SealError`] when the entry is too long, or of the time to come.
+    pub(super) fn seal(&self, index: u32, entry: &AuditEntry) -> Result<SealedEntry, SealError> {
         entry.check()?;
+        let Bucket { class, month } = self.bucket;
+        if let Some(found) = ahead(month, entry) {
+            return Err(SealError::Ahead {
+                bucket: month,
+                found,
+            });
+        }
         let encoded = Zeroizing::new(codec::encode(entry));
         let padded_len = (LENGTH_BYTES + encoded.len()).div_ceil(PAD_BYTES) * PAD_BYTES;
         let too_large = SealError::TooLarge {
@@ -197,47 +160,41 @@ impl DraftEntry {
         plain.extend_from_slice(&length.to_le_bytes());
         plain.extend_from_slice(&encoded);
         plain.resize(padded_len, 0);
-
-        let mut id = [0u8; 32];
-        rng.fill_bytes(&mut id);
-        let month = month_of(entry.time);
-        let aad = associated_data(&id, class, month);
-        let nonce = aes_gcm::Nonce::from([0u8; 12]);
-        let ciphertext = cipher(bucket_key, &id)
+        let aad = associated_data(&self.batch, index, self.bucket);
+        let ciphertext = cipher(&self.entry_key(index))
             .encrypt(
-                &nonce,
+                &NONCE.into(),
                 Payload {
                     msg: &plain[..],
                     aad: &aad[..],
                 },
             )
             .expect("AES-GCM takes messages of this size");
-        Ok(DraftEntry {
-            id,
+        Ok(SealedEntry {
             class,
             month,
             ciphertext,
         })
     }
 
-    /// Signs as the actor, or as the server where no person's key is at hand.
-    pub fn sign(self, chain: &ChainId, signer: &SecretKey) -> SealedEntry {
-        let signature = signer.sign(domain::AUDIT_ENTRY, &signed_payload(chain, &self));
-        let DraftEntry {
-            id,
-            class,
-            month,
-            ciphertext,
-        } = self;
-        SealedEntry {
-            id,
-            class,
-            month,
-            ciphertext,
-            signer: signer.public(),
-            signature,
-        }
+    /// Opens the entry at this index of the batch.
+    ///
+    /// # Errors
+    /// [`OpenError`] says which layer does not hold.
+    pub fn open(&self, index: u32, sealed: &SealedEntry) -> Result<AuditEntry, OpenError> {
+        sealed.open(&self.batch, index, &self.entry_key(index))
     }
+}
+
+/// Each key seals one message.
+const NONCE: [u8; 12] = [0; 12];
+
+fn cipher(key: &[u8; 32]) -> Aes256Gcm {
+    Aes256Gcm::new_from_slice(key).expect("the key has the 32 bytes AES-256 takes")
+}
+
+fn associated_data(batch: &BatchId, index: u32, bucket: Bucket) -> Vec<u8> {
+    codec::encode(&(*batch, index, bucket.class, bucket.month))
 }
 
 impl SealedEntry {
@@ -249,33 +206,20 @@ impl SealedEntry {
         }
     }
 
-    /// Whether the signature is that of `signer` for this chain.
-    pub fn is_signed(&self, chain: &ChainId) -> bool {
-        let draft = DraftEntry {
-            id: self.id,
-            class: self.class,
-            month: self.month,
-            ciphertext: self.ciphertext.clone(),
-        };
-        self.signer
-            .verify(
-                domain::AUDIT_ENTRY,
-                &signed_payload(chain, &draft),
-                &self.signature,
-            )
-            .is_ok()
-    }
-
-    /// Opens the entry with the key of its bucket.
+    /// Opens the entry with its own key.
     ///
     /// # Errors
     /// [`OpenError`] says which layer does not hold.
-    pub fn open(&self, bucket_key: &[u8; 32]) -> Result<AuditEntry, OpenError> {
-        let aad = associated_data(&self.id, self.class, self.month);
-        let nonce = aes_gcm::Nonce::from([0u8; 12]);
-        let plain = cipher(bucket_key, &self.id)
+    pub fn open(
+        &self,
+        batch: &BatchId,
+        index: u32,
+        entry_key: &[u8; 32],
+    ) -> Result<AuditEntry, OpenError> {
+        let aad = associated_data(batch, index, self.bucket());
+        let plain = cipher(entry_key)
             .decrypt(
-                &nonce,
+                &NONCE.into(),
                 Payload {
                     msg: &self.ciphertext[..],
                     aad: &aad[..],
@@ -297,59 +241,84 @@ impl SealedEntry {
         let entry: AuditEntry =
             codec::decode_exact(encoded, MAX_CIPHERTEXT_BYTES).map_err(OpenError::Decode)?;
         entry.check()?;
-        let found = month_of(entry.time);
-        if found != self.month {
-            return Err(OpenError::Month {
-                expected: self.month,
+        match ahead(self.month, &entry) {
+            Some(found) => Err(OpenError::Ahead {
+                bucket: self.month,
                 found,
-            });
+            }),
+            None => Ok(entry),
         }
-        Ok(entry)
     }
+}
 
-    /// Whether the signer may speak for this opened entry: the actor itself, or the hospital's server.
-    pub fn speaks_for(&self, entry: &AuditEntry, server: &PublicKey) -> bool {
-        self.signer == entry.actor || self.signer == *server
-    }
+/// The month of the entry's time, if it is after the one that follows the bucket's. One is for clocks: close to a
+/// month's edge the entry's may be ahead of the one that named the bucket.
+fn ahead(bucket_month: u16, entry: &AuditEntry) -> Option<u16> {
+    let found = month_of(entry.time);
+    (found > bucket_month.saturating_add(1)).then_some(found)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::entry::{
-        MAX_PURPOSE_BYTES, MAX_REASON_BYTES, MAX_SOURCE_BYTES, MAX_SUBTYPE_BYTES,
+        MAX_NAME_BYTES, MAX_PURPOSE_BYTES, MAX_REASON_BYTES, MAX_REQUEST_BYTES, MAX_SOURCE_BYTES,
+        MAX_SUBTYPE_BYTES,
     };
     use super::*;
     use crate::testing::{self, NOW};
 
     const BUCKET_KEY: [u8; 32] = [7; 32];
+    const BATCH: BatchId = [3; 32];
+
+    fn key() -> BatchKey {
+        let bucket = Bucket {
+            class: ActionClass::ClinicalRead,
+            month: month_of(NOW),
+        };
+        BatchKey::derive(&BUCKET_KEY, bucket, &BATCH)
+    }
 
     fn sealed(entry: &AuditEntry) -> SealedEntry {
-        DraftEntry::seal(
-            &mut testing::rng(1),
-            &BUCKET_KEY,
-            ActionClass::ClinicalRead,
-            entry,
-        )
-        .unwrap()
-        .sign(&testing::chain(), &testing::server())
+        key().seal(5, entry).unwrap()
     }
 
     #[test]
     fn opens_what_was_sealed() {
         let entry = testing::entry(NOW);
         let sealed = sealed(&entry);
-        assert!(sealed.is_signed(&testing::chain()));
-        assert!(!sealed.is_signed(&ChainId::default()));
-        assert_eq!(sealed.open(&BUCKET_KEY).unwrap(), entry);
-        assert_eq!(sealed.month, month_of(NOW));
-        assert!(sealed.speaks_for(&entry, &testing::server().public()));
+        assert_eq!(key().open(5, &sealed).unwrap(), entry);
+        assert_eq!(sealed.bucket(), key().bucket());
+        // The key of the entry alone opens it, at its place only.
+        let entry_key = key().entry_key(5);
+        assert_eq!(sealed.open(&BATCH, 5, &entry_key).unwrap(), entry);
+        assert!(sealed.open(&BATCH, 6, &entry_key).is_err());
+        assert!(sealed.open(&[4; 32], 5, &entry_key).is_err());
+        assert!(key().open(6, &sealed).is_err());
+    }
+
+    #[test]
+    fn each_batch_bucket_and_index_has_a_key_of_its_own() {
+        let mut keys = std::collections::BTreeSet::new();
+        let mut drawn = 0;
+        for class in ActionClass::ALL {
+            for month in [1, 2] {
+                for batch in [[1; 32], [2; 32]] {
+                    let key = BatchKey::derive(&BUCKET_KEY, Bucket { class, month }, &batch);
+                    for index in 0..3 {
+                        keys.insert(*key.entry_key(index));
+                        drawn += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(keys.len(), drawn);
     }
 
     #[test]
     fn length_tells_only_the_padding_unit() {
         let mut short = testing::entry(NOW);
-        short.reason.clear();
+        short.reason = "".into();
         let mut longer = short.clone();
         longer.reason = "x".into();
         assert_eq!(
@@ -362,18 +331,20 @@ mod tests {
     #[test]
     fn the_longest_entry_fits() {
         let mut entry = testing::entry(NOW);
-        entry.subtype = "s".repeat(MAX_SUBTYPE_BYTES);
-        entry.reason = "r".repeat(MAX_REASON_BYTES);
-        entry.purpose = "p".repeat(MAX_PURPOSE_BYTES);
-        entry.source = "o".repeat(MAX_SOURCE_BYTES);
+        let text = |n: usize| "x".repeat(n).into();
+        entry.actor = super::super::Actor::Named(text(MAX_NAME_BYTES));
+        entry.subtype = text(MAX_SUBTYPE_BYTES);
+        entry.reason = text(MAX_REASON_BYTES);
+        entry.purpose = text(MAX_PURPOSE_BYTES);
+        entry.source = text(MAX_SOURCE_BYTES);
+        entry.request = text(MAX_REQUEST_BYTES);
+        entry.reference = text(MAX_NAME_BYTES);
+        entry.patient = Some(super::super::Subject::Named(text(MAX_NAME_BYTES)));
+        entry.resource = Some(super::super::Resource::Named(text(MAX_NAME_BYTES)));
+        entry.grant = Some(caduceus_crypto::Hash([1; 32]));
         assert!(sealed(&entry).ciphertext.len() <= MAX_CIPHERTEXT_BYTES);
-        entry.reason.push('r');
-        let refused = DraftEntry::seal(
-            &mut testing::rng(1),
-            &BUCKET_KEY,
-            ActionClass::ClinicalRead,
-            &entry,
-        );
+        entry.reason = text(MAX_REASON_BYTES + 1);
+        let refused = key().seal(0, &entry);
         assert!(matches!(
             refused,
             Err(SealError::Entry(EntryError {
@@ -384,28 +355,47 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_may_be_older_than_its_bucket_and_hardly_newer() {
+        use caduceus_crypto::time::TimeMillis;
+        for days in [0, 45, 3650] {
+            let mut entry = testing::entry(TimeMillis(NOW.0 - days * 86_400_000));
+            entry.reference = "imported".into();
+            assert_eq!(key().open(5, &sealed(&entry)).unwrap(), entry);
+        }
+        // 2024-06-30 is in the month after, 2024-07-01 is not.
+        let end = caduceus_crypto::time::Epoch::from_ymd(2024, 7, 1).unwrap();
+        let entry = testing::entry(TimeMillis(end.start().0 - 1));
+        assert_eq!(key().open(5, &sealed(&entry)).unwrap(), entry);
+        let bucket = month_of(NOW);
+        let refused = key().seal(5, &testing::entry(end.start()));
+        assert!(matches!(
+            refused,
+            Err(SealError::Ahead { bucket: b, found }) if (b, found) == (bucket, bucket + 2)
+        ));
+    }
+
+    #[test]
     fn any_alteration_fails_to_open() {
         let good = sealed(&testing::entry(NOW));
         for position in 0..good.ciphertext.len() {
             let mut bad = good.clone();
             bad.ciphertext[position] ^= 1;
             assert!(
-                matches!(bad.open(&BUCKET_KEY), Err(OpenError::Sealed)),
+                matches!(key().open(5, &bad), Err(OpenError::Sealed)),
                 "byte {position}"
             );
         }
         let mut other_class = good.clone();
         other_class.class = ActionClass::Emergency;
         assert!(matches!(
-            other_class.open(&BUCKET_KEY),
+            key().open(5, &other_class),
             Err(OpenError::Sealed)
         ));
         let mut other_month = good.clone();
         other_month.month += 1;
         assert!(matches!(
-            other_month.open(&BUCKET_KEY),
+            key().open(5, &other_month),
             Err(OpenError::Sealed)
         ));
-        assert!(matches!(good.open(&[8; 32]), Err(OpenError::Sealed)));
     }
 }

@@ -1,22 +1,31 @@
 //! Rules of `Audit` (DESIGN 5.3). Ciphertexts are not judged: retention must not change what re-executes.
 
 use super::{Failure, ensure, refuse};
-use crate::audit::{MAX_CIPHERTEXT_BYTES, SealedEntry, month_of};
-use crate::state;
+use crate::audit::{AuditBatch, MAX_CIPHERTEXT_BYTES, SealedEntry, month_of};
+use crate::state::{self, BatchPlace};
 use crate::tx::MAX_ENTRIES_PER_TX;
 use borsh::{BorshDeserialize, BorshSerialize};
+use caduceus_crypto::Hash;
 use caduceus_crypto::codec;
 use caduceus_crypto::keys::PublicKey;
-use caduceus_crypto::time::TimeMillis;
-use caduceus_ledger::{BlockContext, Overlay};
+use caduceus_ledger::{BlockContext, Overlay, validators};
 
-/// Result of an `Audit` transaction: the sequence numbers its entries got.
+/// Result of an `Audit` transaction: the sequence numbers its entries got, and what they are proved by.
+///
+/// Bytes: first 8, count 4, root 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct AuditReceipt {
     /// Sequence number of the first entry.
     pub first: u64,
     /// Number of entries; they follow each other.
     pub count: u32,
+    /// RFC 6962 root over the borsh of the sealed entries.
+    pub root: Hash,
+}
+
+impl AuditReceipt {
+    /// Its encoded length.
+    pub const BYTES: usize = 8 + 4 + 32;
 }
 
 /// Why a batch of audit entries is refused.
@@ -51,49 +60,21 @@ pub enum AuditError {
         /// The block's month.
         block: u16,
     },
-    /// The signer is neither the server nor staff.
-    #[error("entry {index}: signer {signer} is neither the server nor enrolled")]
-    SignerUnknown {
-        /// Index in the batch.
-        index: usize,
+    /// The signer is neither the server nor a validator.
+    #[error("the signer {signer} is neither the server nor a validator")]
+    Signer {
         /// The signer.
         signer: PublicKey,
     },
-    /// The signer's enrolment does not hold at block time.
-    #[error(
-        "entry {index}: the signer is enrolled from {not_before} to {not_after}, block time is {now}"
-    )]
-    SignerNotValid {
-        /// Index in the batch.
-        index: usize,
-        /// Start of the validity.
-        not_before: TimeMillis,
-        /// End of the validity.
-        not_after: TimeMillis,
-        /// Block time.
-        now: TimeMillis,
-    },
-    /// The signer is suspended: the server signs what a suspended person tries.
-    #[error("entry {index}: the signer was suspended at {since}")]
-    SignerSuspended {
-        /// Index in the batch.
-        index: usize,
-        /// Block time of the suspension.
-        since: TimeMillis,
-    },
-    /// An entry that is on the chain already, or twice in the batch.
-    #[error("entry {index} is on the chain already, as number {sequence}")]
+    /// A batch that is on the chain already.
+    #[error("the batch is on the chain already, from number {sequence} on")]
     Repeated {
-        /// Index in the batch.
-        index: usize,
-        /// Sequence number it has.
+        /// Sequence number of its first entry.
         sequence: u64,
     },
     /// A signature that does not verify.
-    #[error("entry {index}: the signature of {signer} is wrong")]
+    #[error("the signature of {signer} is wrong")]
     NotSigned {
-        /// Index in the batch.
-        index: usize,
         /// The claimed signer.
         signer: PublicKey,
     },
@@ -106,9 +87,7 @@ impl AuditError {
             AuditError::Count { .. } => "audit_count",
             AuditError::Ciphertext { .. } => "audit_ciphertext",
             AuditError::Month { .. } => "audit_month",
-            AuditError::SignerUnknown { .. } => "audit_signer_unknown",
-            AuditError::SignerNotValid { .. } => "audit_signer_not_valid",
-            AuditError::SignerSuspended { .. } => "audit_signer_suspended",
+            AuditError::Signer { .. } => "audit_signer",
             AuditError::Repeated { .. } => "audit_repeated",
             AuditError::NotSigned { .. } => "audit_not_signed",
         }
@@ -118,41 +97,51 @@ impl AuditError {
 /// Appends the entries. The result is an [`AuditReceipt`].
 pub(super) fn apply(
     ctx: &BlockContext,
-    entries: &[SealedEntry],
+    batch: &AuditBatch,
     state: &mut Overlay<'_>,
 ) -> Result<Vec<u8>, Failure> {
-    let found = entries.len();
+    let found = batch.entries.len();
     ensure((1..=MAX_ENTRIES_PER_TX).contains(&found), || {
         AuditError::Count {
             limit: MAX_ENTRIES_PER_TX,
             found,
         }
     })?;
+    for (index, entry) in batch.entries.iter().enumerate() {
+        check_form(ctx, index, entry)?;
+    }
+    let signer = batch.signer;
     let keys = state::hospital_keys().require(state)?;
+    if !keys.is_server(&signer, ctx.time) {
+        let voters = validators(state)?;
+        ensure(voters.iter().any(|voter| voter.key == signer), || {
+            AuditError::Signer { signer }
+        })?;
+    }
+    let id = state::audit_id(&batch.id);
+    if let Some(sequence) = id.get(state)? {
+        return refuse(AuditError::Repeated { sequence });
+    }
+    let root = batch.root();
+    ensure(batch.is_signed(&ctx.chain, &root), || {
+        AuditError::NotSigned { signer }
+    })?;
     let counter = state::audit_count();
     let first = counter.get(state)?.unwrap_or(0);
-    let mut sequence = first;
-    for (index, entry) in entries.iter().enumerate() {
-        check_form(ctx, index, entry)?;
-        if !keys.is_server(&entry.signer, ctx.time) {
-            check_staff(ctx, index, entry, state)?;
-        }
-        let id = state::audit_id(&entry.id);
-        if let Some(sequence) = id.get(state)? {
-            return refuse(AuditError::Repeated { index, sequence });
-        }
-        ensure(entry.is_signed(&ctx.chain), || AuditError::NotSigned {
-            index,
-            signer: entry.signer,
-        })?;
-        state::audit(sequence).put(state, entry);
-        id.put(state, &sequence);
-        sequence += 1;
-    }
-    counter.put(state, &sequence);
     let count =
         u32::try_from(found).expect("at most MAX_ENTRIES_PER_TX entries were accepted above");
-    Ok(codec::encode(&AuditReceipt { first, count }))
+    state::audit_batch(first).put(state, batch);
+    state::audit_place(first).put(
+        state,
+        &BatchPlace {
+            height: ctx.height,
+            time: ctx.time,
+            count,
+        },
+    );
+    id.put(state, &first);
+    counter.put(state, &(first + u64::from(count)));
+    Ok(codec::encode(&AuditReceipt { first, count, root }))
 }
 
 /// Bounds that need no state.
@@ -172,146 +161,88 @@ fn check_form(ctx: &BlockContext, index: usize, entry: &SealedEntry) -> Result<(
     })
 }
 
-/// A signer other than the server is staff in good standing.
-fn check_staff(
-    ctx: &BlockContext,
-    index: usize,
-    entry: &SealedEntry,
-    state: &Overlay<'_>,
-) -> Result<(), Failure> {
-    let Some(staff) = state::staff(&entry.signer).get(state)? else {
-        return refuse(AuditError::SignerUnknown {
-            index,
-            signer: entry.signer,
-        });
-    };
-    ensure(staff.covers(ctx.time), || AuditError::SignerNotValid {
-        index,
-        not_before: staff.not_before,
-        not_after: staff.not_after,
-        now: ctx.time,
-    })?;
-    match staff.suspended_at {
-        Some(since) => refuse(AuditError::SignerSuspended { index, since }),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::audit::{ActionClass, DraftEntry};
-    use crate::testing::{self, Chain, NOW, later};
-    use crate::tx::{Role, Tx};
-    use caduceus_crypto::keys::SecretKey;
+    use crate::query;
+    use crate::testing::{self, Chain, batch_signed_by};
+    use crate::tx::Tx;
 
-    const BUCKET_KEY: [u8; 32] = [9; 32];
-
-    fn draft(seed: u64) -> DraftEntry {
-        let entry = testing::entry(NOW);
-        DraftEntry::seal(
-            &mut testing::rng(seed),
-            &BUCKET_KEY,
-            ActionClass::ClinicalRead,
-            &entry,
-        )
-        .unwrap()
-    }
-
-    fn by(signer: &SecretKey, seed: u64) -> SealedEntry {
-        draft(seed).sign(&testing::chain(), signer)
-    }
-
-    fn nurse() -> SecretKey {
-        testing::secret(20)
+    fn batch(seed: u64, count: u64) -> AuditBatch {
+        batch_signed_by(&testing::server(), seed, count)
     }
 
     #[test]
-    fn entries_get_consecutive_numbers() {
+    fn entries_get_consecutive_numbers_and_are_proved_by_the_receipt() {
         let mut chain = Chain::new();
-        chain.enrol(&nurse(), Role::Nurse);
-        let first = chain.accept(&Tx::audit(vec![by(&testing::server(), 1), by(&nurse(), 2)]));
-        assert_eq!(first, codec::encode(&AuditReceipt { first: 0, count: 2 }));
-        let second = chain.accept(&Tx::audit(vec![by(&testing::server(), 3)]));
-        assert_eq!(second, codec::encode(&AuditReceipt { first: 2, count: 1 }));
-        assert_eq!(state::audit_count().get(&chain).unwrap(), Some(3));
-        assert_eq!(
-            state::audit(1).get(&chain).unwrap().unwrap(),
-            by(&nurse(), 2)
-        );
-        assert_eq!(
-            state::audit_id(&by(&nurse(), 2).id).get(&chain).unwrap(),
-            Some(1)
-        );
+        let first = chain.accept(&Tx::audit(batch(1, 3)));
+        let receipt = query::audit_result(&first).unwrap();
+        assert_eq!((receipt.first, receipt.count), (0, 3));
+        let second = batch(2, 2);
+        let receipt = query::audit_result(&chain.accept(&Tx::audit(second.clone()))).unwrap();
+        assert_eq!((receipt.first, receipt.count), (3, 2));
+        let proof = second.prove(1).unwrap();
+        proof
+            .verify(&receipt.root, &codec::encode(&second.entries[1]))
+            .unwrap();
+        assert_eq!(state::audit_count().get(&chain).unwrap(), Some(5));
+        assert_eq!(state::audit_batch(3).get(&chain).unwrap(), Some(second));
     }
 
     #[test]
     fn a_batch_has_some_entries_and_not_too_many() {
         let mut chain = Chain::new();
-        chain.refuse(&Tx::audit(Vec::new()), "audit_count");
-        let one = by(&testing::server(), 1);
-        chain.refuse(&Tx::audit(vec![one; MAX_ENTRIES_PER_TX + 1]), "audit_count");
+        chain.refuse(&Tx::audit(batch(1, 0)), "audit_count");
+        let mut many = batch(1, 1);
+        let one = SealedEntry {
+            ciphertext: vec![0; 16],
+            ..many.entries[0].clone()
+        };
+        many.entries = vec![one; MAX_ENTRIES_PER_TX + 1];
+        chain.refuse(&Tx::audit(many), "audit_count");
     }
 
     #[test]
     fn ciphertext_is_bounded() {
-        let mut draft = draft(1);
-        draft.ciphertext = vec![0; MAX_CIPHERTEXT_BYTES + 1];
-        let entry = draft.sign(&testing::chain(), &testing::server());
-        Chain::new().refuse(&Tx::audit(vec![entry]), "audit_ciphertext");
+        let mut long = batch(1, 1);
+        long.entries[0].ciphertext = vec![0; MAX_CIPHERTEXT_BYTES + 1];
+        Chain::new().refuse(&Tx::audit(long), "audit_ciphertext");
     }
 
     #[test]
     fn the_bucket_is_of_this_month() {
-        let mut draft = draft(1);
-        draft.month -= 2;
-        let entry = draft.sign(&testing::chain(), &testing::server());
-        Chain::new().refuse(&Tx::audit(vec![entry]), "audit_month");
+        let mut early = batch(1, 1);
+        early.entries[0].month -= 2;
+        Chain::new().refuse(&Tx::audit(early), "audit_month");
     }
 
     #[test]
-    fn the_signer_is_known() {
-        Chain::new().refuse(&Tx::audit(vec![by(&nurse(), 1)]), "audit_signer_unknown");
-    }
-
-    #[test]
-    fn the_signer_is_enrolled_now() {
+    fn the_server_and_the_validators_sign_and_nobody_else() {
         let mut chain = Chain::new();
-        chain.enrol_until(&nurse(), Role::Nurse, later(1_000));
-        chain.time = later(1_000);
-        chain.refuse(&Tx::audit(vec![by(&nurse(), 1)]), "audit_signer_not_valid");
+        chain.accept(&Tx::audit(batch_signed_by(&testing::secret(3), 1, 1)));
+        let by_staff = batch_signed_by(&testing::author(), 2, 1);
+        chain.refuse(&Tx::audit(by_staff), "audit_signer");
+        let by_identity = batch_signed_by(&testing::identity(), 2, 1);
+        chain.refuse(&Tx::audit(by_identity), "audit_signer");
     }
 
     #[test]
-    fn the_signer_is_not_suspended() {
+    fn a_batch_is_appended_once() {
         let mut chain = Chain::new();
-        chain.enrol(&nurse(), Role::Nurse);
-        chain.suspend(&nurse());
-        chain.refuse(&Tx::audit(vec![by(&nurse(), 1)]), "audit_signer_suspended");
-    }
-
-    #[test]
-    fn an_entry_is_appended_once() {
-        let mut chain = Chain::new();
-        let entry = by(&testing::server(), 1);
-        chain.refuse(
-            &Tx::audit(vec![entry.clone(), entry.clone()]),
-            "audit_repeated",
-        );
-        chain.accept(&Tx::audit(vec![entry.clone()]));
-        chain.refuse(
-            &Tx::audit(vec![by(&testing::server(), 2), entry]),
-            "audit_repeated",
-        );
+        chain.accept(&Tx::audit(batch(1, 2)));
+        chain.refuse(&Tx::audit(batch(1, 2)), "audit_repeated");
+        let mut renewed = batch(2, 2);
+        renewed.id = batch(1, 2).id;
+        chain.refuse(&Tx::audit(renewed), "audit_repeated");
     }
 
     #[test]
     fn the_signature_holds_on_this_chain() {
-        let mut forged = by(&testing::server(), 1);
-        forged.ciphertext[0] ^= 1;
-        Chain::new().refuse(&Tx::audit(vec![forged]), "audit_not_signed");
-        let elsewhere = draft(1).sign(&testing::other_chain(), &testing::server());
-        Chain::new().refuse(&Tx::audit(vec![elsewhere]), "audit_not_signed");
+        let mut forged = batch(1, 2);
+        forged.entries[1].ciphertext[0] ^= 1;
+        Chain::new().refuse(&Tx::audit(forged), "audit_not_signed");
+        let elsewhere = testing::draft(1, 1).sign(&testing::other_chain(), &testing::server());
+        Chain::new().refuse(&Tx::audit(elsewhere), "audit_not_signed");
     }
 }

@@ -10,9 +10,12 @@ use caduceus_crypto::{
     codec, domain,
 };
 use caduceus_ledger::{ChainId, Validator, ValidatorSet};
+use private_chain::audit::{Filter, Place, Statement};
+use private_chain::tx::{SignedDestroyed, SignedRetire};
 use private_chain::{
-    Action, ActionClass, AuditEntry, DraftEntry, Enrol, FormerServer, HospitalKeys, Outcome,
-    PrivateGenesis, Role, Rotate, SealedEntry, StaffRecord, Subject, Suspend, Tx, Validators,
+    Action, ActionClass, Actor, AuditBatch, AuditEntry, AuditReceipt, Bucket, DraftBatch, Enrol,
+    FormerServer, HospitalKeys, Outcome, PrivateGenesis, Resource, Role, Rotate, StaffRecord,
+    Subject, Suspend, Tx, Validators,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -89,7 +92,7 @@ fn anchor() -> Anchor {
 fn entry() -> AuditEntry {
     AuditEntry {
         time: NOW,
-        actor: key(3).public(),
+        actor: key(3).public().into(),
         role: Some(Role::Physician),
         organisation: hospital(),
         action: Action::Read,
@@ -97,19 +100,54 @@ fn entry() -> AuditEntry {
         outcome: Outcome::Success,
         reason: "visit".into(),
         patient: Some(Subject::Card(Hash([5; 32]))),
-        record: Some(Hash([6; 32])),
+        resource: Some(Resource::Record(Hash([6; 32]))),
         purpose: "TREAT".into(),
         grant: None,
         source: "ward 3".into(),
-        request_id: [7; 16],
+        request: "07070707070707070707070707070707".into(),
+        reference: "".into(),
+        statement: None,
     }
 }
 
-fn sealed(n: u8) -> SealedEntry {
-    let class = ActionClass::ClinicalRead;
-    DraftEntry::seal(&mut rng(n), &BUCKET_KEY, class, &entry())
-        .unwrap()
-        .sign(&CHAIN, &key(2))
+fn batch() -> AuditBatch {
+    let mut draft = DraftBatch::new(&mut rng(1));
+    for entry in [entry(), other_entry()] {
+        draft
+            .push(&BUCKET_KEY, ActionClass::ClinicalRead, entry.time, &entry)
+            .unwrap();
+    }
+    draft.sign(&CHAIN, &key(2))
+}
+
+/// An entry with the other choice wherever there is one.
+fn other_entry() -> AuditEntry {
+    let mut entry = AuditEntry {
+        actor: Actor::Key(key(3).public()),
+        role: None,
+        action: Action::Execute,
+        outcome: Outcome::Unknown,
+        patient: Some(Subject::Pseudonym(key(4).public())),
+        resource: None,
+        grant: Some(Hash([8; 32])),
+        ..entry()
+    };
+    let statement = Statement::of(&entry).unwrap();
+    entry.statement = Some(statement.sign(&mut rng(2), &CHAIN, &key(3)));
+    entry
+}
+
+/// An entry that came from another log.
+fn imported_entry() -> AuditEntry {
+    AuditEntry {
+        actor: Actor::Named("8".into()),
+        role: None,
+        outcome: Outcome::Denied,
+        patient: Some(Subject::Named("case A".into())),
+        resource: Some(Resource::Named("MOD_GMOD".into())),
+        reference: "31242".into(),
+        ..entry()
+    }
 }
 
 #[test]
@@ -207,34 +245,67 @@ fn a_genesis() {
 
 #[test]
 fn a_transaction_of_audit_entries() {
-    check("tx_audit", &Tx::audit(vec![sealed(1), sealed(2)]));
+    check("tx_audit", &Tx::audit(batch()));
 }
 
 #[test]
 fn a_sealed_entry() {
-    let sealed = sealed(1);
-    assert!(sealed.is_signed(&CHAIN));
-    assert_eq!(sealed.open(&BUCKET_KEY).unwrap(), entry());
-    check("sealed_entry", &sealed);
+    let batch = batch();
+    assert!(batch.is_signed(&CHAIN, &batch.root()));
+    assert_eq!(batch.open(0, &BUCKET_KEY).unwrap(), entry());
+    check("sealed_entry", &batch.entries[0]);
+}
+
+#[test]
+fn a_receipt_of_audit_entries() {
+    let receipt = AuditReceipt {
+        first: 7,
+        count: 2,
+        root: batch().root(),
+    };
+    check("audit_receipt", &receipt);
 }
 
 #[test]
 fn an_audit_entry() {
     check("audit_entry", &entry());
+    check("audit_entry_other_choices", &other_entry());
+    check("audit_entry_imported", &imported_entry());
 }
 
 #[test]
-fn an_audit_entry_with_its_other_choices() {
-    let other = AuditEntry {
-        role: None,
-        action: Action::Execute,
-        outcome: Outcome::Failed,
-        patient: Some(Subject::Pseudonym(key(4).public())),
-        record: None,
-        grant: Some(Hash([8; 32])),
-        ..entry()
+fn an_audit_filter_and_a_place() {
+    let filter = Filter {
+        actor: Some(entry().actor),
+        action: Some(Action::Read),
+        patients: vec![Subject::Card(Hash([5; 32])), Subject::Named("p".into())],
+        from: Some(NOW),
+        ..Filter::default()
     };
-    check("audit_entry_other_choices", &other);
+    check("audit_filter", &filter);
+    let place = Place {
+        height: 7,
+        block_hash: Hash([1; 32]),
+        block_time: NOW,
+        tx: Hash([2; 32]),
+        batch: [3; 32],
+        first: 9,
+    };
+    check("audit_place", &place);
+}
+
+#[test]
+fn a_retired_bucket_and_a_word_that_its_key_is_gone() {
+    let bucket = Bucket {
+        class: ActionClass::ClinicalRead,
+        month: 24_292,
+    };
+    check(
+        "tx_retire",
+        &Tx::Retire(SignedRetire::sign(bucket, &CHAIN, &key(1))),
+    );
+    let destroyed = SignedDestroyed::sign(bucket, &CHAIN, &key(3));
+    check("tx_destroyed", &Tx::Destroyed(destroyed));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use caduceus_crypto::codec::DecodeError;
 use caduceus_crypto::evidence::Anchor;
 use caduceus_ledger::Block;
 use caduceus_operator::{ChainWords, Fields, TxWords, fields};
-use private_chain::{AnchorTx, AnchorsExtra, SealedEntry, Tx};
+use private_chain::{AnchorTx, AnchorsExtra, AuditBatch, Tx};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -42,7 +42,12 @@ fn tx(bytes: &[u8]) -> Result<TxWords, DecodeError> {
             ("suspend", said)
         }
         Tx::Anchor(anchored) => ("anchor", anchor_of(&anchored)),
-        Tx::Audit(entries) => ("audit", audit(&entries)),
+        Tx::Audit(batch) => ("audit", audit(&batch)),
+        Tx::Retire(tx) => ("retire", json!({ "bucket": tx.bucket.to_string() })),
+        Tx::Destroyed(tx) => (
+            "destroyed",
+            json!({ "bucket": tx.bucket.to_string(), "validator": tx.validator.to_string() }),
+        ),
         Tx::Amend(amended) => {
             let mut said = fields(anchor_of(&amended.anchor));
             said.insert("replaces".to_owned(), json!(amended.replaces.to_string()));
@@ -105,14 +110,17 @@ pub(super) fn anchor(anchor: &Anchor) -> Fields {
 }
 
 /// Entries are sealed: what shows is how many there are of each class, and who signed.
-fn audit(entries: &[SealedEntry]) -> Value {
+fn audit(batch: &AuditBatch) -> Value {
     let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut signers: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in entries {
+    for entry in &batch.entries {
         *classes.entry(entry.class.as_str()).or_default() += 1;
-        *signers.entry(entry.signer.to_string()).or_default() += 1;
     }
-    json!({ "entries": entries.len(), "classes": classes, "signers": signers })
+    json!({
+        "entries": batch.entries.len(),
+        "classes": classes,
+        "batch": hex::encode(batch.id),
+        "signer": batch.signer.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -127,9 +135,13 @@ mod tests {
         SecretKey::from_bytes(&[seed; 32]).unwrap()
     }
 
+    fn batch() -> AuditBatch {
+        private_chain::DraftBatch::new(&mut rand_core::OsRng).sign(&ChainId(Hash([1; 32])), &key(2))
+    }
+
     #[test]
     fn only_amendments_are_counted() {
-        let audit = Tx::audit(Vec::new()).encode();
+        let audit = Tx::audit(batch()).encode();
         assert_eq!(amendments(&[audit, vec![255; 8], Vec::new()]), 0);
     }
 
@@ -158,8 +170,9 @@ mod tests {
             (said.kind, &said.fields["reason"]),
             ("suspend", &json!("left"))
         );
-        let said = tx(&Tx::audit(Vec::new()).encode()).unwrap();
+        let said = tx(&Tx::audit(batch()).encode()).unwrap();
         assert_eq!((said.kind, &said.fields["entries"]), ("audit", &json!(0)));
+        assert_eq!(said.fields["signer"], key(2).public().to_string());
         assert!(tx(&[255; 8]).is_err());
     }
 }
