@@ -8,6 +8,8 @@ pub mod anchor;
 pub mod audit;
 pub mod emergency_key;
 pub mod enrol;
+mod judge;
+pub mod policy;
 pub mod retire;
 pub mod rotate;
 pub mod suspend;
@@ -22,6 +24,7 @@ pub use anchor::AnchorError;
 pub use audit::{AuditError, AuditReceipt};
 pub use emergency_key::EmergencyKeyError;
 pub use enrol::EnrolError;
+pub use policy::PolicyError;
 pub use retire::{DestroyedError, RetireError};
 pub use rotate::RotateError;
 pub use suspend::SuspendError;
@@ -61,6 +64,9 @@ pub enum Rule {
     /// A rule of `Destroyed`.
     #[error(transparent)]
     Destroyed(#[from] DestroyedError),
+    /// A rule of `Policy`.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// A rule of `EmergencyKey`.
     #[error(transparent)]
     EmergencyKey(#[from] EmergencyKeyError),
@@ -80,6 +86,7 @@ impl Rule {
             Rule::Rotate(e) => e.rule_name(),
             Rule::Retire(e) => e.rule_name(),
             Rule::Destroyed(e) => e.rule_name(),
+            Rule::Policy(e) => e.rule_name(),
             Rule::EmergencyKey(e) => e.rule_name(),
         }
     }
@@ -145,6 +152,7 @@ pub fn apply(ctx: &BlockContext, tx: &Tx, state: &mut Overlay<'_>) -> Result<Vec
         Tx::Rotate(tx) => rotate::apply(ctx, tx, state),
         Tx::Retire(tx) => retire::apply_retire(ctx, tx, state),
         Tx::Destroyed(tx) => retire::apply_destroyed(ctx, tx, state),
+        Tx::Policy(tx) => policy::apply(ctx, tx, state),
         Tx::EmergencyKey(tx) => emergency_key::apply(ctx, tx, state),
     }
 }

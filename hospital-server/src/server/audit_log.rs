@@ -197,7 +197,7 @@ impl Writer {
             month,
         };
         let key = self.buckets.key(&bucket).map_err(LogError::unavailable)?;
-        match draft.push(&key, deed.class, &deed.entry) {
+        match draft.push(&key, deed.class, deed.entry.time, &deed.entry) {
             Ok(_) => Ok(()),
             Err(error) => Err(LogError::Entry {
                 detail: error.to_string(),
