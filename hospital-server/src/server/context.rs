@@ -1,5 +1,6 @@
 //! What the handlers share, and the three ways a request ends without a result.
 
+use super::access_file::AccessFile;
 use super::audit_log::deed::{Deed, Kind, Origin};
 use super::audit_log::index::AuditIndex;
 use super::audit_log::{AuditLog, LogError, Logged};
@@ -42,6 +43,7 @@ pub(crate) struct Context {
     pub(crate) roster: Roster,
     pub(crate) register: Register,
     pub(crate) vault: Vault,
+    pub(crate) accesses: AccessFile,
     pub(crate) uploads: Uploads,
     pub(crate) buckets: Arc<Buckets>,
     pub(crate) log: AuditLog,
@@ -124,6 +126,7 @@ impl Context {
             organisation: self.map.hospital,
             source,
             request_id,
+            answered: peer.sent.clone(),
         };
         Deed::new(kind, origin)
     }
@@ -136,11 +139,36 @@ impl Context {
         match self.log.record(deed).await {
             Ok(logged) => Ok(logged),
             Err(error @ LogError::Unavailable { .. }) => Err(Turned::later(error)),
+            Err(LogError::Later {
+                after_millis,
+                detail,
+            }) => Err(Turned::Later {
+                after_millis,
+                detail,
+            }),
             Err(error @ LogError::Entry { .. }) => {
                 tracing::error!(%error, "an action cannot be logged");
                 Err(Turned::later("the action cannot be logged"))
             }
         }
+    }
+
+    /// Notes that the vault is about to be read or written for a request; `kind` is `put`, `get` or `range`.
+    ///
+    /// # Errors
+    /// [`Turned::Later`] when it cannot be noted: the vault is not to be used then.
+    pub(crate) fn vault_call(
+        &self,
+        request_id: [u8; 16],
+        kind: &str,
+        record: &Hash,
+    ) -> Result<(), Turned> {
+        self.journal.vault_call(request_id, kind);
+        let noted = self.accesses.note(self.now(), &request_id, kind, record);
+        noted.map_err(|error| {
+            tracing::error!(%error, "the vault's access log cannot be written");
+            Turned::later("the server's disk cannot be used")
+        })
     }
 
     /// Logs a denied attempt by somebody who has shown a right to an answer.

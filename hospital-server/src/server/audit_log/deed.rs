@@ -1,6 +1,7 @@
 //! An action on its way into the log: who does what to whom, and how it ends.
 
 use caduceus_crypto::{Hash, HospitalId, PublicKey, TimeMillis};
+use caduceus_network::Sent;
 use private_chain::audit::{MAX_REASON_BYTES, MAX_SOURCE_BYTES};
 use private_chain::{Action, ActionClass, AuditEntry, Outcome, Role, Subject};
 
@@ -11,6 +12,8 @@ pub(crate) struct Deed {
     pub(crate) class: ActionClass,
     /// The entry.
     pub(crate) entry: AuditEntry,
+    /// When the action is over: its answer was handed to the network.
+    pub(crate) answered: Sent,
 }
 
 /// The kinds of action of this server.
@@ -46,6 +49,8 @@ pub(crate) struct Origin {
     pub(crate) source: String,
     /// The request.
     pub(crate) request_id: [u8; 16],
+    /// When the request is answered.
+    pub(crate) answered: Sent,
 }
 
 impl Deed {
@@ -53,6 +58,7 @@ impl Deed {
     pub(crate) fn new(kind: Kind, origin: Origin) -> Self {
         Self {
             class: kind.class,
+            answered: origin.answered,
             entry: AuditEntry {
                 time: origin.time,
                 actor: origin.actor.into(),

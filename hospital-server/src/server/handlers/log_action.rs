@@ -97,7 +97,13 @@ async fn run(
     }
     entry.organisation = ctx.map.hospital;
     let class = class_of(&entry);
-    let logged = ctx.commit(Deed { class, entry }).await?;
+    let logged = ctx
+        .commit(Deed {
+            class,
+            entry,
+            answered: peer.sent.clone(),
+        })
+        .await?;
     Ok(ActionLogged {
         height: logged.height,
         block_hash: logged.block_hash,

@@ -216,7 +216,7 @@ async fn bytes_of(
     match blocking(move || uploads.whole(owner, name, total)).await {
         Ok(bytes) => Ok(Arc::new(bytes)),
         Err(UploadError::Unknown) => {
-            ctx.journal.vault_call(finish.request_id, "get");
+            ctx.vault_call(finish.request_id, "get", &record)?;
             match ctx.vault.get(record).await {
                 Ok(bytes) => Ok(Arc::new(bytes)),
                 Err(VaultError::Disk { .. }) => Err(Turned::later("the vault cannot be read")),
@@ -256,7 +256,7 @@ async fn vaulted(
     bytes: Arc<Vec<u8>>,
 ) -> Result<Anchor, Turned> {
     let stored_bytes = bytes.len() as u64;
-    ctx.journal.vault_call(finish.request_id, "put");
+    ctx.vault_call(finish.request_id, "put", &body.record_hash)?;
     if let Err(error) = ctx.vault.put(body.record_hash, bytes).await {
         tracing::error!(%error, "the vault cannot keep a record");
         return Err(Turned::later("the vault cannot keep the record"));
