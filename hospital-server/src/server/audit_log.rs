@@ -30,6 +30,7 @@ use index::AuditIndex;
 use open::{ActionRef, Closed};
 use private_chain::{ActionClass, AuditEntry, Outcome};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -83,10 +84,30 @@ impl LogError {
 struct Waiting {
     class: ActionClass,
     entry: AuditEntry,
-    /// Its action is open until somebody closes it.
-    opens: bool,
+    /// Its action is open until somebody closes it; says whether the entry is known to be in a block.
+    opens: Option<Arc<AtomicBool>>,
     counted: Counted,
-    done: oneshot::Sender<Result<(Logged, ActionRef), LogError>>,
+    /// Told when the entry is durable and will be on the chain.
+    durable: oneshot::Sender<ActionRef>,
+    done: oneshot::Sender<Result<Logged, LogError>>,
+}
+
+/// An action whose entry is durable, and on its way into a block.
+pub(crate) struct Ahead {
+    done: oneshot::Receiver<Result<Logged, LogError>>,
+}
+
+impl Ahead {
+    /// Waits for the block.
+    ///
+    /// # Errors
+    /// [`LogError`]: no result must be released.
+    pub(crate) async fn committed(self) -> Result<Logged, LogError> {
+        match self.done.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(LogError::unavailable("the server is stopping")),
+        }
+    }
 }
 
 /// Hands entries to the writer; clones share it.
@@ -109,8 +130,8 @@ impl AuditLog {
         class: ActionClass,
         entry: AuditEntry,
     ) -> Result<Logged, LogError> {
-        let (logged, _) = self.enqueue(class, entry, false).await?;
-        Ok(logged)
+        let (_, ahead) = self.enqueue(class, entry, None).await?;
+        ahead.committed().await
     }
 
     /// Has an action logged and waits until its entry is in a committed block. If it is allowed, it is open until
@@ -119,33 +140,58 @@ impl AuditLog {
     /// # Errors
     /// [`LogError`]: the action must be refused, and may be asked for again later.
     pub(crate) async fn record(&self, deed: Deed) -> Result<Logged, LogError> {
-        let opens = deed.entry.outcome == Outcome::Success;
-        let (logged, action) = self.enqueue(deed.class, deed.entry, opens).await?;
-        if opens {
+        self.record_ahead(deed).await?.committed().await
+    }
+
+    /// As [`AuditLog::record`], but waits only until the entry is durable and sure to be submitted.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub(crate) async fn record_ahead(&self, deed: Deed) -> Result<Ahead, LogError> {
+        let is_to_be_done = deed.entry.outcome == Outcome::Success;
+        let opens = is_to_be_done.then(|| Arc::new(AtomicBool::new(false)));
+        let (durable, ahead) = self
+            .enqueue(deed.class, deed.entry, opens.clone())
+            .await?;
+        let Ok(action) = durable.await else {
+            // It was refused before it was stored: the other end says why.
+            return match ahead.committed().await {
+                Err(error) => Err(error),
+                Ok(_) => Err(LogError::unavailable("the writer is out of step")),
+            };
+        };
+        if let Some(confirmed) = opens {
             let closed = self.closed.clone();
-            deed.answered.then(move || closed.add(action));
+            // Whoever was told "later" because no block was seen has an entry all the same: the writer closes it.
+            deed.answered.then(move || {
+                if confirmed.load(Ordering::SeqCst) {
+                    closed.add(action);
+                }
+            });
         }
-        Ok(logged)
+        Ok(ahead)
     }
 
     async fn enqueue(
         &self,
         class: ActionClass,
         mut entry: AuditEntry,
-        opens: bool,
-    ) -> Result<(Logged, ActionRef), LogError> {
+        opens: Option<Arc<AtomicBool>>,
+    ) -> Result<(oneshot::Receiver<ActionRef>, Ahead), LogError> {
         if let Err(error) = entry.check() {
             return Err(LogError::Entry {
                 detail: error.to_string(),
             });
         }
         let counted = self.pace.admit(&mut entry, PATIENCE).await?;
+        let (durable, stored) = oneshot::channel();
         let (done, answer) = oneshot::channel();
         let waiting = Waiting {
             class,
             entry,
             opens,
             counted,
+            durable,
             done,
         };
         match self.queue.send_timeout(waiting, PATIENCE).await {
@@ -159,10 +205,7 @@ impl AuditLog {
                 return Err(LogError::unavailable("the server is stopping"));
             }
         }
-        match answer.await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(LogError::unavailable("the server is stopping")),
-        }
+        Ok((stored, Ahead { done: answer }))
     }
 
     /// Makes durable which actions are closed: for an orderly stop, after the last answer.

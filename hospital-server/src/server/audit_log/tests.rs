@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use super::deed::Deed;
+use super::deed::{Deed, Stated};
 use super::testing::{FakeChain, entry};
 use super::*;
 use crate::clock::system_clock;
@@ -26,6 +26,7 @@ fn deed(entry: AuditEntry) -> Deed {
         class: CLASS,
         entry,
         answered: Sent::default(),
+        stated: Stated::Unasked,
     }
 }
 

@@ -20,6 +20,7 @@ use rand_core::OsRng;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -87,10 +88,13 @@ struct Core<D> {
 struct State {
     /// Whether the outbox may hold something: always so after a start.
     stuck: bool,
-    /// Transactions that had open actions at the start.
+    /// Whether what is left is of the last run.
+    restarted: bool,
+    /// Transactions whose open actions nobody will close: those of the last run, and those that were not seen in a
+    /// block.
     left: Vec<Hash>,
     pace: Arc<Pace>,
-    flying: JoinSet<bool>,
+    flying: JoinSet<Option<Hash>>,
     /// The first of the next batch, if it found no room in the one before.
     spare: Option<Waiting>,
 }
@@ -147,6 +151,7 @@ impl<D: Deliver> AuditWriter<D> {
         };
         let state = State {
             stuck: true,
+            restarted: true,
             left: self.left,
             pace,
             flying: JoinSet::new(),
@@ -172,8 +177,15 @@ impl<D: Deliver> Core<D> {
                 biased;
                 () = stopped(&mut stop) => return,
                 Some(landed) = state.flying.join_next() => {
-                    // A task that panicked has left its transaction in the outbox.
-                    state.stuck |= !landed.unwrap_or(false);
+                    match landed {
+                        Ok(None) => {}
+                        Ok(Some(kept)) => {
+                            state.stuck = true;
+                            state.left.push(kept);
+                        }
+                        // A task that panicked has left its transaction in the outbox.
+                        Err(_) => state.stuck = true,
+                    }
                     continue;
                 }
                 first = next(&mut state.spare, &mut waiting), if room => match first {
@@ -209,8 +221,8 @@ impl<D: Deliver> Core<D> {
         while state.flying.join_next().await.is_some() {}
     }
 
-    /// Writes one transaction; false if it stays in the outbox.
-    async fn write(self: Arc<Self>, batch: Vec<Waiting>, pace: &Pace) -> bool {
+    /// Writes one transaction; gives it if it stays in the outbox.
+    async fn write(self: Arc<Self>, batch: Vec<Waiting>, pace: &Pace) -> Option<Hash> {
         let core = Arc::clone(&self);
         let drafted = blocking(move || core.draft(batch)).await;
         for (waiting, error) in drafted.refused {
@@ -218,21 +230,35 @@ impl<D: Deliver> Core<D> {
             let _ = waiting.done.send(Err(error));
         }
         let Some((outgoing, batch)) = drafted.signed else {
-            return true;
+            return None;
         };
         let id = outgoing.id;
-        let outcome = self.commit(outgoing, batch).await;
-        let kept = matches!(outcome, Err(LogError::Unavailable { .. }));
-        for (index, waiting) in (0u32..).zip(drafted.waiting) {
-            if matches!(outcome, Err(LogError::Entry { .. })) {
-                pace.undo(&waiting.counted);
+        let mut answers = Vec::with_capacity(drafted.waiting.len());
+        let outcome = match self.store(outgoing).await {
+            Ok(tx) => {
+                for (index, waiting) in (0u32..).zip(drafted.waiting) {
+                    // A caller that stopped waiting is no error: its action stays open, and a restart says so.
+                    let _ = waiting.durable.send(ActionRef { tx: id, index });
+                    answers.push((waiting.counted, waiting.opens, waiting.done));
+                }
+                self.deliver(id, &tx, batch).await
             }
-            let action = ActionRef { tx: id, index };
-            let answer = outcome.clone().map(|logged| (logged, action));
-            // A caller that stopped waiting is no error: its action stays open, and a restart says so.
-            let _ = waiting.done.send(answer);
+            Err(error) => {
+                let waiting = drafted.waiting.into_iter();
+                answers.extend(waiting.map(|waiting| (waiting.counted, None, waiting.done)));
+                Err(error)
+            }
+        };
+        let kept = matches!(outcome, Err(LogError::Unavailable { .. }));
+        for (counted, opens, done) in answers {
+            match (&outcome, opens) {
+                (Ok(_), Some(confirmed)) => confirmed.store(true, Ordering::SeqCst),
+                (Err(LogError::Entry { .. }), _) => pace.undo(&counted),
+                _ => {}
+            }
+            let _ = done.send(outcome.clone());
         }
-        !kept
+        kept.then_some(id)
     }
 
     /// Seals and signs what waits.
@@ -246,7 +272,7 @@ impl<D: Deliver> Core<D> {
         for waiting in batch {
             match self.seal(&mut draft, &mut keys, waiting.class, &waiting.entry) {
                 Ok(index) => {
-                    if waiting.opens {
+                    if waiting.opens.is_some() {
                         open.push(index);
                     }
                     kept.push(waiting);
@@ -314,19 +340,20 @@ impl<D: Deliver> Core<D> {
     }
 
     /// Makes a transaction durable and has it committed.
-    async fn commit(
-        &self,
-        mut outgoing: Outgoing,
-        batch: AuditBatch,
-    ) -> Result<Logged, LogError> {
-        let (index, closed, id) = (self.index.clone(), self.closed.clone(), outgoing.id);
+    async fn commit(&self, outgoing: Outgoing, batch: AuditBatch) -> Result<Logged, LogError> {
+        let id = outgoing.id;
+        let tx = self.store(outgoing).await?;
+        self.deliver(id, &tx, batch).await
+    }
+
+    /// Makes a transaction durable, and what was closed before.
+    async fn store(&self, mut outgoing: Outgoing) -> Result<Vec<u8>, LogError> {
+        let (index, closed) = (self.index.clone(), self.closed.clone());
         let stored = blocking(move || {
             outgoing.closed.extend(closed.take());
             index.send_out(&outgoing).map(|()| outgoing.tx)
-        })
-        .await;
-        let tx = stored.map_err(LogError::unavailable)?;
-        self.deliver(id, &tx, batch).await
+        });
+        stored.await.map_err(LogError::unavailable)
     }
 
     /// Submits what is in the outbox and enters it in the index.

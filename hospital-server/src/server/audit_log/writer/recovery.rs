@@ -16,6 +16,9 @@ use std::time::Duration;
 /// What the closing entry says.
 const STOPPED: &str = "the server stopped before it was known whether this was done";
 
+/// The same, where the chain did not answer in time: the caller was told to ask again.
+const UNSEEN: &str = "the chain was away: not known whether this was done";
+
 /// Entries that close actions, in one transaction: of the largest size they fit.
 const CLOSED_AT_ONCE: usize = 64;
 
@@ -45,14 +48,16 @@ impl<D: Deliver> Core<D> {
                 .await
                 .map_err(LogError::unavailable)?;
             if let Some(left) = left {
-                self.close_left(&left, &state.pace).await?;
+                let reason = if state.restarted { STOPPED } else { UNSEEN };
+                self.close_left(&left, reason, &state.pace).await?;
             }
             state.left.pop();
         }
+        state.restarted = false;
         Ok(())
     }
 
-    async fn close_left(&self, left: &Left, pace: &Pace) -> Result<(), LogError> {
+    async fn close_left(&self, left: &Left, reason: &str, pace: &Pace) -> Result<(), LogError> {
         let abandoned = self.abandoned(left)?;
         let mut unknown = Vec::new();
         for found in abandoned {
@@ -63,7 +68,7 @@ impl<D: Deliver> Core<D> {
             }
         }
         for batch in unknown.chunks(CLOSED_AT_ONCE) {
-            self.close(batch, pace).await?;
+            self.close(batch, reason, pace).await?;
         }
         let (index, closed) = (self.index.clone(), self.closed.clone());
         blocking(move || index.settle(&closed.take()))
@@ -115,14 +120,19 @@ impl<D: Deliver> Core<D> {
     }
 
     /// Appends an entry for each, and closes them in the same write that makes these durable.
-    async fn close(&self, abandoned: &[Abandoned], pace: &Pace) -> Result<(), LogError> {
+    async fn close(
+        &self,
+        abandoned: &[Abandoned],
+        reason: &str,
+        pace: &Pace,
+    ) -> Result<(), LogError> {
         let mut draft = DraftBatch::new(&mut OsRng);
         let (mut keys, mut counts) = (HashMap::new(), Vec::new());
         for found in abandoned {
             let mut entry = AuditEntry {
                 time: (self.clock)(),
                 outcome: Outcome::Unknown,
-                reason: STOPPED.into(),
+                reason: reason.into(),
                 // She signed the first entry, at its time.
                 statement: None,
                 ..found.entry.clone()
