@@ -164,7 +164,7 @@ fn audit_tx(shared: &Shared, rng: &mut ChaCha20Rng) -> Vec<u8> {
     };
     let mut draft = DraftBatch::new(rng);
     draft
-        .push(&[7; 32], ActionClass::Administration, &entry)
+        .push(&[7; 32], ActionClass::Administration, entry.time, &entry)
         .expect("a short entry can be sealed");
     Tx::audit(draft.sign(&shared.chain, &shared.server)).encode()
 }

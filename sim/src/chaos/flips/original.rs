@@ -148,7 +148,7 @@ fn audit(hospital: &HospitalLayout, rng: &mut ChaCha20Rng) -> Vec<u8> {
     };
     let mut draft = DraftBatch::new(rng);
     draft
-        .push(&[7; 32], ActionClass::ClinicalRead, &entry)
+        .push(&[7; 32], ActionClass::ClinicalRead, entry.time, &entry)
         .expect("a short entry can be sealed");
     Tx::audit(draft.sign(&hospital.genesis.chain_id(), &hospital.server)).encode()
 }

@@ -197,7 +197,7 @@ impl Newcomer {
         };
         let mut draft = DraftBatch::new(&mut OsRng);
         draft
-            .push(&random::<32>(), ActionClass::ClinicalRead, &entry)
+            .push(&random::<32>(), ActionClass::ClinicalRead, now, &entry)
             .map_err(|e| anyhow::anyhow!("sealing an entry: {e}"))?;
         let batch = draft.sign(&self.chain.genesis.chain_id(), server);
         self.chain.submit(&Tx::audit(batch).encode()).await?;
