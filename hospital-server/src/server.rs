@@ -33,7 +33,7 @@ mod uploads;
 mod vault;
 
 pub use self::audit_log::{
-    AuditLog, AuditWriter, AuditWriterConfig, AuditWriterError, Bounds, ChainDelivery, Deliver,
+    AuditLog, AuditWriter, AuditWriterConfig, AuditWriterError, ChainDelivery, Deliver,
     Delivered, LogError, Logged,
 };
 pub use self::buckets::BucketError;
@@ -62,6 +62,7 @@ use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, Star
 use context::Context;
 use linker::Linker;
 use private_chain::PrivateGenesis;
+use private_chain::policy::Limits;
 use rand_core::OsRng;
 use register::Register;
 use std::path::{Path, PathBuf};
@@ -174,7 +175,7 @@ pub struct RunningServer {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     links: watch::Receiver<LinkStatus>,
-    bounds: watch::Sender<Bounds>,
+    limits: watch::Sender<Limits>,
 }
 
 /// Starts a server.
@@ -214,7 +215,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         "trusted-alliance",
     )?;
     let (stop, stopped) = watch::channel(false);
-    let (bounds, bounded) = watch::channel(Bounds::default());
+    let (limits, limited) = watch::channel(Limits::default());
     let writer = AuditWriter::with(
         (
             ChainDelivery::from(chain.clone()),
@@ -223,7 +224,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         ),
         store.index.clone(),
         Arc::clone(&store.buckets),
-        bounded,
+        limited,
     )?;
     let (log, writing) = writer.start(stopped.clone());
     let linker = Linker {
@@ -267,7 +268,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         stop,
         tasks: vec![writing, linking],
         links,
-        bounds,
+        limits,
     })
 }
 
@@ -389,8 +390,8 @@ impl RunningServer {
     }
 
     /// Sets the bounds of the audit log: from the next entry on.
-    pub fn set_bounds(&self, bounds: Bounds) {
-        self.bounds.send_replace(bounds);
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.send_replace(limits);
     }
 
     /// Stops, and gives its files free: another server can start on the same home afterwards. Requests being

@@ -10,9 +10,10 @@ use caduceus_crypto::card::CardNumber;
 use caduceus_crypto::{MetaAddress, PublicKey, TimeMillis, domain, encode};
 use caduceus_custody::secret_box::seal_to;
 use caduceus_network::exchange::{
-    IndexKey, IndexKeyRequest, LogAction, LogActionRequest, PersonSigned, Reply, SealedIndexKey,
+    ActionLogged, IndexKey, IndexKeyRequest, LogAction, LogActionRequest, PersonSigned, Reply,
+    SealedIndexKey,
 };
-use caduceus_network::{Exchange, Peer, Refused};
+use caduceus_network::{CallError, Exchange, Peer, Refused};
 use private_chain::audit::{MAX_SOURCE_BYTES, SignedStatement, StatementCheck};
 use private_chain::{Action, AuditEntry, Outcome, Role, Subject};
 use rand_core::{OsRng, RngCore};
@@ -70,16 +71,28 @@ pub(super) async fn answer(
         Ok(_) => (Outcome::Success, request.quarter.to_string().into()),
         Err((rule, detail)) => (Outcome::Denied, format!("{rule}: {detail}").into()),
     };
-    match ctx
+    let entry = encode(&entry);
+    let gives = verdict.is_ok();
+    if gives {
+        if !ctx.live.begin(request_id) {
+            return later("a request with this identifier is under way");
+        }
+        let (pairs, bytes) = (ctx.pairs.clone(), entry.clone());
+        if let Err(error) = blocking(move || pairs.open_action(&request_id, &bytes)).await {
+            ctx.live.end(&request_id);
+            tracing::error!(%error, "an action cannot be opened");
+            return later("the key service's disk cannot be used");
+        }
+    }
+    let message = LogActionRequest { entry };
+    let logged = ctx
         .service
-        .call::<LogAction>(
-            &ctx.map.server,
-            LogActionRequest {
-                entry: encode(&entry),
-            },
-        )
-        .await
-    {
+        .call::<LogAction>(&ctx.map.server, message)
+        .await;
+    if gives {
+        answered(&ctx, &peer, request_id, &logged).await;
+    }
+    match logged {
         Ok(Reply::Done(_)) => {}
         Ok(Reply::Denied { rule, detail }) => {
             tracing::error!(%rule, %detail, "the hospital server refuses an entry");
@@ -113,6 +126,30 @@ pub(super) async fn answer(
         sealed,
         view: meta.view,
     }))
+}
+
+/// Sees to it that an open action is closed: when its answer was handed to the network, or at once if the server has
+/// no entry of it. Without an answer of the server it stays open.
+async fn answered(
+    ctx: &Arc<Context>,
+    peer: &Peer,
+    request: [u8; 16],
+    logged: &Result<Reply<ActionLogged>, CallError>,
+) {
+    let close = {
+        let ctx = Arc::clone(ctx);
+        move || {
+            if let Err(error) = ctx.pairs.close_action(&request) {
+                tracing::error!(%error, "an action that is done stays open");
+            }
+            ctx.live.end(&request);
+        }
+    };
+    match logged {
+        Ok(Reply::Done(_)) => peer.sent.then(move || drop(tokio::task::spawn_blocking(close))),
+        Ok(_) => blocking(close).await,
+        Err(_) => ctx.live.end(&request),
+    }
 }
 
 fn judge(

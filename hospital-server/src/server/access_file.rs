@@ -8,7 +8,7 @@
 
 use caduceus_crypto::{Hash, TimeMillis};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -53,14 +53,31 @@ fn month_in(path: &Path) -> io::Result<Option<Month>> {
     Ok(time.map(|time| month_of(TimeMillis(time))))
 }
 
+/// Bytes of a file up to the end of its last whole line.
+fn whole_lines(path: &Path, length: u64) -> io::Result<u64> {
+    /// More than a line.
+    const TAIL_BYTES: u64 = 4096;
+    let from = length.saturating_sub(TAIL_BYTES);
+    let mut tail = Vec::new();
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(from))?;
+    file.read_to_end(&mut tail)?;
+    let end = tail.iter().rposition(|byte| *byte == b'\n');
+    Ok(match end {
+        Some(at) => from + at as u64 + 1,
+        None => from,
+    })
+}
+
 impl AccessFile {
-    /// Opens the file of a home. A line that a crash cut short is ended.
+    /// Opens the file of a home. A line that a crash cut short is removed: no byte has left for it.
     pub(crate) fn open(home: &Path) -> io::Result<Self> {
         let path = home.join(ACCESS_FILE);
-        let mut file = open(&path)?;
-        let whole = fs::read(&path)?;
-        if whole.last().is_some_and(|end| *end != b'\n') {
-            file.write_all(b"\n")?;
+        let file = open(&path)?;
+        let written = file.metadata()?.len();
+        let whole = whole_lines(&path, written)?;
+        if whole < written {
+            file.set_len(whole)?;
         }
         Ok(Self {
             home: home.to_path_buf(),
@@ -139,6 +156,8 @@ mod tests {
         let file = AccessFile::open(home.path()).unwrap();
         note(&file, NOVEMBER + 6, "range");
         assert_eq!(lines(&path).len(), 3);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 3);
         // December.
         note(&file, NOVEMBER + DAY, "get");
         note(&file, NOVEMBER + DAY + 1, "get");

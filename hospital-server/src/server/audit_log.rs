@@ -17,7 +17,6 @@ pub(crate) mod open;
 mod testing;
 mod writer;
 
-pub use self::bounds::Bounds;
 pub use self::delivery::{ChainDelivery, Deliver, Delivered};
 pub use self::writer::{AuditWriter, AuditWriterConfig, AuditWriterError};
 

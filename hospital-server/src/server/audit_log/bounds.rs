@@ -1,6 +1,7 @@
 //! The model's D and R (DESIGN 5.3): how many entries a slot of time may have, of one action and in all.
 //!
-//! An entry belongs to the slot of its own time. At a bound the action is delayed into the next slot, and refused
+//! They are the chain's policy ([`Limits`]). D counts the entries of one action name, like `read/fetch-record`; an entry
+//! belongs to the slot of its own time. At a bound the action is delayed into the next slot, and refused
 //! with "retry after" where that is too far; an entry is never dropped. What only says how something ended, or that
 //! it was denied, is counted and never delayed. What a person signed has her time in it, so she is told when to sign
 //! again.
@@ -8,6 +9,7 @@
 use super::LogError;
 use crate::clock::Clock;
 use caduceus_crypto::TimeMillis;
+use private_chain::policy::Limits;
 use private_chain::{AuditEntry, Outcome};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -20,48 +22,6 @@ const KEPT_SLOTS: u64 = 2;
 /// Counts are kept for at least so long, milliseconds.
 const KEPT_MILLIS: u64 = 15 * 60 * 1000;
 
-/// Policy bounds of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Length of a slot, milliseconds; slots begin at multiples of it. At least 1.
-    pub slot_millis: u64,
-    /// R: entries of a slot, at most.
-    pub per_slot: u64,
-    /// D: entries of one action (like `read/fetch-record`) in a slot, at most.
-    pub per_action: u64,
-    /// D of single actions, by name.
-    pub of_action: BTreeMap<String, u64>,
-}
-
-impl Default for Bounds {
-    /// Slots of an hour without bounds.
-    fn default() -> Self {
-        Self {
-            slot_millis: 3_600_000,
-            per_slot: u64::MAX,
-            per_action: u64::MAX,
-            of_action: BTreeMap::new(),
-        }
-    }
-}
-
-impl Bounds {
-    fn of(&self, action: &str) -> u64 {
-        self.of_action
-            .get(action)
-            .copied()
-            .unwrap_or(self.per_action)
-    }
-
-    fn slot(&self, time: TimeMillis) -> Slot {
-        let length = self.slot_millis.max(1);
-        Slot {
-            start: time.0 / length * length,
-            length,
-        }
-    }
-}
-
 /// A slot of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot {
@@ -72,6 +32,14 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    fn of(limits: &Limits, time: TimeMillis) -> Self {
+        let length = limits.slot_millis().max(1);
+        Self {
+            start: time.0 / length * length,
+            length,
+        }
+    }
+
     fn end(&self) -> u64 {
         self.start.saturating_add(self.length)
     }
@@ -113,7 +81,7 @@ impl Count {
 
 /// Counts entries and holds actions back.
 pub(super) struct Pace {
-    bounds: watch::Receiver<Bounds>,
+    limits: watch::Receiver<Limits>,
     counts: Mutex<BTreeMap<Slot, Count>>,
     clock: Clock,
 }
@@ -133,7 +101,7 @@ pub(crate) type Remembered = (Slot, String, u64);
 impl Pace {
     /// Goes on from what was counted before.
     pub(super) fn new(
-        bounds: watch::Receiver<Bounds>,
+        limits: watch::Receiver<Limits>,
         clock: Clock,
         before: Vec<Remembered>,
     ) -> Self {
@@ -142,7 +110,7 @@ impl Pace {
             counts.entry(slot).or_default().add(&action, number);
         }
         Self {
-            bounds,
+            limits,
             counts: Mutex::new(counts),
             clock,
         }
@@ -161,7 +129,7 @@ impl Pace {
         let bounded = matches!(entry.outcome, Outcome::Success);
         let begun = Instant::now();
         loop {
-            let full = match self.count(entry.time, &action, bounded) {
+            let full = match self.count(entry, &action, bounded) {
                 Ok(slot) => return Ok(Counted { slot, action }),
                 Err(slot) => slot,
             };
@@ -179,10 +147,11 @@ impl Pace {
         }
     }
 
-    /// Counts an entry of this time; gives the slot if it is full.
-    fn count(&self, time: TimeMillis, action: &str, bounded: bool) -> Result<Slot, Slot> {
-        let bounds = self.bounds.borrow();
-        let slot = bounds.slot(time);
+    /// Counts an entry; gives the slot if it is full.
+    fn count(&self, entry: &AuditEntry, action: &str, bounded: bool) -> Result<Slot, Slot> {
+        let limits = self.limits.borrow();
+        let slot = Slot::of(&limits, entry.time);
+        let of_action = limits.of_action(&entry.subtype, entry.action.as_str());
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if !counts.contains_key(&slot) {
             let first = first_count(&counts, &slot);
@@ -190,7 +159,8 @@ impl Pace {
             counts.insert(slot, first);
         }
         let count = counts.entry(slot).or_default();
-        let fits = count.total < bounds.per_slot && count.of(action) < bounds.of(action);
+        let fits = |bound: Option<u32>, found: u64| bound.is_none_or(|most| found < u64::from(most));
+        let fits = fits(limits.per_slot, count.total) && fits(of_action, count.of(action));
         if bounded && !fits {
             return Err(slot);
         }

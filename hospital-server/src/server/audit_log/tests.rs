@@ -3,6 +3,7 @@
 use super::deed::{Deed, Stated};
 use super::testing::{FakeChain, entry};
 use super::*;
+use private_chain::policy::Limits;
 use crate::clock::system_clock;
 use crate::server::buckets::Buckets;
 use caduceus_crypto::SecretKey;
@@ -34,18 +35,18 @@ struct Running {
     log: AuditLog,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
-    _bounds: watch::Sender<Bounds>,
+    _limits: watch::Sender<Limits>,
 }
 
 impl Running {
-    fn start(home: &Path, chain: &FakeChain, bounds: Bounds) -> Self {
-        let (sender, bounds) = watch::channel(bounds);
+    fn start(home: &Path, chain: &FakeChain, limits: Limits) -> Self {
+        let (sender, limits) = watch::channel(limits);
         let writer = AuditWriter::open(AuditWriterConfig {
             delivery: chain.clone(),
             server: SecretKey::from_bytes(&[3; 32]).unwrap(),
             outbox: home.join("audit.redb"),
             buckets: home.join("buckets"),
-            bounds,
+            limits,
             clock: system_clock(),
         })
         .unwrap();
@@ -55,7 +56,7 @@ impl Running {
             log,
             stop,
             task,
-            _bounds: sender,
+            _limits: sender,
         }
     }
 
@@ -95,7 +96,7 @@ async fn until(what: impl Fn() -> bool) {
 async fn many_entries_go_in_few_transactions_and_each_once() {
     let home = tempfile::tempdir().unwrap();
     let chain = FakeChain::default();
-    let running = Running::start(home.path(), &chain, Bounds::default());
+    let running = Running::start(home.path(), &chain, Limits::default());
     let mut tasks = JoinSet::new();
     for number in 0..3000 {
         let log = running.log.clone();
@@ -133,7 +134,7 @@ async fn what_a_crash_leaves_open_is_entered_as_unknown_once() {
         resource: Some(record.into()),
         ..now(number)
     };
-    let running = Running::start(home.path(), &chain, Bounds::default());
+    let running = Running::start(home.path(), &chain, Limits::default());
     // Answered; not answered; denied; an upload that is anchored, and one that is not.
     let answered = deed(now(1));
     running.log.record(answered.clone()).await.unwrap();
@@ -165,12 +166,12 @@ async fn what_a_crash_leaves_open_is_entered_as_unknown_once() {
     };
     assert_eq!(entries(&chain, home.path()).len(), 6);
     // The chain is silent still: the closing entries are sent, and sent again, and are there once.
-    let running = Running::start(home.path(), &chain, Bounds::default());
+    let running = Running::start(home.path(), &chain, Limits::default());
     assert!(running.log.record(deed(now(7))).await.is_err());
     running.crash().await;
     chain.inner.lock().unwrap().silent = false;
     for _ in 0..2 {
-        let running = Running::start(home.path(), &chain, Bounds::default());
+        let running = Running::start(home.path(), &chain, Limits::default());
         until(|| requests(&chain).len() >= 3).await;
         running.log.record_entry(CLASS, now(8)).await.unwrap();
         running.crash().await;
@@ -186,7 +187,7 @@ async fn what_a_crash_leaves_open_is_entered_as_unknown_once() {
 async fn an_orderly_stop_leaves_nothing_open() {
     let home = tempfile::tempdir().unwrap();
     let chain = FakeChain::default();
-    let running = Running::start(home.path(), &chain, Bounds::default());
+    let running = Running::start(home.path(), &chain, Limits::default());
     let read = deed(now(1));
     running.log.record(read.clone()).await.unwrap();
     read.answered.happened();
@@ -200,12 +201,12 @@ async fn an_orderly_stop_leaves_nothing_open() {
 async fn at_a_bound_nothing_is_done_unlogged_and_no_entry_is_lost() {
     let home = tempfile::tempdir().unwrap();
     let chain = FakeChain::default();
-    let bounds = Bounds {
-        slot_millis: 700,
-        per_slot: 3,
-        ..Bounds::default()
+    let limits = Limits {
+        slot_millis: Some(700),
+        per_slot: Some(3),
+        ..Limits::default()
     };
-    let running = Running::start(home.path(), &chain, bounds);
+    let running = Running::start(home.path(), &chain, limits);
     let mut tasks = JoinSet::new();
     for number in 0..12 {
         let log = running.log.clone();

@@ -2,7 +2,7 @@
 
 mod recovery;
 
-use super::bounds::{Bounds, Pace, Remembered};
+use super::bounds::{Pace, Remembered};
 use super::delivery::Deliver;
 use super::index::{AuditIndex, Outgoing, StoredEntry};
 use super::open::{ActionRef, Closed};
@@ -14,6 +14,7 @@ use crate::server::stopped;
 use caduceus_crypto::{Hash, SecretKey};
 use caduceus_ledger::tx_id;
 use private_chain::audit::{MAX_CIPHERTEXT_BYTES, PAD_BYTES, month_of};
+use private_chain::policy::Limits;
 use private_chain::tx::{BATCH_BYTES, MAX_ENTRIES_PER_TX};
 use private_chain::{ActionClass, AuditBatch, AuditEntry, Bucket, DraftBatch, Tx, query};
 use rand_core::OsRng;
@@ -50,7 +51,7 @@ pub struct AuditWriterConfig<D> {
     /// The folder of bucket keys.
     pub buckets: PathBuf,
     /// Bounds of policy, as they are and as they change.
-    pub bounds: watch::Receiver<Bounds>,
+    pub limits: watch::Receiver<Limits>,
     /// The time.
     pub clock: Clock,
 }
@@ -70,7 +71,7 @@ pub enum AuditWriterError {
 /// The writer's task, before it runs.
 pub struct AuditWriter<D> {
     core: Arc<Core<D>>,
-    bounds: watch::Receiver<Bounds>,
+    limits: watch::Receiver<Limits>,
     counted: Vec<Remembered>,
     left: Vec<Hash>,
 }
@@ -108,7 +109,7 @@ impl<D: Deliver> AuditWriter<D> {
         let index = AuditIndex::open(&config.outbox, config.delivery.chain())?;
         let buckets = Arc::new(Buckets::open(&config.buckets)?);
         let parts = (config.delivery, config.server, config.clock);
-        Ok(Self::with(parts, index, buckets, config.bounds)?)
+        Ok(Self::with(parts, index, buckets, config.limits)?)
     }
 
     /// With files that are open.
@@ -116,7 +117,7 @@ impl<D: Deliver> AuditWriter<D> {
         (delivery, server, clock): (D, SecretKey, Clock),
         index: AuditIndex,
         buckets: Arc<Buckets>,
-        bounds: watch::Receiver<Bounds>,
+        limits: watch::Receiver<Limits>,
     ) -> Result<Self, DatabaseFailure> {
         Ok(Self {
             counted: index.remembered()?,
@@ -129,7 +130,7 @@ impl<D: Deliver> AuditWriter<D> {
                 closed: Closed::default(),
                 clock,
             }),
-            bounds,
+            limits,
         })
     }
 
@@ -140,7 +141,7 @@ impl<D: Deliver> AuditWriter<D> {
     pub fn start(self, stop: watch::Receiver<bool>) -> (AuditLog, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
         let core = self.core;
-        let pace = Pace::new(self.bounds, core.clock.clone(), self.counted);
+        let pace = Pace::new(self.limits, core.clock.clone(), self.counted);
         let pace = Arc::new(pace);
         let log = AuditLog {
             queue,

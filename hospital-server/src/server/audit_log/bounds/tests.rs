@@ -6,18 +6,12 @@ use private_chain::audit::SignedStatement;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-fn pace(slot_millis: u64, per_slot: u64, per_action: u64, now: u64) -> (Pace, Arc<AtomicU64>) {
-    let bounds = Bounds {
-        slot_millis,
-        per_slot,
-        per_action,
-        of_action: BTreeMap::from([("read/rare".to_owned(), 1)]),
-    };
+fn pace(limits: Limits, now: u64) -> (Pace, Arc<AtomicU64>) {
     let time = Arc::new(AtomicU64::new(now));
     let clock = Arc::clone(&time);
     let clock: Clock = Arc::new(move || TimeMillis(clock.load(Ordering::SeqCst)));
     (
-        Pace::new(watch::channel(bounds).1, clock, Vec::new()),
+        Pace::new(watch::channel(limits).1, clock, Vec::new()),
         time,
     )
 }
@@ -34,7 +28,12 @@ const HOUR: u64 = 3_600_000;
 
 #[tokio::test]
 async fn at_a_bound_the_caller_hears_when_the_slot_ends() {
-    let (pace, _) = pace(HOUR, 5, 3, 10 * HOUR + 600_000);
+    let limits = Limits {
+        per_action: BTreeMap::from([("look".to_owned(), 3), ("rare".to_owned(), 1)]),
+        per_slot: Some(5),
+        slot_millis: None,
+    };
+    let (pace, _) = pace(limits, 10 * HOUR + 600_000);
     let admit = async |subtype: &str| {
         let mut entry = at(10 * HOUR + 600_000, subtype);
         pace.admit(&mut entry, Duration::from_secs(5)).await
@@ -63,13 +62,13 @@ async fn at_a_bound_the_caller_hears_when_the_slot_ends() {
 
 #[tokio::test]
 async fn a_short_slot_delays_into_the_next_and_a_signed_time_is_not_moved() {
-    let bounds = Bounds {
-        slot_millis: 300,
-        per_action: 3,
-        ..Bounds::default()
+    let limits = Limits {
+        slot_millis: Some(300),
+        per_action: BTreeMap::from([("look".to_owned(), 3)]),
+        ..Limits::default()
     };
     let clock = crate::clock::system_clock();
-    let pace = Pace::new(watch::channel(bounds).1, clock.clone(), Vec::new());
+    let pace = Pace::new(watch::channel(limits).1, clock.clone(), Vec::new());
     let mut slots: BTreeMap<u64, u64> = BTreeMap::new();
     for _ in 0..10 {
         let mut entry = at(clock().0, "look");
@@ -97,9 +96,9 @@ async fn a_short_slot_delays_into_the_next_and_a_signed_time_is_not_moved() {
 
 #[test]
 fn counts_survive_a_restart_and_a_change_of_the_slot() {
-    let (bounds, receiver) = watch::channel(Bounds {
-        per_action: 4,
-        ..Bounds::default()
+    let (limits, receiver) = watch::channel(Limits {
+        per_action: BTreeMap::from([("read".to_owned(), 4)]),
+        ..Limits::default()
     });
     let slot = Slot {
         start: 10 * HOUR,
@@ -109,12 +108,12 @@ fn counts_survive_a_restart_and_a_change_of_the_slot() {
     let before = vec![(slot, "read/look".to_owned(), 3)];
     let pace = Pace::new(receiver, clock, before);
     let count = |minute: u64| {
-        let time = TimeMillis(10 * HOUR + minute * 60_000);
-        pace.count(time, "read/look", true).is_ok()
+        let entry = at(10 * HOUR + minute * 60_000, "look");
+        pace.count(&entry, "read/look", true).is_ok()
     };
     assert!(count(1) && !count(2));
     // Slots of ten minutes: this hour's four count in each that overlaps it.
-    bounds.send_modify(|bounds| bounds.slot_millis = 600_000);
+    limits.send_modify(|limits| limits.slot_millis = Some(600_000));
     assert!(!count(15) && !count(59));
     assert!(count(60));
 }
