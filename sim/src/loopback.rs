@@ -12,6 +12,7 @@ use private_chain::node::{PrivateNode, PrivateNodeConfig};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use hospital_server::server::ServerConfig;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,9 @@ fn child(kind: &str, home: &Path) -> anyhow::Result<Child> {
 /// # Errors
 /// When the node does not start.
 pub async fn run_node(kind: &str, home: &Path) -> anyhow::Result<()> {
+    if kind == "server" {
+        return run_server(home).await;
+    }
     let path = home;
     let mut signals = caduceus_cli::Signals::listen()?;
     let read = || -> anyhow::Result<(NodeHome, caduceus_cli::NetworkFile)> {
@@ -107,6 +111,15 @@ pub async fn run_node(kind: &str, home: &Path) -> anyhow::Result<()> {
         }
         other => anyhow::bail!("no such kind of node: {other}"),
     }
+    Ok(())
+}
+
+/// Runs a hospital's server until the process is told to stop.
+async fn run_server(home: &Path) -> anyhow::Result<()> {
+    let config = ServerConfig::from_home(home, None, hospital_server::system_clock())?;
+    let running = hospital_server::server::start(config).await?;
+    caduceus_cli::until_stopped().await?;
+    running.stop().await;
     Ok(())
 }
 

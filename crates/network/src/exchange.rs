@@ -12,7 +12,7 @@
 //! | [`FetchRecord`] | an alliance node; by it, the hospital server | owner or ticket holder; members |
 //! | [`StoreRecord`], [`TagCounters`], [`MetaLookup`] | the hospital server | its workstations |
 //! | [`RegisterPatient`] | the hospital server | registrars, administrators |
-//! | [`LogAction`] | the hospital server | the key service; workstations |
+//! | [`LogAction`] | the hospital server | the key service; workstations; the identity key |
 //! | [`IndexKey`] | the key service | workstations |
 //! | [`DepositPairSecret`] | the key service | the hospital server |
 //! | [`Register`], [`IssueTokens`], [`FetchReceipt`] | the hospital server | anybody with a card |
@@ -42,6 +42,7 @@ mod light_blocks;
 mod linked_records;
 mod log_action;
 mod meta_lookup;
+mod person_signed;
 mod query;
 mod receipt;
 mod reencrypt;
@@ -82,6 +83,7 @@ pub use linked_records::{
 };
 pub use log_action::{ActionLogged, LogAction, LogActionRequest};
 pub use meta_lookup::{CardHolder, EmergencyTerms, MetaLookup, MetaLookupRequest};
+pub use person_signed::PersonSigned;
 pub use query::{MAX_LISTED, Query, QueryReply, QueryRequest};
 pub use receipt::{FetchReceipt, FetchReceiptReply, FetchReceiptRequest};
 pub use reencrypt::{Reencrypt, ReencryptRequest, Reencrypted};

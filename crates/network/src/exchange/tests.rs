@@ -33,10 +33,15 @@ fn names_are_distinct_and_versioned() {
     for name in PROTOCOLS {
         let parts: Vec<&str> = name.split('/').collect();
         assert_eq!(parts.len(), 4, "{name}");
-        let version = match parts[2] {
-            "health" | "meta-lookup" => "2",
-            _ => "1",
-        };
+        let second = [
+            "health",
+            "store-record",
+            "index-key",
+            "meta-lookup",
+            "register-patient",
+            "audit-query",
+        ];
+        let version = if second.contains(&parts[2]) { "2" } else { "1" };
         assert_eq!((parts[0], parts[1], parts[3]), ("", "caduceus", version));
     }
 }
@@ -161,6 +166,16 @@ fn the_largest_messages_of_the_chains_fit() {
     });
 }
 
+fn signed() -> Option<PersonSigned> {
+    Some(PersonSigned {
+        at: NOW,
+        request_id: [1; 16],
+        purpose: "p".repeat(32),
+        salt: [2; 16],
+        signature: SIGNATURE,
+    })
+}
+
 #[test]
 fn the_largest_messages_about_records_fit() {
     let secret = SecretKey::generate(&mut OsRng);
@@ -201,7 +216,7 @@ fn the_largest_messages_about_records_fit() {
         anchor_body: vec![1; MAX_ANCHOR_BYTES],
         author_signature: SIGNATURE,
         amends: Some(HASH),
-        entry: vec![1; 8 * 1024],
+        statement: signed(),
     }));
     response::<StoreRecord>(StoreRecordReply::Stored {
         height: 1,
@@ -402,6 +417,7 @@ fn question() -> AuditQueryRequest {
         limit: 256,
         at: NOW,
         right: AuditRight::Staff,
+        statement: signed(),
     }
 }
 
@@ -427,12 +443,16 @@ fn the_largest_messages_about_cards_and_the_log_fit() {
     request::<IndexKey>(IndexKeyRequest {
         card: [1; 16],
         quarter: Quarter(8096),
+        statement: signed(),
     });
     response::<IndexKey>(Reply::Done(SealedIndexKey {
         sealed: vec![1; 256],
         view: key(),
     }));
-    request::<MetaLookup>(MetaLookupRequest { card: [1; 16] });
+    request::<MetaLookup>(MetaLookupRequest {
+        card: [1; 16],
+        statement: signed(),
+    });
     response::<MetaLookup>(Reply::Done(CardHolder {
         hospital: HOSPITAL,
         meta: meta(),
@@ -444,7 +464,11 @@ fn the_largest_messages_about_cards_and_the_log_fit() {
             key: vec![1; MAX_EMERGENCY_KEY_BYTES],
         }),
     }));
-    request::<RegisterPatient>(RegisterPatientRequest { meta: meta() });
+    request::<RegisterPatient>(RegisterPatientRequest {
+        card: [1; 16],
+        meta: meta(),
+        statement: signed(),
+    });
     response::<RegisterPatient>(Reply::Done(NewCard {
         card: [1; 16],
         desk_code: [2; 5],
