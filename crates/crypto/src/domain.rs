@@ -246,6 +246,8 @@ domains! {
     AUDIT_LEAF = "caduceus/audit-leaf/v1";
     /// Wrapping of a retention bucket's key.
     BUCKET_KEY = "caduceus/bucket-key/v1";
+    /// Encryption key of an operator's deeds that wait, from the node's key.
+    NODE_DEED = "caduceus/node-deed/v1";
     /// Signature on an audit query.
     AUDIT_QUERY = "caduceus/audit-query/v1";
 
@@ -320,12 +322,13 @@ mod tests {
     fn all_tags_are_versioned_and_printable() {
         for tag in ALL {
             let text = tag.as_str();
-            let name = text
+            let (name, version) = text
                 .strip_prefix("caduceus/")
                 .unwrap()
-                .strip_suffix("/v1")
+                .rsplit_once("/v")
                 .unwrap();
             assert!(!name.is_empty());
+            assert!(version.parse::<u8>().unwrap() >= 1, "{text}");
             let printable = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             assert!(name.chars().all(printable), "{text}");
         }
