@@ -11,6 +11,7 @@ mod fhir;
 mod filter;
 mod known;
 pub mod model;
+pub mod proof;
 pub mod report;
 mod sealed;
 mod statement;
