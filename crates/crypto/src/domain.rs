@@ -226,6 +226,8 @@ domains! {
     ROTATE_ACCEPT = "caduceus/rotate-accept/v1";
     /// A new policy set.
     POLICY = "caduceus/policy/v1";
+    /// Hash of a policy set's text.
+    POLICY_TEXT = "caduceus/policy-text/v1";
     /// An anchor that replaces an earlier one.
     AMEND = "caduceus/amend/v1";
     /// The destruction of a retention bucket's key.
