@@ -250,6 +250,8 @@ domains! {
     BUCKET_KEY = "caduceus/bucket-key/v1";
     /// Encryption key of an operator's deeds that wait, from the node's key.
     NODE_DEED = "caduceus/node-deed/v1";
+    /// Digest of the text of an exported proof.
+    AUDIT_PROOF = "caduceus/audit-proof/v1";
     /// Signature on an audit query.
     AUDIT_QUERY = "caduceus/audit-query/v1";
 
