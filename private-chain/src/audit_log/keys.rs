@@ -18,7 +18,7 @@
 //! key he learns every living bucket's key. Overwriting a file does not reach old blocks that a flash disk or a
 //! snapshotting filesystem still keeps: those stay wrapped by the node's key.
 
-mod file;
+pub(super) mod file;
 
 use crate::audit::{Bucket, SecretBytes};
 use caduceus_crypto::domain;

@@ -89,7 +89,10 @@ fn each_altered_byte_is_noticed_and_a_peer_mends_it() {
         fs::write(&file, &bad).unwrap();
         let keys = open(dir.path());
         let found = keys.get(&bucket(0)).unwrap_err();
-        assert!(matches!(found, KeyError::Length { .. }), "{length}: {found}");
+        assert!(
+            matches!(found, KeyError::Length { .. }),
+            "{length}: {found}"
+        );
         // A new key would not open what is sealed under the old one.
         assert!(keys.draw(&bucket(0)).is_err());
     }
