@@ -1,6 +1,7 @@
 //! Keep the rules and state of a hospital's private chain, and run its node.
 //!
-//! The library is pure: transactions ([`tx`]), rules ([`rules`]), typed state ([`state`]), reads ([`query`]),
+//! The library is pure: transactions ([`tx`]), rules ([`rules`]), who may do what ([`policy`]), typed state
+//! ([`state`]), reads ([`query`]),
 //! the chain's own genesis ([`genesis`]) and the state machine that ties them together ([`machine`]). No
 //! clock, socket, file or operating-system randomness, but behind the features `log` (files) and `node` (all of
 //! them). See DESIGN section 5.
@@ -12,6 +13,7 @@ pub mod genesis;
 pub mod machine;
 #[cfg(feature = "node")]
 pub mod node;
+pub mod policy;
 pub mod query;
 pub mod rules;
 pub mod state;
@@ -29,6 +31,6 @@ pub use machine::{AnchorsExtra, PrivateMachine};
 pub use rules::{AuditReceipt, Failure, Rule};
 pub use state::{AnchorRef, FormerServer, HospitalKeys, Key, StaffRecord};
 pub use tx::{
-    AmendTx, AnchorTx, Enrol, Role, Rotate, SignedEnrol, SignedRotate, SignedSuspend,
-    SignedValidators, Suspend, Tx, Validators,
+    AmendTx, AnchorTx, Enrol, Policy, Role, Rotate, SignedEnrol, SignedPolicy, SignedRotate,
+    SignedSuspend, SignedValidators, Suspend, Tx, Validators,
 };

@@ -2,6 +2,7 @@
 
 use crate::audit::{ActionClass, AuditBatch, BatchId, Bucket};
 use crate::genesis::PrivateGenesis;
+use crate::policy::PolicyRecord;
 use crate::rules::AuditReceipt;
 use crate::state::{self, AnchorRef, BatchPlace, HospitalKeys, Retired, STAFF_PREFIX, StaffRecord};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -27,6 +28,14 @@ pub fn genesis(view: &dyn StateView) -> Result<PrivateGenesis, StateError> {
 /// When the store fails.
 pub fn hospital_keys(view: &dyn StateView) -> Result<HospitalKeys, StateError> {
     state::hospital_keys().require(view)
+}
+
+/// The policies in force and to come.
+///
+/// # Errors
+/// When the store fails.
+pub fn policy(view: &dyn StateView) -> Result<PolicyRecord, StateError> {
+    Ok(state::policy().get(view)?.unwrap_or_default())
 }
 
 /// A member of staff.
@@ -302,7 +311,7 @@ pub fn anchor_result(result: &[u8]) -> Result<u32, DecodeError> {
 /// # Errors
 /// [`DecodeError`] when the bytes are no such result.
 pub fn audit_result(result: &[u8]) -> Result<AuditReceipt, DecodeError> {
-    codec::decode_exact(result, 12)
+    codec::decode_exact(result, AuditReceipt::BYTES)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ pub mod amend;
 pub mod anchor;
 pub mod audit;
 pub mod enrol;
+mod judge;
+pub mod policy;
 pub mod retire;
 pub mod rotate;
 pub mod suspend;
@@ -20,6 +22,7 @@ pub use amend::AmendError;
 pub use anchor::AnchorError;
 pub use audit::{AuditError, AuditReceipt};
 pub use enrol::EnrolError;
+pub use policy::PolicyError;
 pub use retire::{DestroyedError, RetireError};
 pub use rotate::RotateError;
 pub use suspend::SuspendError;
@@ -59,6 +62,9 @@ pub enum Rule {
     /// A rule of `Destroyed`.
     #[error(transparent)]
     Destroyed(#[from] DestroyedError),
+    /// A rule of `Policy`.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 impl Rule {
@@ -75,6 +81,7 @@ impl Rule {
             Rule::Rotate(e) => e.rule_name(),
             Rule::Retire(e) => e.rule_name(),
             Rule::Destroyed(e) => e.rule_name(),
+            Rule::Policy(e) => e.rule_name(),
         }
     }
 }
@@ -139,5 +146,6 @@ pub fn apply(ctx: &BlockContext, tx: &Tx, state: &mut Overlay<'_>) -> Result<Vec
         Tx::Rotate(tx) => rotate::apply(ctx, tx, state),
         Tx::Retire(tx) => retire::apply_retire(ctx, tx, state),
         Tx::Destroyed(tx) => retire::apply_destroyed(ctx, tx, state),
+        Tx::Policy(tx) => policy::apply(ctx, tx, state),
     }
 }

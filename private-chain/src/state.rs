@@ -5,6 +5,7 @@
 //! | `genesis` | Auth | [`PrivateGenesis`] |
 //! | `keys` | Auth | [`HospitalKeys`] |
 //! | `staff/` key | Auth | [`StaffRecord`] |
+//! | `policy` | Auth | [`PolicyRecord`]; absent until there was a proposal |
 //! | `audit-count` | Auth | u64: entries so far, hence the next sequence number |
 //! | `anchor/` height position | Bulk | `Anchor` |
 //! | zero (u32) tag | Index | [`AnchorRef`]; with index scheme `tags` only |
@@ -26,6 +27,7 @@
 
 use crate::audit::{AuditBatch, BatchId, Bucket};
 use crate::genesis::PrivateGenesis;
+use crate::policy::{PolicyRecord, PolicySet};
 use crate::tx::Role;
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
@@ -36,6 +38,7 @@ use caduceus_crypto::keys::PublicKey;
 use caduceus_crypto::time::TimeMillis;
 use caduceus_ledger::{Height, Overlay, Space, StateError, StateView};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// Where one typed value lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -342,6 +345,22 @@ fn bucket_parts(bucket: &Bucket) -> BucketParts {
 /// Anchors so far in the block in progress.
 pub fn block_anchors() -> Key<u32> {
     Key::new(Space::Bulk, "block-anchors", &[])
+}
+
+/// The policies in force and to come.
+pub fn policy() -> Key<PolicyRecord> {
+    Key::new(Space::Auth, "policy", &[])
+}
+
+/// The policy set in force at a height.
+///
+/// # Errors
+/// When the store fails, or holds a text that is no policy set for this program.
+pub fn policy_at(view: &dyn StateView, height: Height) -> Result<Arc<PolicySet>, StateError> {
+    let record = policy().get(view)?.unwrap_or_default();
+    record
+        .set_at(height)
+        .map_err(|e| StateError(format!("the policy on record: {e}")))
 }
 
 /// Set where the block in progress changed the voters.

@@ -140,7 +140,7 @@ pub fn draft(seed: u64, count: u64) -> DraftBatch {
             ..entry(NOW)
         };
         draft
-            .push(&BUCKET_KEY, ActionClass::ClinicalRead, &entry)
+            .push(&BUCKET_KEY, ActionClass::ClinicalRead, NOW, &entry)
             .unwrap();
     }
     draft

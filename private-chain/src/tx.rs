@@ -7,6 +7,7 @@ pub mod amend;
 pub mod anchor;
 pub mod audit;
 pub mod enrol;
+pub mod policy;
 pub mod retire;
 pub mod rotate;
 pub mod suspend;
@@ -22,6 +23,7 @@ pub use amend::AmendTx;
 pub use anchor::AnchorTx;
 pub use audit::{BATCH_BYTES, MAX_ENTRIES_PER_TX};
 pub use enrol::{Enrol, MAX_LABEL_BYTES, Role, SignedEnrol};
+pub use policy::{MAX_POLICY_LEAD, Policy, SignedPolicy};
 pub use retire::{SignedDestroyed, SignedRetire};
 pub use rotate::{MAX_GRACE_MILLIS, Rotate, SignedRotate};
 pub use suspend::{MAX_SUSPEND_REASON_BYTES, SignedSuspend, Suspend};
@@ -52,6 +54,8 @@ pub enum Tx {
     Retire(SignedRetire),
     /// A validator's word that it has forgotten one.
     Destroyed(SignedDestroyed),
+    /// Puts a policy set in force from a height on.
+    Policy(SignedPolicy),
 }
 
 impl Tx {

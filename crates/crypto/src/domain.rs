@@ -226,6 +226,8 @@ domains! {
     ROTATE_ACCEPT = "caduceus/rotate-accept/v1";
     /// A new policy set.
     POLICY = "caduceus/policy/v1";
+    /// Hash of a policy set's text.
+    POLICY_TEXT = "caduceus/policy-text/v1";
     /// An anchor that replaces an earlier one.
     AMEND = "caduceus/amend/v1";
     /// The destruction of a retention bucket's key.
@@ -250,6 +252,8 @@ domains! {
     AUDIT_RUN = "caduceus/audit-run/v1";
     /// Encryption of the list of run files, from the node's key.
     AUDIT_RUN_LIST = "caduceus/audit-run-list/v1";
+    /// Encryption key of an operator's deeds that wait, from the node's key.
+    NODE_DEED = "caduceus/node-deed/v1";
     /// Signature on an audit query.
     AUDIT_QUERY = "caduceus/audit-query/v1";
 
@@ -324,12 +328,13 @@ mod tests {
     fn all_tags_are_versioned_and_printable() {
         for tag in ALL {
             let text = tag.as_str();
-            let name = text
+            let (name, version) = text
                 .strip_prefix("caduceus/")
                 .unwrap()
-                .strip_suffix("/v1")
+                .rsplit_once("/v")
                 .unwrap();
             assert!(!name.is_empty());
+            assert!(version.parse::<u8>().unwrap() >= 1, "{text}");
             let printable = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             assert!(name.chars().all(printable), "{text}");
         }

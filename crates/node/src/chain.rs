@@ -8,9 +8,9 @@ use crate::statesync::{Cut, Maker};
 use crate::store::{Snapshot, Store, StoreError};
 use caduceus_crypto::{Hash, TimeMillis};
 use caduceus_ledger::{
-    Address, Block, BlockContext, BlockError, Certificate, ChainId, DecodedTx, Executed, Genesis,
-    Header, Height, Rejection, SignedSeal, StateError, StateMachine, ValidatorSet, build,
-    genesis_state, replay_decoded, tx_id,
+    Address, Block, BlockContext, BlockError, Certificate, ChainId, Executed, Genesis, Header,
+    Height, Rejection, SignedSeal, StateError, StateMachine, ValidatorSet, build, genesis_state,
+    replay_decoded, tx_id,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -19,17 +19,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot, watch};
 
 mod admit;
+mod live;
 mod outcome;
 mod read;
 
 use self::admit::Ahead;
+pub use self::live::LiveCheck;
 pub use self::outcome::{CommitError, Committed, Offer, Outcome, SubmitError};
 
 /// Drift allowed between a fresh proposal's time and the own clock.
 const MAX_DRIFT_MILLIS: u64 = 10_000;
-
-/// Transactions above which a block's are decoded by several threads.
-const PARALLEL_BYTES: usize = 64 * 1024;
 
 /// Executed proposals of one height kept in memory.
 const MAX_EXECUTED: usize = 8;
@@ -63,6 +62,7 @@ pub struct Chain {
     wake: Notify,
     stages: Stages,
     maker: OnceLock<Maker>,
+    live_check: OnceLock<Arc<dyn LiveCheck>>,
 }
 
 /// How long a starting node waits for a store that another process has open: what shows a node at rest, such as
@@ -143,6 +143,7 @@ impl Chain {
             wake: Notify::new(),
             stages: Stages::default(),
             maker: OnceLock::new(),
+            live_check: OnceLock::new(),
         })
     }
 
@@ -308,7 +309,7 @@ impl Chain {
             return Ok(());
         }
         let begun = Instant::now();
-        let decoded = self.decode(block)?;
+        let decoded = self.decode(block, live)?;
         let mut inner = self.lock();
         if inner.executed.len() >= MAX_EXECUTED {
             // What is decided after all is executed again from its file.
@@ -332,54 +333,6 @@ impl Chain {
         inner.executed.insert(id, (block.clone(), executed));
         self.stages.ran(Stage::Execute, begun);
         Ok(())
-    }
-
-    /// The transactions of a block, decoded: those that wait here were decoded when they came, the others are by
-    /// several threads.
-    fn decode(&self, block: &Block) -> Result<Vec<DecodedTx>, BlockError> {
-        let ids: Vec<Hash> = block.txs.iter().map(|tx| tx_id(tx)).collect();
-        let known: Vec<Option<DecodedTx>> = {
-            let inner = self.lock();
-            ids.iter()
-                .map(|id| inner.mempool.get(id).cloned())
-                .collect()
-        };
-        let work: Vec<(usize, &Vec<u8>)> = block
-            .txs
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| known[*index].is_none())
-            .collect();
-        let bytes: usize = work.iter().map(|(_, tx)| tx.len()).sum();
-        let threads = match std::thread::available_parallelism() {
-            Ok(threads) if bytes > PARALLEL_BYTES => threads.get().min(work.len()).max(1),
-            _ => 1,
-        };
-        let one = |(index, tx): &(usize, &Vec<u8>)| {
-            let decoded = DecodedTx::new(self.machine.as_ref(), Arc::new((*tx).clone()));
-            (*index, decoded)
-        };
-        let new: Vec<(usize, Result<DecodedTx, Rejection>)> = if threads == 1 {
-            work.iter().map(one).collect()
-        } else {
-            let share = work.len().div_ceil(threads);
-            std::thread::scope(|scope| {
-                let running: Vec<_> = work
-                    .chunks(share)
-                    .map(|chunk| scope.spawn(|| chunk.iter().map(one).collect::<Vec<_>>()))
-                    .collect();
-                running
-                    .into_iter()
-                    .flat_map(|thread| thread.join().expect("decoding does not panic"))
-                    .collect()
-            })
-        };
-        let mut decoded = known;
-        for (index, outcome) in new {
-            let tx = outcome.map_err(|rejection| BlockError::Transaction { index, rejection })?;
-            decoded[index] = Some(tx);
-        }
-        Ok(decoded.into_iter().flatten().collect())
     }
 
     /// A block not committed yet: executed in memory, or on disk.

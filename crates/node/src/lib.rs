@@ -27,7 +27,7 @@ pub mod store;
 pub mod tag_index;
 pub mod validate;
 
-pub use chain::{Chain, Committed, SubmitError};
+pub use chain::{Chain, Committed, LiveCheck, SubmitError};
 pub use guard::{Guard, GuardError};
 pub use home::{HomeError, NodeFile, NodeHome};
 pub use node::{BftSettings, Clock, Engine, Node, NodeConfig, NodeError, SystemClock, TxRelay};

@@ -4,6 +4,7 @@
 //! genesis, a connection to the own node, sets of validators as people name them.
 
 mod audit_verify;
+mod deeds;
 mod home;
 mod init;
 mod inspect;
@@ -13,6 +14,9 @@ mod validate;
 mod voters;
 
 pub use audit_verify::audit_verify;
+pub use deeds::{
+    Announced, Deed, DeedFiles, DeedKind, DeedOutcome, DeedSink, announce, drain_deeds,
+};
 pub use home::home;
 pub use init::{InitArgs, init, key_file, make_key, read_toml, write_genesis};
 pub use inspect::{

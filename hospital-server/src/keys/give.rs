@@ -163,19 +163,21 @@ fn entry(
     source.truncate(MAX_SOURCE_BYTES);
     AuditEntry {
         time: ctx.now(),
-        actor,
+        actor: actor.into(),
         // The server fills in what the chain says.
         role: None::<Role>,
         organisation: ctx.map.hospital,
         action: Action::Read,
-        subtype: "index-key".to_owned(),
+        subtype: "index-key".into(),
         outcome,
-        reason,
+        reason: reason.into(),
         patient: Some(Subject::Card(card.hash())),
-        record: None,
-        purpose: String::new(),
+        resource: None,
+        purpose: "".into(),
         grant: None,
-        source,
-        request_id,
+        source: source.into(),
+        request: hex::encode(request_id).into(),
+        reference: "".into(),
+        statement: None,
     }
 }

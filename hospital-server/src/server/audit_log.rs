@@ -18,7 +18,7 @@ use caduceus_ledger::tx_id;
 use deed::Deed;
 use index::{AuditIndex, StoredEntry};
 use private_chain::tx::MAX_ENTRIES_PER_TX;
-use private_chain::{Bucket, DraftEntry, SealedEntry, Tx, query};
+use private_chain::{AuditBatch, Bucket, DraftBatch, Tx, query};
 use rand_core::OsRng;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,24 +166,22 @@ impl Writer {
 
     /// Writes one transaction; false if it stays in the outbox.
     async fn write(&self, batch: Vec<Waiting>) -> bool {
-        let mut entries = Vec::with_capacity(batch.len());
+        let mut draft = DraftBatch::new(&mut OsRng);
         let mut waiting = Vec::with_capacity(batch.len());
         for Waiting { deed, done } in batch {
-            match self.seal(&deed) {
-                Ok(entry) => {
-                    entries.push(entry);
-                    waiting.push(done);
-                }
+            match self.seal(&mut draft, &deed) {
+                Ok(()) => waiting.push(done),
                 Err(error) => {
                     let _ = done.send(Err(error));
                 }
             }
         }
-        if entries.is_empty() {
+        if draft.is_empty() {
             return true;
         }
-        let tx = Tx::audit(entries.clone()).encode();
-        let outcome = self.commit(tx, entries).await;
+        let batch = draft.sign(&self.chain.chain(), &self.server);
+        let tx = Tx::audit(batch.clone()).encode();
+        let outcome = self.commit(tx, batch).await;
         let kept = matches!(outcome, Err(LogError::Unavailable { .. }));
         for done in waiting {
             // A caller that stopped waiting is no error.
@@ -192,38 +190,32 @@ impl Writer {
         !kept
     }
 
-    fn seal(&self, deed: &Deed) -> Result<SealedEntry, LogError> {
+    fn seal(&self, draft: &mut DraftBatch, deed: &Deed) -> Result<(), LogError> {
         let month = private_chain::audit::month_of(deed.entry.time);
         let bucket = Bucket {
             class: deed.class,
             month,
         };
         let key = self.buckets.key(&bucket).map_err(LogError::unavailable)?;
-        let draft =
-            DraftEntry::seal(&mut OsRng, &key, deed.class, &deed.entry).map_err(|error| {
-                LogError::Entry {
-                    detail: error.to_string(),
-                }
-            })?;
-        Ok(draft.sign(&self.chain.chain(), &self.server))
+        match draft.push(&key, deed.class, deed.entry.time, &deed.entry) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(LogError::Entry {
+                detail: error.to_string(),
+            }),
+        }
     }
 
-    async fn commit(&self, tx: Vec<u8>, entries: Vec<SealedEntry>) -> Result<Logged, LogError> {
+    async fn commit(&self, tx: Vec<u8>, batch: AuditBatch) -> Result<Logged, LogError> {
         let id = tx_id(&tx);
         let (index, copy) = (self.index.clone(), tx.clone());
         blocking(move || index.send_out(&id, &copy))
             .await
             .map_err(LogError::unavailable)?;
-        self.deliver(id, &tx, entries).await
+        self.deliver(id, &tx, batch).await
     }
 
     /// Submits what is in the outbox and enters it in the index.
-    async fn deliver(
-        &self,
-        id: Hash,
-        tx: &[u8],
-        entries: Vec<SealedEntry>,
-    ) -> Result<Logged, LogError> {
+    async fn deliver(&self, id: Hash, tx: &[u8], batch: AuditBatch) -> Result<Logged, LogError> {
         let index = self.index.clone();
         let placed = match self.chain.submit(tx).await {
             Ok(placed) => placed,
@@ -244,12 +236,14 @@ impl Writer {
             block_hash: placed.block_hash,
         };
         let stored: Vec<(u64, StoredEntry)> = (receipt.first..)
-            .zip(entries)
-            .map(|(sequence, sealed)| {
+            .zip((0u32..).zip(batch.entries))
+            .map(|(sequence, (index, sealed))| {
                 let entry = StoredEntry {
                     height: logged.height,
                     block_hash: logged.block_hash,
                     tx: id,
+                    batch: batch.id,
+                    index,
                     sealed,
                 };
                 (sequence, entry)
@@ -268,10 +262,10 @@ impl Writer {
             .await
             .map_err(LogError::unavailable)?;
         for (id, tx) in left {
-            let Ok(Tx::Audit(entries)) = Tx::decode(&tx) else {
+            let Ok(Tx::Audit(batch)) = Tx::decode(&tx) else {
                 return Err(LogError::unavailable("the outbox is damaged"));
             };
-            match self.deliver(id, &tx, entries).await {
+            match self.deliver(id, &tx, batch).await {
                 Ok(_) | Err(LogError::Entry { .. }) => {}
                 Err(error) => return Err(error),
             }

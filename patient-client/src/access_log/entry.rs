@@ -1,8 +1,8 @@
 //! One entry of a hospital's audit log, as it answers `audit-query`.
 
 use caduceus_crypto::codec;
-use caduceus_crypto::{Hash, PublicKey, TimeMillis};
-use private_chain::AuditEntry;
+use caduceus_crypto::{Hash, TimeMillis};
+use private_chain::{Actor, AuditEntry};
 
 /// Largest entry in an answer, bytes.
 const MAX_ENTRY_BYTES: usize = 32 * 1024;
@@ -12,8 +12,8 @@ const MAX_ENTRY_BYTES: usize = 32 * 1024;
 pub struct HospitalEntry {
     /// When the action was asked for.
     pub time: TimeMillis,
-    /// Who acted, by key.
-    pub actor: PublicKey,
+    /// Who acted: a key, or a name in a log that was imported.
+    pub actor: Actor,
     /// The actor's role on the private chain; none if the actor is no staff.
     pub role: Option<String>,
     /// What was done, with its kind: `read fetch-record`.
@@ -45,21 +45,22 @@ pub(super) fn decode(bytes: &[u8]) -> Option<HospitalEntry> {
     // As `hospital-server` answers: sequence, height, block, transaction, entry.
     let (sequence, height, block, tx, entry): (u64, u64, Hash, Hash, AuditEntry) =
         codec::decode_exact(bytes, MAX_ENTRY_BYTES).ok()?;
-    let action = match entry.subtype.as_str() {
+    let action = match &*entry.subtype {
         "" => entry.action.as_str().to_owned(),
         subtype => format!("{} {subtype}", entry.action.as_str()),
     };
+    let record = entry.record().copied();
     Some(HospitalEntry {
         time: entry.time,
         actor: entry.actor,
         role: entry.role.map(|role| role.as_str().to_owned()),
         action,
         outcome: entry.outcome.as_str().to_owned(),
-        reason: entry.reason,
-        record: entry.record,
-        purpose: entry.purpose,
+        reason: entry.reason.to_string(),
+        record,
+        purpose: entry.purpose.to_string(),
         grant: entry.grant,
-        source: entry.source,
+        source: entry.source.to_string(),
         sequence,
         height,
         block,

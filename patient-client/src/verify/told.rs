@@ -54,7 +54,7 @@ mod tests {
     fn entry(action: &str, outcome: &str, record: u8) -> HospitalEntry {
         HospitalEntry {
             time: TimeMillis(100),
-            actor: SecretKey::generate(&mut OsRng).public(),
+            actor: SecretKey::generate(&mut OsRng).public().into(),
             role: None,
             action: action.to_owned(),
             outcome: outcome.to_owned(),

@@ -13,6 +13,7 @@ use caduceus_crypto::codec;
 use caduceus_crypto::domain;
 use caduceus_crypto::keys::{PublicKey, SecretKey, Signature};
 use caduceus_crypto::merkle::{self, InclusionProof, RootBuilder};
+use caduceus_crypto::time::TimeMillis;
 use caduceus_ledger::ChainId;
 use rand_core::{CryptoRng, RngCore};
 use std::collections::BTreeMap;
@@ -51,20 +52,21 @@ impl DraftBatch {
         }
     }
 
-    /// Seals an entry and appends it. The class is the caller's, the month that of the entry's time, and the key that
-    /// of this bucket. Gives its index.
+    /// Seals an entry and appends it. The class is the caller's, the month that in which it is logged (an entry of
+    /// another log may be of long ago), and the key that of this bucket. Gives its index.
     ///
     /// # Errors
-    /// [`SealError`] when the entry is too long; the batch is as before.
+    /// [`SealError`] when the entry is too long or of the time to come; the batch is as before.
     pub fn push(
         &mut self,
         bucket_key: &[u8; 32],
         class: ActionClass,
+        logged: TimeMillis,
         entry: &AuditEntry,
     ) -> Result<u32, SealError> {
         let bucket = Bucket {
             class,
-            month: month_of(entry.time),
+            month: month_of(logged),
         };
         let id = self.id;
         let key = self
@@ -179,7 +181,7 @@ mod tests {
             let mut entry = testing::entry(NOW);
             entry.reference = n.to_string().into();
             let class = ActionClass::ALL[usize::try_from(n % 2).unwrap()];
-            let index = draft.push(&[n as u8 % 2; 32], class, &entry).unwrap();
+            let index = draft.push(&[n as u8 % 2; 32], class, NOW, &entry).unwrap();
             assert_eq!(u64::from(index), n);
         }
         draft.sign(&testing::chain(), &testing::server())

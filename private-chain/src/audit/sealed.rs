@@ -41,7 +41,7 @@ pub type SecretBytes = Zeroizing<[u8; 32]>;
 pub struct SealedEntry {
     /// Kind of action.
     pub class: ActionClass,
-    /// Month of the entry's time; see [`Bucket::month`].
+    /// Month in which it was logged; see [`Bucket::month`]. The entry's own time may be long before.
     pub month: u16,
     /// The sealed entry, at most [`MAX_CIPHERTEXT_BYTES`].
     pub ciphertext: Vec<u8>,
@@ -62,6 +62,14 @@ pub enum SealError {
         /// Bytes found.
         found: usize,
     },
+    /// The entry's time is after the month that follows its bucket's.
+    #[error("the audit entry is of month {found}, its bucket of month {bucket}")]
+    Ahead {
+        /// The bucket's month.
+        bucket: u16,
+        /// Month of the entry's time.
+        found: u16,
+    },
 }
 
 /// Why a sealed entry did not open.
@@ -80,11 +88,11 @@ pub enum OpenError {
     /// Opened, but a field is too long.
     #[error(transparent)]
     Entry(#[from] EntryError),
-    /// Opened, but its time is in another month than its bucket's.
-    #[error("the audit entry is of month {found}, its bucket of month {expected}")]
-    Month {
+    /// Opened, but its time is after the month that follows its bucket's: nobody logs what is to come.
+    #[error("the audit entry is of month {found}, its bucket of month {bucket}")]
+    Ahead {
         /// The bucket's month.
-        expected: u16,
+        bucket: u16,
         /// Month of the entry's time.
         found: u16,
     },
@@ -126,14 +134,16 @@ impl BatchKey {
     /// Seals the entry that stands at this index of the batch. Each index is sealed once.
     ///
     /// # Errors
-    /// [`SealError`] when the entry is too long.
-    ///
-    /// # Panics
-    /// When the entry is of another month than the bucket.
+    /// [`SealError`] when the entry is too long, or of the time to come.
     pub(super) fn seal(&self, index: u32, entry: &AuditEntry) -> Result<SealedEntry, SealError> {
         entry.check()?;
         let Bucket { class, month } = self.bucket;
-        assert_eq!(month, month_of(entry.time), "the bucket is the entry's");
+        if let Some(found) = ahead(month, entry) {
+            return Err(SealError::Ahead {
+                bucket: month,
+                found,
+            });
+        }
         let encoded = Zeroizing::new(codec::encode(entry));
         let padded_len = (LENGTH_BYTES + encoded.len()).div_ceil(PAD_BYTES) * PAD_BYTES;
         let too_large = SealError::TooLarge {
@@ -231,15 +241,21 @@ impl SealedEntry {
         let entry: AuditEntry =
             codec::decode_exact(encoded, MAX_CIPHERTEXT_BYTES).map_err(OpenError::Decode)?;
         entry.check()?;
-        let found = month_of(entry.time);
-        if found != self.month {
-            return Err(OpenError::Month {
-                expected: self.month,
+        match ahead(self.month, &entry) {
+            Some(found) => Err(OpenError::Ahead {
+                bucket: self.month,
                 found,
-            });
+            }),
+            None => Ok(entry),
         }
-        Ok(entry)
     }
+}
+
+/// The month of the entry's time, if it is after the one that follows the bucket's. One is for clocks: close to a
+/// month's edge the entry's may be ahead of the one that named the bucket.
+fn ahead(bucket_month: u16, entry: &AuditEntry) -> Option<u16> {
+    let found = month_of(entry.time);
+    (found > bucket_month.saturating_add(1)).then_some(found)
 }
 
 #[cfg(test)]
@@ -335,6 +351,26 @@ mod tests {
                 field: "reason",
                 ..
             }))
+        ));
+    }
+
+    #[test]
+    fn an_entry_may_be_older_than_its_bucket_and_hardly_newer() {
+        use caduceus_crypto::time::TimeMillis;
+        for days in [0, 45, 3650] {
+            let mut entry = testing::entry(TimeMillis(NOW.0 - days * 86_400_000));
+            entry.reference = "imported".into();
+            assert_eq!(key().open(5, &sealed(&entry)).unwrap(), entry);
+        }
+        // 2024-06-30 is in the month after, 2024-07-01 is not.
+        let end = caduceus_crypto::time::Epoch::from_ymd(2024, 7, 1).unwrap();
+        let entry = testing::entry(TimeMillis(end.start().0 - 1));
+        assert_eq!(key().open(5, &sealed(&entry)).unwrap(), entry);
+        let bucket = month_of(NOW);
+        let refused = key().seal(5, &testing::entry(end.start()));
+        assert!(matches!(
+            refused,
+            Err(SealError::Ahead { bucket: b, found }) if (b, found) == (bucket, bucket + 2)
         ));
     }
 

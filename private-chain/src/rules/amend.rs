@@ -1,6 +1,7 @@
 //! Rules of `Amend` (DESIGN 5.1): those of `Anchor`, and that the versions of a record form one line.
 
 use super::{Failure, anchor, ensure, refuse};
+use crate::policy::{Operation, RecordState, Relation, Resource};
 use crate::state;
 use crate::tx::AmendTx;
 use caduceus_crypto::Hash;
@@ -52,14 +53,20 @@ pub(super) fn apply(
     let old = tx.replaces;
     let new = tx.anchor.anchor.body.record_hash;
     ensure(old != new, || AmendError::Itself { record: old })?;
-    ensure(state::record(&old).is_set(state)?, || {
-        AmendError::UnknownRecord { record: old }
-    })?;
+    let Some(at) = state::record(&old).get(state)? else {
+        return refuse(AmendError::UnknownRecord { record: old });
+    };
     let next = state::replaced_by(&old);
     if let Some(by) = next.get(state)? {
         return refuse(AmendError::AlreadyReplaced { record: old, by });
     }
-    let result = anchor::apply(ctx, &tx.anchor, state)?;
+    // The vault's signature on the new record says that the patient's card was presented.
+    let relation = match state::anchor(&at).require(state)?.author {
+        author if author == tx.anchor.anchor.author => Relation::Own,
+        _ => Relation::Treating,
+    };
+    let replaced = Resource::record(old, RecordState::Current, relation);
+    let result = anchor::apply_as(ctx, &tx.anchor, state, Operation::Amend, replaced)?;
     next.put(state, &new);
     state::replaces(&new).put(state, &old);
     Ok(result)

@@ -1,6 +1,7 @@
 //! Rules of `Anchor` (DESIGN 3.5).
 
-use super::{Failure, ensure, refuse};
+use super::{Failure, ensure, judge, refuse};
+use crate::policy::{Operation, Principal, Question, RecordState, Relation, Resource};
 use crate::state::{self, AnchorRef};
 use crate::tx::{AnchorTx, Role};
 use caduceus_crypto::Hash;
@@ -40,11 +41,13 @@ pub enum AnchorError {
         /// The author's key.
         author: PublicKey,
     },
-    /// The author's role does not write records.
-    #[error("a {role} may not anchor records")]
+    /// The policy in force does not let the author write this record.
+    #[error("a {role} may not anchor this record: {why}")]
     AuthorRole {
         /// The author's role.
         role: Role,
+        /// Which policy forbids it, or that none permits it.
+        why: String,
     },
     /// The author's enrolment does not hold at block time.
     #[error("the author is enrolled from {not_before} to {not_after}, block time is {now}")]
@@ -133,6 +136,19 @@ pub(super) fn apply(
     tx: &AnchorTx,
     state: &mut Overlay<'_>,
 ) -> Result<Vec<u8>, Failure> {
+    let record = tx.anchor.body.record_hash;
+    let new = Resource::record(record, RecordState::Absent, Relation::Own);
+    apply_as(ctx, tx, state, Operation::Anchor, new)
+}
+
+/// Applies an anchor, which the policy in force judges as this operation on this resource.
+pub(super) fn apply_as(
+    ctx: &BlockContext,
+    tx: &AnchorTx,
+    state: &mut Overlay<'_>,
+    operation: Operation,
+    resource: Resource,
+) -> Result<Vec<u8>, Failure> {
     let anchor = &tx.anchor;
     let body = &anchor.body;
     let genesis = state::genesis().require(state)?;
@@ -148,7 +164,7 @@ pub(super) fn apply(
         expected,
         found,
     })?;
-    check_author(ctx, &anchor.author, state)?;
+    check_author(ctx, &anchor.author, state, operation, resource)?;
     let block = ctx.time.epoch();
     ensure(
         body.epoch.0.abs_diff(block.0) <= MAX_EPOCH_DRIFT_DAYS,
@@ -191,20 +207,27 @@ fn check_author(
     ctx: &BlockContext,
     author: &PublicKey,
     state: &Overlay<'_>,
+    operation: Operation,
+    resource: Resource,
 ) -> Result<(), Failure> {
     let Some(staff) = state::staff(author).get(state)? else {
         return refuse(AnchorError::AuthorUnknown { author: *author });
     };
-    ensure(staff.role.may_anchor(), || AnchorError::AuthorRole {
-        role: staff.role,
-    })?;
     ensure(staff.covers(ctx.time), || AnchorError::AuthorNotValid {
         not_before: staff.not_before,
         not_after: staff.not_after,
         now: ctx.time,
     })?;
-    match staff.suspended_at {
-        Some(since) => refuse(AnchorError::AuthorSuspended { since }),
+    if let Some(since) = staff.suspended_at {
+        return refuse(AnchorError::AuthorSuspended { since });
+    }
+    let principal = Principal::staff(author, &staff, ctx.time);
+    let question = Question::new(principal, operation, resource);
+    match judge::denied(ctx, &question, state)? {
+        Some(why) => refuse(AnchorError::AuthorRole {
+            role: staff.role,
+            why,
+        }),
         None => Ok(()),
     }
 }

@@ -23,6 +23,11 @@ pub struct AuditReceipt {
     pub root: Hash,
 }
 
+impl AuditReceipt {
+    /// Its encoded length.
+    pub const BYTES: usize = 8 + 4 + 32;
+}
+
 /// Why a batch of audit entries is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -1,6 +1,7 @@
 //! Rules of `Enrol`.
 
-use super::{Failure, ensure, refuse};
+use super::{Failure, ensure, judge, refuse};
+use crate::policy::{Operation, Principal, Question, Resource};
 use crate::state::{self, StaffRecord};
 use crate::tx::{MAX_LABEL_BYTES, SignedEnrol};
 use caduceus_crypto::keys::PublicKey;
@@ -60,6 +61,12 @@ pub enum EnrolError {
     /// Not signed by the hospital's identity key.
     #[error("the enrolment is not signed by the hospital's identity key")]
     NotSigned,
+    /// The policy in force does not let the hospital enrol this role.
+    #[error("the policy in force: {why}")]
+    Policy {
+        /// Which policy forbids it, or that none permits it.
+        why: String,
+    },
 }
 
 impl EnrolError {
@@ -73,6 +80,7 @@ impl EnrolError {
             EnrolError::Suspended { .. } => "enrol_suspended",
             EnrolError::NotLater { .. } => "enrol_not_later",
             EnrolError::NotSigned => "enrol_not_signed",
+            EnrolError::Policy { .. } => "enrol_policy",
         }
     }
 }
@@ -121,6 +129,14 @@ pub(super) fn apply(
     ensure(tx.is_signed_by(&ctx.chain, &keys.identity), || {
         EnrolError::NotSigned
     })?;
+    let question = Question::new(
+        Principal::identity(keys.identity),
+        Operation::StaffEnrol,
+        Resource::staff_register(body.role),
+    );
+    if let Some(why) = judge::denied(ctx, &question, state)? {
+        return refuse(EnrolError::Policy { why });
+    }
     key.put(
         state,
         &StaffRecord {

@@ -114,7 +114,7 @@ fn batch() -> AuditBatch {
     let mut draft = DraftBatch::new(&mut rng(1));
     for entry in [entry(), other_entry()] {
         draft
-            .push(&BUCKET_KEY, ActionClass::ClinicalRead, &entry)
+            .push(&BUCKET_KEY, ActionClass::ClinicalRead, entry.time, &entry)
             .unwrap();
     }
     draft.sign(&CHAIN, &key(2))

@@ -9,7 +9,7 @@ use caduceus_network::exchange::{Submit, SubmitReply, SubmitRequest};
 use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::{Clock, SystemClock};
 use private_chain::Tx;
-use private_chain::audit::{Action, ActionClass, AuditEntry, DraftEntry, Outcome};
+use private_chain::audit::{Action, ActionClass, AuditEntry, DraftBatch, Outcome};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -146,23 +146,27 @@ impl Load {
 fn audit_tx(shared: &Shared, rng: &mut ChaCha20Rng) -> Vec<u8> {
     let entry = AuditEntry {
         time: SystemClock.now(),
-        actor: shared.server.public(),
+        actor: shared.server.public().into(),
         role: None,
         organisation: shared.hospital,
         action: Action::Execute,
-        subtype: "chaos".to_owned(),
+        subtype: "chaos".into(),
         outcome: Outcome::Success,
-        reason: String::new(),
+        reason: "".into(),
         patient: None,
-        record: None,
-        purpose: String::new(),
+        resource: None,
+        purpose: "".into(),
         grant: None,
-        source: "sim".to_owned(),
-        request_id: rng.r#gen(),
+        source: "sim".into(),
+        request: hex::encode(rng.r#gen::<[u8; 16]>()).into(),
+        reference: "".into(),
+        statement: None,
     };
-    let draft = DraftEntry::seal(rng, &[7; 32], ActionClass::Administration, &entry)
+    let mut draft = DraftBatch::new(rng);
+    draft
+        .push(&[7; 32], ActionClass::Administration, entry.time, &entry)
         .expect("a short entry can be sealed");
-    Tx::audit(vec![draft.sign(&shared.chain, &shared.server)]).encode()
+    Tx::audit(draft.sign(&shared.chain, &shared.server)).encode()
 }
 
 async fn submit_until_stopped(shared: Arc<Shared>, pause: Duration, mut rng: ChaCha20Rng) {

@@ -7,14 +7,15 @@ use anyhow::Context;
 use private_chain::query;
 use std::collections::BTreeSet;
 
-const PAGE: usize = 1000;
+/// Batches read at once.
+const PAGE: usize = 100;
 
 pub async fn run(
     world: &mut World,
     narrator: &Narrator,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
-    let mut logged: BTreeSet<[u8; 16]> = BTreeSet::new();
+    let mut logged: BTreeSet<String> = BTreeSet::new();
     for h in 0..world.layout.hospitals.len() {
         let node = world
             .chains
@@ -26,13 +27,14 @@ pub async fn run(
         summary.audit.entries += count;
         let mut first = 0;
         while first < count {
-            let page = query::audit_entries(&snapshot, first, PAGE)?;
-            first += page.len() as u64;
-            for (_, sealed) in page {
-                let key = world
-                    .servers
-                    .bucket_key(&world.layout, h, &sealed.bucket())?;
-                logged.insert(sealed.open(&key)?.request_id);
+            for (_, place, batch) in query::audit_batches(&snapshot, first, PAGE)? {
+                first += u64::from(place.count);
+                for (index, sealed) in (0u32..).zip(&batch.entries) {
+                    let key = world
+                        .servers
+                        .bucket_key(&world.layout, h, &sealed.bucket())?;
+                    logged.insert(batch.open(index, &key)?.request.to_string());
+                }
             }
         }
     }
@@ -40,7 +42,7 @@ pub async fn run(
     summary.audit.actions = actions.len();
     summary.audit.unlogged_actions = actions
         .iter()
-        .filter(|(id, _)| !logged.contains(id))
+        .filter(|(id, _)| !logged.contains(&hex::encode(id)))
         .count();
     let log = world.people[0].patient.access_log().await?;
     summary.audit.patient_access_log_entries = log.disclosures.len()

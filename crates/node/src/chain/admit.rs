@@ -95,6 +95,7 @@ impl Chain {
             });
         }
         drop(snapshot);
+        self.judge(&tx)?;
         // Registered first: the block may come while the transaction is being checked.
         let (sender, receiver) = oneshot::channel();
         self.lock().waiters.entry(id).or_default().push(sender);

@@ -6,6 +6,7 @@ mod a_damaged_log_stops_nobody;
 mod a_damaged_snapshot_is_refused;
 mod a_fifth_validator_joins_and_one_leaves_under_load;
 mod a_full_disk_stops_signing_and_reads_go_on;
+mod a_live_check_keeps_transactions_out_and_history_in;
 mod a_mined_chain_goes_on_after_a_kill;
 mod a_node_from_an_old_copy_of_its_home_signs_nothing_twice;
 mod a_node_says_whom_it_does_not_hear;

@@ -55,25 +55,27 @@ impl Deed {
             class: kind.class,
             entry: AuditEntry {
                 time: origin.time,
-                actor: origin.actor,
+                actor: origin.actor.into(),
                 role: None,
                 organisation: origin.organisation,
                 action: kind.action,
-                subtype: kind.subtype.to_owned(),
+                subtype: kind.subtype.into(),
                 outcome: Outcome::Success,
-                reason: String::new(),
+                reason: "".into(),
                 patient: None,
-                record: None,
-                purpose: String::new(),
+                resource: None,
+                purpose: "".into(),
                 grant: None,
-                source: cut(origin.source, MAX_SOURCE_BYTES),
-                request_id: origin.request_id,
+                source: cut(origin.source, MAX_SOURCE_BYTES).into(),
+                request: hex::encode(origin.request_id).into(),
+                reference: "".into(),
+                statement: None,
             },
         }
     }
 
     pub(crate) fn by(mut self, actor: PublicKey) -> Self {
-        self.entry.actor = actor;
+        self.entry.actor = actor.into();
         self
     }
 
@@ -93,7 +95,7 @@ impl Deed {
     }
 
     pub(crate) fn on_record(mut self, record: Hash) -> Self {
-        self.entry.record = Some(record);
+        self.entry.resource = Some(record.into());
         self
     }
 
@@ -103,7 +105,7 @@ impl Deed {
     }
 
     pub(crate) fn because(mut self, reason: impl Into<String>) -> Self {
-        self.entry.reason = cut(reason.into(), MAX_REASON_BYTES);
+        self.entry.reason = cut(reason.into(), MAX_REASON_BYTES).into();
         self
     }
 

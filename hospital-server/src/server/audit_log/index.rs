@@ -31,6 +31,10 @@ pub(crate) struct StoredEntry {
     pub(crate) block_hash: Hash,
     /// The transaction that brought it.
     pub(crate) tx: Hash,
+    /// The batch in it.
+    pub(crate) batch: private_chain::audit::BatchId,
+    /// Index in the batch.
+    pub(crate) index: u32,
     /// The entry.
     pub(crate) sealed: SealedEntry,
 }
@@ -176,22 +180,19 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use caduceus_crypto::{SecretKey, Signature};
     use private_chain::ActionClass;
-    use rand_core::OsRng;
 
     fn entry(n: u8) -> StoredEntry {
         StoredEntry {
             height: u64::from(n),
             block_hash: Hash([n; 32]),
             tx: Hash([n; 32]),
+            batch: [n; 32],
+            index: 0,
             sealed: SealedEntry {
-                id: [n; 32],
                 class: ActionClass::ClinicalRead,
                 month: 24_292,
                 ciphertext: vec![n; 256],
-                signer: SecretKey::generate(&mut OsRng).public(),
-                signature: Signature([n; 64]),
             },
         }
     }

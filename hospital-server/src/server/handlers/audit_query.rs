@@ -16,7 +16,8 @@ use caduceus_network::exchange::{
     AuditFilter, AuditPage, AuditQuery, AuditQueryRequest, AuditRight, Reply,
 };
 use caduceus_network::{Peer, Refused};
-use private_chain::{Action, ActionClass, AuditEntry, Role, Subject};
+use private_chain::audit::BatchKey;
+use private_chain::{Action, ActionClass, Actor, AuditEntry, Role, Subject};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -158,7 +159,8 @@ async fn search(
                     None => true,
                     Some(subjects) => entry
                         .patient
-                        .is_some_and(|subject| subjects.contains(&subject)),
+                        .as_ref()
+                        .is_some_and(|subject| subjects.contains(subject)),
                 };
                 // A patient's scope stands in place of the filter's patient.
                 let fits = in_scope && matches(&filter, &entry, scope.is_none());
@@ -181,7 +183,8 @@ fn open(buckets: &Buckets, stored: &StoredEntry) -> Option<AuditEntry> {
             return None;
         }
     };
-    match stored.sealed.open(&key) {
+    let key = BatchKey::derive(&key, stored.sealed.bucket(), &stored.batch);
+    match key.open(stored.index, &stored.sealed) {
         Ok(entry) => Some(entry),
         Err(error) => {
             tracing::error!(%error, "an audit entry does not open");
@@ -195,6 +198,7 @@ fn subject_hash(subject: &Subject) -> Hash {
     match subject {
         Subject::Card(card) => *card,
         Subject::Pseudonym(point) => hash(domain::AUDIT_TERM, &[point.as_bytes()]),
+        Subject::Named(name) => hash(domain::AUDIT_TERM, &[name.as_bytes()]),
     }
 }
 
@@ -205,8 +209,8 @@ fn matches(filter: &AuditFilter, entry: &AuditEntry, by_patient: bool) -> bool {
     let action = filter.action.as_deref().is_none_or(|wanted| {
         let (name, subtype) = wanted.split_once('/').unwrap_or((wanted, ""));
         let by_name =
-            name == entry.action.as_str() && (subtype.is_empty() || subtype == entry.subtype);
-        by_name || wanted == entry.subtype
+            name == entry.action.as_str() && (subtype.is_empty() || subtype == &*entry.subtype);
+        by_name || wanted == &*entry.subtype
     });
     let outcome = filter.outcome.as_deref().is_none_or(|wanted| {
         let wanted = if wanted == "allowed" {
@@ -220,13 +224,15 @@ fn matches(filter: &AuditFilter, entry: &AuditEntry, by_patient: bool) -> bool {
         let found = entry.patient.as_ref().map(subject_hash);
         is(&filter.patient, found.as_ref())
     };
-    is(&filter.actor, Some(&entry.actor))
+    is(&filter.actor.map(Actor::Key), Some(&entry.actor))
         && action
         && outcome
         && patient
-        && is(&filter.record, entry.record.as_ref())
+        && is(&filter.record, entry.record())
         && is(&filter.grant, entry.grant.as_ref())
-        && is(&filter.request_id, Some(&entry.request_id))
+        && filter
+            .request_id
+            .is_none_or(|id| *entry.request == hex::encode(id))
         && filter.from.is_none_or(|from| entry.time >= from)
         && filter.until.is_none_or(|until| entry.time < until)
 }

@@ -6,7 +6,7 @@ use crate::server::context::{Context, MAX_AGE_MILLIS, Turned, anybody, new_reque
 use caduceus_crypto::decode_exact;
 use caduceus_network::exchange::{ActionLogged, LogAction, LogActionRequest, Reply};
 use caduceus_network::{Peer, Refused};
-use private_chain::{Action, ActionClass, AuditEntry};
+use private_chain::{Action, ActionClass, Actor, AuditEntry};
 use std::sync::Arc;
 
 /// What the attempt itself is called if it is denied.
@@ -23,9 +23,11 @@ pub(super) async fn answer(
     let entry = decode_exact::<AuditEntry>(&request.entry, MAX_ENTRY_BYTES);
     let id = entry
         .as_ref()
-        .map_or_else(|_| new_request_id(), |entry| entry.request_id);
+        .ok()
+        .and_then(request_id)
+        .unwrap_or_else(new_request_id);
     let outcome = match entry {
-        Ok(entry) => run(&ctx, &peer, entry).await,
+        Ok(entry) => run(&ctx, &peer, entry, id).await,
         Err(error) => Err(malformed(&ctx, &peer, id, error.to_string()).await),
     };
     ctx.reply::<LogAction, _>(id, outcome)
@@ -42,13 +44,28 @@ async fn malformed(ctx: &Context, peer: &Peer, id: [u8; 16], detail: String) -> 
     }
 }
 
-async fn run(ctx: &Context, peer: &Peer, mut entry: AuditEntry) -> Result<ActionLogged, Turned> {
-    let attempt = ctx.deed(KIND, peer, entry.request_id);
+/// The identifier that the caller drew; none if it is not of this system's form.
+fn request_id(entry: &AuditEntry) -> Option<[u8; 16]> {
+    let bytes = hex::decode(&*entry.request).ok()?;
+    bytes.try_into().ok()
+}
+
+async fn run(
+    ctx: &Context,
+    peer: &Peer,
+    mut entry: AuditEntry,
+    id: [u8; 16],
+) -> Result<ActionLogged, Turned> {
+    let attempt = ctx.deed(KIND, peer, id);
+    let Actor::Key(actor) = entry.actor else {
+        return Err(ctx.turn_away(attempt, "an entry of nobody's key").await);
+    };
+    entry.request = hex::encode(id).into();
     if peer.holds(&ctx.map.keys_key) {
         // The key service speaks for whoever asked it; what that person is, the chain says.
         entry.role = match ctx
             .roster
-            .standing(&entry.actor, ctx.now())
+            .standing(&actor, ctx.now())
             .await
             .map_err(Turned::later)?
         {
@@ -59,7 +76,7 @@ async fn run(ctx: &Context, peer: &Peer, mut entry: AuditEntry) -> Result<Action
         };
     } else {
         let staff = ctx.staff(peer, &attempt, anybody).await?;
-        if entry.actor != staff.key {
+        if actor != staff.key {
             return Err(ctx
                 .deny(
                     attempt,

@@ -48,15 +48,11 @@ struct Source<'a> {
     next: Option<AuditRow>,
 }
 
-/// Whether a bucket can have an entry that fits.
+/// Whether a bucket can have an entry that fits. Entries may be older than their bucket, and a month newer.
 pub(super) fn concerns(filter: &Filter, bucket: &Bucket) -> bool {
+    let newest = bucket.month.saturating_add(1);
     filter.class.is_none_or(|class| class == bucket.class)
-        && filter
-            .from
-            .is_none_or(|from| month_of(from) <= bucket.month)
-        && filter
-            .until
-            .is_none_or(|until| bucket.month <= month_of(until))
+        && filter.from.is_none_or(|from| month_of(from) <= newest)
 }
 
 fn after(order: Order, cursor: Option<u64>, sequence: u64) -> bool {

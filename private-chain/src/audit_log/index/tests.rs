@@ -105,14 +105,7 @@ fn random_filter(rng: &mut ChaCha20Rng) -> Filter {
 /// A chain's batches, and the rows in clear.
 struct Log {
     batches: Vec<(u64, Place, AuditBatch)>,
-    rows: Vec<(u64, ActionClass, AuditEntry)>,
-}
-
-fn bucket_of(class: ActionClass, time: TimeMillis) -> Bucket {
-    Bucket {
-        class,
-        month: month_of(time),
-    }
+    rows: Vec<(u64, Bucket, AuditEntry)>,
 }
 
 /// Each bucket's key in the tests.
@@ -133,10 +126,13 @@ impl Log {
     fn push(&mut self, rng: &mut ChaCha20Rng, entries: Vec<(ActionClass, AuditEntry)>) {
         let first = self.rows.len() as u64;
         let mut draft = DraftBatch::new(rng);
+        // Some batches come at the end of this month, some at the beginning of the next.
+        let logged = TimeMillis(NOW.0 + self.batches.len() as u64 / 5 % 2 * 30 * DAY);
         for (class, entry) in entries {
-            let bucket = bucket_of(class, entry.time);
-            draft.push(&key_of(&bucket), class, &entry).unwrap();
-            self.rows.push((self.rows.len() as u64, class, entry));
+            let month = month_of(logged);
+            let bucket = Bucket { class, month };
+            draft.push(&key_of(&bucket), class, logged, &entry).unwrap();
+            self.rows.push((self.rows.len() as u64, bucket, entry));
         }
         let batch = draft.sign(&testing::chain(), &testing::server());
         let place = Place {
@@ -184,7 +180,7 @@ impl Log {
         let fits = self
             .rows
             .iter()
-            .filter(|(_, class, entry)| filter.fits(*class, entry));
+            .filter(|(_, bucket, entry)| filter.fits(bucket.class, entry));
         let mut found: Vec<u64> = fits.map(|(sequence, ..)| *sequence).collect();
         if order == Order::NewestFirst {
             found.reverse();
@@ -202,8 +198,8 @@ impl Log {
             assert!(page.rows.len() <= limit);
             assert!(page.next.is_none() || page.rows.len() == limit);
             for row in &page.rows {
-                let (_, class, entry) = &self.rows[row.sequence as usize];
-                assert_eq!((row.class, &*row.entry), (*class, entry));
+                let (_, bucket, entry) = &self.rows[row.sequence as usize];
+                assert_eq!((row.class, &*row.entry), (bucket.class, entry));
                 let place = &self.batches[row.place.height as usize - 1].1;
                 assert_eq!(&*row.place, place);
                 assert!(u64::from(row.index()) + place.first == row.sequence);
@@ -241,9 +237,7 @@ impl Log {
     }
 
     fn buckets(&self) -> BTreeSet<Bucket> {
-        let rows = self.rows.iter();
-        rows.map(|(_, class, entry)| bucket_of(*class, entry.time))
-            .collect()
+        self.rows.iter().map(|(_, bucket, _)| *bucket).collect()
     }
 }
 

@@ -88,7 +88,7 @@ fn the_old_server_key_signs_on_for_the_grace() {
     chain.accept(&anchor_by(&server(), 1));
     chain.accept(&anchor_by(&new_server(), 2));
     chain.time = later(HOUR);
-    chain.refuse(&entry_by(&server(), 3), "audit_signer_unknown");
+    chain.refuse(&entry_by(&server(), 3), "audit_signer");
     chain.refuse(&anchor_by(&server(), 3), "anchor_other_vault");
     chain.accept(&entry_by(&new_server(), 4));
     chain.accept(&anchor_by(&new_server(), 4));
@@ -101,7 +101,7 @@ fn a_stolen_server_key_ends_at_once() {
         grace_millis: 0,
         ..body(0)
     }));
-    chain.refuse(&entry_by(&server(), 1), "audit_signer_unknown");
+    chain.refuse(&entry_by(&server(), 1), "audit_signer");
     chain.accept(&entry_by(&new_server(), 2));
 }
 

@@ -12,7 +12,7 @@ use caduceus_network::exchange::{Submit, SubmitReply, SubmitRequest};
 use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::bft::{JOURNAL_FILE, SignJournal};
 use caduceus_node::{Clock, NodeHome, Store, SystemClock};
-use private_chain::audit::{Action, ActionClass, AuditEntry, DraftEntry, Outcome};
+use private_chain::audit::{Action, ActionClass, AuditEntry, DraftBatch, Outcome};
 use private_chain::{Enrol, Role, Tx};
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
@@ -130,26 +130,27 @@ fn enrol(hospital: &HospitalLayout, author: &SecretKey) -> Vec<u8> {
 fn audit(hospital: &HospitalLayout, rng: &mut ChaCha20Rng) -> Vec<u8> {
     let entry = AuditEntry {
         time: now(),
-        actor: hospital.server.public(),
+        actor: hospital.server.public().into(),
         role: None,
         organisation: hospital.id,
         action: Action::Read,
-        subtype: "flips".to_owned(),
+        subtype: "flips".into(),
         outcome: Outcome::Success,
-        reason: String::new(),
+        reason: "".into(),
         patient: None,
-        record: None,
-        purpose: String::new(),
+        resource: None,
+        purpose: "".into(),
         grant: None,
-        source: "sim".to_owned(),
-        request_id: rng.r#gen(),
+        source: "sim".into(),
+        request: hex::encode(rng.r#gen::<[u8; 16]>()).into(),
+        reference: "".into(),
+        statement: None,
     };
-    let draft = DraftEntry::seal(rng, &[7; 32], ActionClass::ClinicalRead, &entry)
+    let mut draft = DraftBatch::new(rng);
+    draft
+        .push(&[7; 32], ActionClass::ClinicalRead, entry.time, &entry)
         .expect("a short entry can be sealed");
-    Tx::audit(vec![
-        draft.sign(&hospital.genesis.chain_id(), &hospital.server),
-    ])
-    .encode()
+    Tx::audit(draft.sign(&hospital.genesis.chain_id(), &hospital.server)).encode()
 }
 
 /// The anchor of a record that nobody has: the chain judges the evidence alone.

@@ -16,7 +16,7 @@ use caduceus_ledger::{CertifiedHeader, Height, ValidatorSet, validators};
 use caduceus_node::{Clock, NodeHome, Snapshot, SystemClock};
 use private_chain::node::{PrivateNode, PrivateNodeConfig};
 use private_chain::{
-    Action, ActionClass, AuditEntry, DraftEntry, Enrol, Outcome, Role, Rotate, Tx, Validators,
+    Action, ActionClass, AuditEntry, DraftBatch, Enrol, Outcome, Role, Rotate, Tx, Validators,
     query, state,
 };
 use rand_core::{OsRng, RngCore};
@@ -179,29 +179,28 @@ impl Newcomer {
         let now = SystemClock.now();
         let entry = AuditEntry {
             time: now,
-            actor: self.author.public(),
+            actor: self.author.public().into(),
             role: Some(Role::Physician),
             organisation: self.layout.id,
             action: Action::Read,
-            subtype: "open".to_owned(),
+            subtype: "open".into(),
             outcome: Outcome::Success,
-            reason: format!("visit {number}"),
+            reason: format!("visit {number}").into(),
             patient: None,
-            record: None,
-            purpose: "TREAT".to_owned(),
+            resource: None,
+            purpose: "TREAT".into(),
             grant: None,
-            source: "ward 3".to_owned(),
-            request_id: random(),
+            source: "ward 3".into(),
+            request: hex::encode(random::<16>()).into(),
+            reference: "".into(),
+            statement: None,
         };
-        let draft = DraftEntry::seal(
-            &mut OsRng,
-            &random::<32>(),
-            ActionClass::ClinicalRead,
-            &entry,
-        )
-        .map_err(|e| anyhow::anyhow!("sealing an entry: {e}"))?;
-        let sealed = draft.sign(&self.chain.genesis.chain_id(), server);
-        self.chain.submit(&Tx::audit(vec![sealed]).encode()).await?;
+        let mut draft = DraftBatch::new(&mut OsRng);
+        draft
+            .push(&random::<32>(), ActionClass::ClinicalRead, now, &entry)
+            .map_err(|e| anyhow::anyhow!("sealing an entry: {e}"))?;
+        let batch = draft.sign(&self.chain.genesis.chain_id(), server);
+        self.chain.submit(&Tx::audit(batch).encode()).await?;
         Ok(())
     }
 

@@ -88,9 +88,9 @@ fn a_batch_is_taken_in_once_and_in_order() {
         }
     }
     log.compare_many(&index, 8, 20);
-    for (sequence, class, entry) in &log.rows {
+    for (sequence, bucket, entry) in &log.rows {
         let row = index.get(*sequence).unwrap().unwrap();
-        assert_eq!((row.class, &*row.entry), (*class, entry));
+        assert_eq!((row.class, &*row.entry), (bucket.class, entry));
     }
     assert!(index.get(log.end()).unwrap().is_none());
     index.flush().unwrap();
@@ -107,11 +107,11 @@ fn wrong_statements_are_rows_and_wrongly_sealed_entries_are_counted() {
         salt: [1; 16],
         signature: caduceus_crypto::keys::Signature([2; 64]),
     });
-    let bucket = bucket_of(ActionClass::Emergency, entry.time);
     log.push(&mut rng, vec![(ActionClass::Emergency, entry.clone())]);
+    let bucket = log.rows[0].1;
     let mut draft = DraftBatch::new(&mut rng);
     draft
-        .push(&[9; 32], ActionClass::Emergency, &entry)
+        .push(&[9; 32], ActionClass::Emergency, NOW, &entry)
         .unwrap();
     let batch = draft.sign(&testing::chain(), &testing::server());
     let place = Place {
