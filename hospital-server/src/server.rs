@@ -62,7 +62,7 @@ use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, Star
 use context::Context;
 use linker::Linker;
 use private_chain::PrivateGenesis;
-use private_chain::policy::Limits;
+use private_chain::policy::Limits as ActionLimits;
 use rand_core::OsRng;
 use register::Register;
 use std::path::{Path, PathBuf};
@@ -175,7 +175,7 @@ pub struct RunningServer {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     links: watch::Receiver<LinkStatus>,
-    limits: watch::Sender<Limits>,
+    limits: watch::Sender<ActionLimits>,
 }
 
 /// Starts a server.
@@ -215,7 +215,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         "trusted-alliance",
     )?;
     let (stop, stopped) = watch::channel(false);
-    let (limits, limited) = watch::channel(Limits::default());
+    let (limits, limited) = watch::channel(ActionLimits::default());
     let writer = AuditWriter::with(
         (
             ChainDelivery::from(chain.clone()),
@@ -390,7 +390,7 @@ impl RunningServer {
     }
 
     /// Sets the bounds of the audit log: from the next entry on.
-    pub fn set_limits(&self, limits: Limits) {
+    pub fn set_limits(&self, limits: ActionLimits) {
         self.limits.send_replace(limits);
     }
 

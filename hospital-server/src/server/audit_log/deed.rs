@@ -180,9 +180,10 @@ impl Deed {
     }
 
     /// As the actor signed it, at the time that she says.
-    pub(crate) fn stated(mut self, time: TimeMillis, statement: SignedStatement) -> Self {
+    pub(crate) fn signed(mut self, time: TimeMillis, statement: SignedStatement) -> Self {
         self.entry.time = time;
         self.entry.statement = Some(statement);
+        self.stated = Stated::Signed;
         self
     }
 

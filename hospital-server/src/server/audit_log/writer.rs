@@ -322,9 +322,11 @@ impl<D: Deliver> Core<D> {
         class: ActionClass,
         entry: &AuditEntry,
     ) -> Result<u32, LogError> {
+        // Of when it is logged: an entry that closes an action, or comes from another log, may be old.
+        let logged = (self.clock)();
         let bucket = Bucket {
             class,
-            month: month_of(entry.time),
+            month: month_of(logged),
         };
         let key = match keys.get(&bucket) {
             Some(key) => key,
@@ -334,7 +336,7 @@ impl<D: Deliver> Core<D> {
             }
         };
         draft
-            .push(key, class, entry)
+            .push(key, class, logged, entry)
             .map_err(|error| LogError::Entry {
                 detail: error.to_string(),
             })
