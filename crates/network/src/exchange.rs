@@ -20,6 +20,8 @@
 //! | [`DeliverFragments`], [`Reencrypt`] | a proxy (alliance node) | grantor; ticket holder |
 //! | [`AuditQuery`] | the hospital server | the patient; auditors |
 //! | [`Emergency`] | the hospital server | the patient; physicians; officers |
+//! | [`BucketKeys`] | a node of a private chain, the hospital server | nodes and server of that hospital |
+//! | [`AuditRows`] | a node of a private chain | the hospital's own keys; the node's own |
 //! | [`Health`] | any service | anybody |
 //!
 //! "Anybody" is rate-limited by peer. A request whose sender has shown no right is refused without a byte;
@@ -29,6 +31,8 @@
 //! encodings, and this crate knows no chain.
 
 mod audit_query;
+mod audit_rows;
+mod bucket_keys;
 mod deliver_fragments;
 mod deposit_pair_secret;
 mod emergency;
@@ -61,6 +65,13 @@ mod tag_counters;
 mod tests;
 
 pub use audit_query::{AuditFilter, AuditPage, AuditQuery, AuditQueryRequest, AuditRight};
+pub use audit_rows::{
+    AuditRows, AuditRowsReply, AuditRowsRequest, MAX_AUDIT_FILTER_BYTES, MAX_AUDIT_ROWS,
+    MAX_AUDIT_ROWS_BYTES,
+};
+pub use bucket_keys::{
+    BucketKeys, BucketKeysReply, BucketKeysRequest, BucketName, LivingKey, MAX_BUCKETS,
+};
 pub use deliver_fragments::{DeliverFragments, DeliverFragmentsRequest, FragmentKept};
 pub use deposit_pair_secret::{DepositPairSecret, DepositPairSecretRequest, pair_secret_context};
 pub use emergency::{
@@ -152,6 +163,8 @@ pub const PROTOCOLS: &[&str] = &[
     SnapshotChunk::PROTOCOL,
     Health::PROTOCOL,
     LastVote::PROTOCOL,
+    BucketKeys::PROTOCOL,
+    AuditRows::PROTOCOL,
     Emergency::PROTOCOL,
     LogDeed::PROTOCOL,
 ];
