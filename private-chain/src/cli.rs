@@ -5,6 +5,7 @@ mod genesis;
 mod inspect;
 mod members;
 mod mine;
+mod policy;
 mod start;
 
 use audit::Audit;
@@ -16,6 +17,7 @@ use genesis::GenesisArgs;
 use inspect::Inspect;
 use members::Members;
 use mine::Mine;
+use policy::PolicyCommand;
 use private_chain::PrivateMachine;
 use std::path::PathBuf;
 
@@ -73,6 +75,19 @@ enum Command {
         #[command(subcommand)]
         what: Audit,
     },
+    /// Show, check and change the policies that decide who may do what.
+    Policy {
+        #[command(subcommand)]
+        what: PolicyCommand,
+        /// The hospital's identity key: it proposes, and a running node answers it
+        #[arg(
+            long,
+            value_name = "KEY-FILE",
+            global = true,
+            default_value = "identity.key"
+        )]
+        identity: PathBuf,
+    },
     #[command(flatten)]
     Hidden(HiddenCommand),
 }
@@ -109,6 +124,10 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
         Command::Mine(mine) => {
             return mine::run(&mine, &arguments.common, PROGRAM, &output).await;
         }
+        Command::Policy {
+            what: PolicyCommand::Check { file, asked },
+            ..
+        } => return policy::check(&file, &asked, &output),
         command => command,
     };
     let home = home(&arguments.common, PROGRAM)?;
@@ -119,6 +138,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
         Command::Validate { fast } => validate(&home, &PrivateMachine, fast, &output),
         Command::Members { what, identity } => members::run(&home, what, &identity, &output).await,
         Command::Audit { what } => audit::run(&home, &what, &arguments.common, &output).await,
+        Command::Policy { what, identity } => policy::run(&home, what, &identity, &output).await,
         // Done above: they need no node.
         Command::Key { .. } | Command::Genesis(_) | Command::Init(_) | Command::Mine(_) => Ok(()),
         Command::Hidden(hidden) => hidden.run::<Arguments>(),

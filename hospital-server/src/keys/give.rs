@@ -5,7 +5,7 @@
 
 use super::Context;
 use crate::database::blocking;
-use crate::roster::Standing;
+use crate::policies::RULE;
 use caduceus_crypto::card::CardNumber;
 use caduceus_crypto::{MetaAddress, PublicKey, TimeMillis, domain, encode};
 use caduceus_custody::secret_box::seal_to;
@@ -14,6 +14,7 @@ use caduceus_network::exchange::{
 };
 use caduceus_network::{Exchange, Peer, Refused};
 use private_chain::audit::MAX_SOURCE_BYTES;
+use private_chain::policy::{Operation, Question, Relation, Resource};
 use private_chain::{Action, AuditEntry, Outcome, Role, Subject};
 use rand_core::{OsRng, RngCore};
 use std::sync::Arc;
@@ -39,8 +40,8 @@ pub(super) async fn answer(
     let mut request_id = [0u8; 16];
     OsRng.fill_bytes(&mut request_id);
     let later = |detail: &str| Ok(Reply::later(AFTER_MILLIS, detail));
-    let standing = match ctx.roster.standing(&staff, ctx.now()).await {
-        Ok(standing) => standing,
+    let known = match ctx.roster.who(&staff, ctx.now()).await {
+        Ok(known) => known,
         Err(error) => return later(&error.to_string()),
     };
     let pairs = ctx.pairs.clone();
@@ -52,7 +53,13 @@ pub(super) async fn answer(
             return later("the key service's disk cannot be used");
         }
     };
-    let verdict = judge(&ctx, standing, &request, pair);
+    let presented = Resource::card(card_number(&ctx, &request).hash(), Relation::Treating);
+    let question = Question::new(known.principal.clone(), Operation::IndexKey, presented);
+    let denial = match ctx.policies.denial(&question).await {
+        Ok(denial) => denial,
+        Err(error) => return later(&error.to_string()),
+    };
+    let verdict = judge(&ctx, denial, &request, pair);
     let entry = entry(&ctx, &peer, staff, &request, request_id, &verdict);
     match ctx
         .service
@@ -75,7 +82,7 @@ pub(super) async fn answer(
         }) => return Ok(Reply::later(after_millis, detail)),
         Err(error) => return later(&format!("the audit log: {error}")),
     }
-    if standing == Standing::Stranger {
+    if known.is_stranger() {
         return Err(Refused::because("not enrolled"));
     }
     ctx.journal.replied(request_id, IndexKey::PROTOCOL);
@@ -101,21 +108,13 @@ pub(super) async fn answer(
 
 fn judge(
     ctx: &Context,
-    standing: Standing,
+    denial: Option<String>,
     request: &IndexKeyRequest,
     pair: Option<(MetaAddress, Zeroizing<[u8; 32]>)>,
 ) -> Result<(MetaAddress, Zeroizing<[u8; 32]>), Broken> {
     let broken = |rule: &'static str, detail: &str| Err((rule, detail.to_owned()));
-    match standing {
-        Standing::Active(role) if role.may_anchor() => {}
-        Standing::Active(role) => {
-            return Err(("staff_role", format!("a {role} writes no records")));
-        }
-        Standing::Suspended(_) => return broken("staff_suspended", "the enrolment is suspended"),
-        Standing::NotValid(_) => {
-            return broken("staff_not_valid", "the enrolment does not hold now");
-        }
-        Standing::Stranger => return broken("staff_unknown", "not enrolled"),
+    if let Some(why) = denial {
+        return Err((RULE, why));
     }
     let now = ctx.now().0;
     let current = [
@@ -140,6 +139,15 @@ fn judge(
     })
 }
 
+fn card_number(ctx: &Context, request: &IndexKeyRequest) -> CardNumber {
+    let mut hospital_prefix = [0u8; 4];
+    hospital_prefix.copy_from_slice(&ctx.map.hospital.0[..4]);
+    CardNumber {
+        number: request.card,
+        hospital_prefix,
+    }
+}
+
 fn entry(
     ctx: &Context,
     peer: &Peer,
@@ -148,12 +156,7 @@ fn entry(
     request_id: [u8; 16],
     verdict: &Result<(MetaAddress, Zeroizing<[u8; 32]>), Broken>,
 ) -> AuditEntry {
-    let mut hospital_prefix = [0u8; 4];
-    hospital_prefix.copy_from_slice(&ctx.map.hospital.0[..4]);
-    let card = CardNumber {
-        number: request.card,
-        hospital_prefix,
-    };
+    let card = card_number(ctx, request);
     let (outcome, reason) = match verdict {
         Ok(_) => (Outcome::Success, request.quarter.to_string()),
         Err((rule, detail)) => (Outcome::Denied, format!("{rule}: {detail}")),

@@ -8,6 +8,7 @@
 //! | `points` | P 33 | record hash 32 |
 //! | `requests` | request identifier 16 | [`RequestRow`] |
 //! | `records` | record hash 32 | [`RecordRow`] |
+//! | `superseded` | record hash 32 | record hash 32 of the version after it |
 //!
 //! Every method is one durable transaction. Card numbers never leave this file but to staff and the patient:
 //! logs and audit entries carry [`card_hash`].
@@ -32,6 +33,7 @@ const PSEUDONYMS: ByteTable = TableDefinition::new("pseudonyms");
 const POINTS: ByteTable = TableDefinition::new("points");
 const REQUESTS: ByteTable = TableDefinition::new("requests");
 const RECORDS: ByteTable = TableDefinition::new("records");
+const SUPERSEDED: ByteTable = TableDefinition::new("superseded");
 
 /// A card's number.
 pub(crate) type CardNo = [u8; 16];
@@ -145,6 +147,7 @@ impl Register {
             txn.open_table(POINTS)?;
             txn.open_table(REQUESTS)?;
             txn.open_table(RECORDS)?;
+            txn.open_table(SUPERSEDED)?;
         }
         txn.commit()?;
         Ok(Self { db: Arc::new(db) })

@@ -67,8 +67,11 @@ impl PolicySet {
         }
         let by_cedar = response.decision() == cedar_policy::Decision::Allow;
         let allowed = by_cedar && forbids.is_empty();
-        let mut determining: BTreeSet<String> =
-            response.diagnostics().reason().map(ToString::to_string).collect();
+        let mut determining: BTreeSet<String> = response
+            .diagnostics()
+            .reason()
+            .map(ToString::to_string)
+            .collect();
         if by_cedar != allowed {
             determining = forbids;
         }

@@ -229,7 +229,11 @@ mod tests {
     #[test]
     fn decodes_what_it_encodes_and_nothing_else() {
         let retention = Retention {
-            months: [(ActionClass::ClinicalRead, 36), (ActionClass::Emergency, 120)].into(),
+            months: [
+                (ActionClass::ClinicalRead, 36),
+                (ActionClass::Emergency, 120),
+            ]
+            .into(),
         };
         let bytes = codec::encode(&(limits(), retention.clone()));
         assert_eq!(

@@ -142,7 +142,8 @@ pub fn check_text(text: &str) -> Result<PolicySet, PolicyProblems> {
     let mut ids = BTreeSet::new();
     let mut set = cedar_policy::PolicySet::new();
     for Named { line, id, policy } in own.into_iter().chain(always) {
-        let refused = |detail: String| PolicyProblems::Parse(vec![Problem::new(Some(line), detail)]);
+        let refused =
+            |detail: String| PolicyProblems::Parse(vec![Problem::new(Some(line), detail)]);
         if !ids.insert(id.clone()) {
             return Err(refused(format!("two policies have the id {id:?}")));
         }

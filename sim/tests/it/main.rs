@@ -5,3 +5,4 @@ mod bad_input;
 mod chaos;
 mod free_rider;
 mod layering;
+mod policy_matrix;

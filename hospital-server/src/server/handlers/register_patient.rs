@@ -7,7 +7,8 @@ use crate::server::context::{Context, Turned, new_request_id};
 use caduceus_crypto::{Card, DeskCode};
 use caduceus_network::exchange::{NewCard, RegisterPatient, RegisterPatientRequest, Reply};
 use caduceus_network::{Peer, Refused};
-use private_chain::{Action, ActionClass, Role};
+use private_chain::policy::{Operation, Relation, Resource};
+use private_chain::{Action, ActionClass};
 use rand_core::OsRng;
 use std::sync::Arc;
 
@@ -16,10 +17,6 @@ const KIND: Kind = Kind::new(
     Action::Create,
     "register-patient",
 );
-
-fn registers(role: Role) -> bool {
-    matches!(role, Role::Registrar | Role::Administrator)
-}
 
 pub(super) async fn answer(
     ctx: Arc<Context>,
@@ -38,7 +35,10 @@ async fn run(
     id: [u8; 16],
 ) -> Result<NewCard, Turned> {
     let deed = ctx.deed(KIND, peer, id);
-    let staff = ctx.staff(peer, &deed, registers).await?;
+    let new_card = Resource::card("", Relation::Other);
+    let staff = ctx
+        .staff(peer, &deed, Operation::RegisterPatient, new_card)
+        .await?;
     let scheme = ctx.map.index_scheme;
     if !fits_scheme(scheme, &request.meta) {
         let needs = match request.meta.index {
@@ -46,16 +46,12 @@ async fn run(
             None => "needs",
         };
         let detail = format!("index scheme {scheme} {needs} an index key in the meta-address");
-        return Err(ctx
-            .deny(deed.as_role(staff.role), "meta_index_key", detail)
-            .await);
+        return Err(ctx.deny(staff.enter(deed), "meta_index_key", detail).await);
     }
     let card = Card::generate(&mut OsRng, ctx.map.hospital);
     let code = DeskCode::generate(&mut OsRng);
     let since = ctx.now();
-    let deed = deed
-        .as_role(staff.role)
-        .about_card(ctx.card_hash(&card.number));
+    let deed = staff.enter(deed).about_card(ctx.card_hash(&card.number));
     ctx.commit(deed.clone()).await?;
     let (register, number, code) = (ctx.register.clone(), card.number, *code.as_bytes());
     let added = blocking(move || register.add_card(&number, &code, request.meta, since)).await;

@@ -26,10 +26,14 @@ fn when(condition: &str) -> String {
     format!("@id(\"deep\") permit (principal is Staff, action, resource) when {{ {condition} }};")
 }
 
-/// `repeat` so often that the policy has as many tokens as are allowed.
+/// `repeat` so often that the policy has as many tokens, or signs, as are allowed.
 fn filled(begin: &str, repeat: &str, end: &str, tokens: usize) -> String {
     let around = 24 + begin.len() + end.len();
-    when(&format!("{begin}{}{end}", repeat.repeat((MAX_TOKENS - around) / tokens)))
+    let signs = repeat.matches(|c| "&|!=<>+-*.".contains(c)).count();
+    // The condition may have some of its own at its ends.
+    let times = ((MAX_TOKENS - around) / tokens)
+        .min((MAX_OPERATORS - 4).checked_div(signs).unwrap_or(usize::MAX));
+    when(&format!("{begin}{}{end}", repeat.repeat(times)))
 }
 
 #[test]
@@ -57,7 +61,15 @@ fn the_deepest_texts_need_little_stack() {
         ("minus", filled("0 > ", "-", "1", 1)),
         ("path", filled("", "A::", "\"x\" == principal", 3)),
         ("wide", filled("[true", ", true", "].contains(true)", 2)),
-        ("and in brackets", filled(&"(".repeat(MAX_DEPTH - 2), "true && ", &format!("true{}", ")".repeat(MAX_DEPTH - 2)), 3)),
+        (
+            "and in brackets",
+            filled(
+                &"(".repeat(MAX_DEPTH - 2),
+                "true && ",
+                &format!("true{}", ")".repeat(MAX_DEPTH - 2)),
+                3,
+            ),
+        ),
         ("has", filled("context has a", ".a", "", 2)),
     ];
     for (name, text) in texts {

@@ -51,8 +51,12 @@ fn resources(kind: &str) -> Vec<Resource> {
                     .map(move |state| Resource::record("aa", *state, relation))
             })
             .collect(),
-        "Card" => relations().map(|relation| Resource::card("aa", relation)).collect(),
-        "AuditLog" => relations().map(|relation| Resource::AuditLog { relation }).collect(),
+        "Card" => relations()
+            .map(|relation| Resource::card("aa", relation))
+            .collect(),
+        "AuditLog" => relations()
+            .map(|relation| Resource::AuditLog { relation })
+            .collect(),
         "StaffRegister" => Role::ALL.map(Resource::staff_register).into(),
         "Policy" => vec![Resource::Policy],
         "Chain" => vec![Resource::Chain],
@@ -78,17 +82,15 @@ fn each_decision_is_as_designed() {
                         },
                     );
                     let decision = default.decide(&question);
-                    let expected = oracle::allows(
-                        &question.principal,
-                        operation,
-                        &resource,
-                        grant,
-                        emergency,
-                    );
+                    let expected =
+                        oracle::allows(&question.principal, operation, &resource, grant, emergency);
                     cases += 1;
                     allowed += usize::from(decision.allowed);
                     assert_eq!(decision.errors, [""; 0], "{question:?}");
-                    assert_eq!(decision.allowed, expected && !decision.determining.is_empty());
+                    assert_eq!(
+                        decision.allowed,
+                        expected && !decision.determining.is_empty()
+                    );
                     if decision.allowed != expected {
                         wrong.push((question, decision));
                     }
@@ -98,5 +100,8 @@ fn each_decision_is_as_designed() {
     }
     println!("{cases} cases, {allowed} allowed, {} wrong", wrong.len());
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(cases >= 300 && allowed >= 100, "{cases} cases, {allowed} allowed");
+    assert!(
+        cases >= 300 && allowed >= 100,
+        "{cases} cases, {allowed} allowed"
+    );
 }

@@ -6,6 +6,7 @@ use crate::policy::{DEFAULT_TEXT, Limits, Retention};
 use crate::query;
 use crate::testing::{self, Chain, anchor, author, secret, signed_anchor};
 use crate::tx::{Enrol, Policy, Role, Tx};
+use caduceus_ledger::{Space, StateView};
 
 /// Only nurses write, and only physicians amend.
 const OTHER: &str = r#"
@@ -169,7 +170,13 @@ fn each_rule_refuses() {
     let late = 1 + MAX_POLICY_LEAD;
     let locking = format!("{OTHER}@id(\"nothing\") forbid (principal, action, resource);");
     let cases = [
-        (signed(Policy { generation: 1, ..good() }), "policy_generation"),
+        (
+            signed(Policy {
+                generation: 1,
+                ..good()
+            }),
+            "policy_generation",
+        ),
         (signed(text(&" ".repeat(MAX_TEXT_BYTES + 1))), "policy_size"),
         (signed(slot), "policy_params"),
         (signed(months), "policy_params"),
@@ -179,10 +186,22 @@ fn each_rule_refuses() {
         (by_server, "policy_not_signed"),
         (elsewhere, "policy_not_signed"),
         (signed(text("permit (principal")), "policy_parse"),
-        (signed(text("permit (principal, action, resource);")), "policy_parse"),
-        (signed(text(&OTHER.replace("\"hospital\"", "\"nurses-write\""))), "policy_parse"),
-        (signed(text(&OTHER.replace("\"hospital\"", "\"always-x\""))), "policy_parse"),
-        (signed(text(&format!("{}1{}", "(".repeat(40), ")".repeat(40)))), "policy_parse"),
+        (
+            signed(text("permit (principal, action, resource);")),
+            "policy_parse",
+        ),
+        (
+            signed(text(&OTHER.replace("\"hospital\"", "\"nurses-write\""))),
+            "policy_parse",
+        ),
+        (
+            signed(text(&OTHER.replace("\"hospital\"", "\"always-x\""))),
+            "policy_parse",
+        ),
+        (
+            signed(text(&format!("{}1{}", "(".repeat(40), ")".repeat(40)))),
+            "policy_parse",
+        ),
         (signed(text(&misspelt)), "policy_schema"),
         (signed(text(unguarded)), "policy_schema"),
         (signed(text("")), "policy_locks_out"),
@@ -203,6 +222,38 @@ fn a_refusal_names_the_line() {
     let error = parsed(&misspelt).unwrap_err();
     let lines: Vec<Option<u32>> = error.problems().iter().map(|p| p.line).collect();
     assert_eq!(lines, [Some(7)], "{error}");
-    let error = parsed(&OTHER.replace("permit (principal is Server,", "permit (principal is")).unwrap_err();
+    let error =
+        parsed(&OTHER.replace("permit (principal is Server,", "permit (principal is")).unwrap_err();
     assert_eq!(error.problems()[0].line, Some(9), "{error}");
+}
+
+/// All that a chain holds after the same transactions.
+fn executed() -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut chain = Chain::new();
+    chain.enrol(&author(), Role::Physician);
+    chain.enrol(&secret(20), Role::Nurse);
+    chain.accept(&Tx::anchor(anchor(1), [4; 16]));
+    chain.accept(&proposal(0, OTHER, 2));
+    chain.finish_block();
+    chain.refuse(&Tx::anchor(anchor(2), [4; 16]), "anchor_author_role");
+    chain.accept(&by(2, 20));
+    chain.accept(&proposal(1, DEFAULT_TEXT, 3));
+    chain.finish_block();
+    chain.accept(&Tx::anchor(anchor(3), [4; 16]));
+    let rows = |space| chain.scan(space, b"", 10_000).unwrap();
+    [rows(Space::Auth), rows(Space::Bulk), rows(Space::Index)].concat()
+}
+
+#[test]
+fn executing_again_gives_the_same_state() {
+    let first = executed();
+    assert!(first.len() > 20, "{} rows", first.len());
+    // Another thread, with a quarter of the usual stack.
+    let again = std::thread::Builder::new()
+        .stack_size(512 * 1024)
+        .spawn(executed)
+        .unwrap()
+        .join()
+        .unwrap();
+    assert_eq!(first, again);
 }
