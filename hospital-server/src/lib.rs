@@ -10,6 +10,8 @@ mod chain;
 pub mod clock;
 #[cfg(any(feature = "serve", feature = "keys"))]
 mod database;
+#[cfg(any(feature = "serve", feature = "workstation"))]
+pub mod emergency;
 #[cfg(any(feature = "serve", feature = "keys"))]
 mod home;
 pub mod journal;

@@ -8,7 +8,7 @@ use caduceus_cli::{CliError, CommonArgs, HiddenCommand, Output, Program, run_mai
 use clap::{Parser, Subcommand};
 
 #[cfg(feature = "workstation")]
-use crate::commands::{admin, desk, sharing, upload};
+use crate::commands::{admin, desk, emergency, sharing, upload};
 
 /// Keep patients' records, take them in, and serve the doctor's workstation
 #[derive(Debug, Parser)]
@@ -84,6 +84,12 @@ enum Command {
         #[command(subcommand)]
         command: sharing::LinkCommand,
     },
+    /// Open records without their patient, where she opted in
+    #[cfg(feature = "workstation")]
+    Emergency {
+        #[command(subcommand)]
+        command: emergency::EmergencyCommand,
+    },
     #[command(flatten)]
     Hidden(HiddenCommand),
 }
@@ -115,6 +121,8 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
         Command::Shared { command } => sharing::shared(&common, &output, &command).await,
         #[cfg(feature = "workstation")]
         Command::Link { command } => sharing::link(&common, &output, &command).await,
+        #[cfg(feature = "workstation")]
+        Command::Emergency { command } => emergency::emergency(&common, &output, &command).await,
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
     }
 }

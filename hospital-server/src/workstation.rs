@@ -9,6 +9,7 @@
 mod admin;
 mod counters;
 pub mod documents;
+mod emergency;
 mod error;
 pub mod home;
 mod indexing;
@@ -19,7 +20,11 @@ mod session;
 mod upload;
 mod visit;
 
-pub use admin::{Administrator, Committed};
+pub use admin::{Administrator, Committed, DealtShare};
+pub use emergency::{
+    EmergencyAim, EmergencyApproved, EmergencyCase, EmergencyFault, EmergencyOpened,
+    EmergencyRecord, MAX_SHARE_FILE_BYTES, ShareFile,
+};
 pub use error::{Who, WorkstationError};
 pub use indexing::{FHIR_JSON, TERMS_FIELD, is_fhir_json, keywords_of};
 pub use link::{LinkStatus, MAX_CHECKPOINT_AGE_MILLIS, link_status};

@@ -50,6 +50,17 @@ enum Command {
         /// The one-time code that came with it
         #[arg(long, alias = "code", value_name = "CODE")]
         desk_code: String,
+        /// Let the hospital's officers open your records together in an emergency, when you cannot be asked
+        #[arg(long)]
+        emergency: bool,
+    },
+    /// Let a hospital's officers open your records in an emergency, or no more
+    Emergency {
+        /// The hospital, by the name that card shows
+        hospital: String,
+        /// on or off
+        #[arg(value_parser = ["on", "off"])]
+        access: String,
     },
     /// Search your records
     Search(search::SearchArgs),
@@ -97,7 +108,14 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
         Command::Init => home::init(&context),
         Command::Restore => home::restore(&context),
         Command::Card { add } => home::card(&context, add.as_deref()).await,
-        Command::Register { card, desk_code } => home::register(&context, &card, &desk_code).await,
+        Command::Register {
+            card,
+            desk_code,
+            emergency,
+        } => home::register(&context, &card, &desk_code, emergency).await,
+        Command::Emergency { hospital, access } => {
+            home::emergency(&context, &hospital, access == "on").await
+        }
         Command::Search(args) => search::search(&context, args).await,
         Command::Open { record, out } => records::open(&context, &record, out.as_deref()).await,
         Command::Records { add_receipt } => records::list(&context, &add_receipt).await,

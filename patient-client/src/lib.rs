@@ -5,6 +5,7 @@
 //! actions is one method. The program of the same name is a thin layer of commands over it.
 
 mod access_log;
+mod emergency;
 mod error;
 mod explain;
 mod grant;

@@ -5,6 +5,7 @@ use crate::genesis::PrivateGenesis;
 use crate::policy::PolicyRecord;
 use crate::rules::AuditReceipt;
 use crate::state::{self, AnchorRef, BatchPlace, HospitalKeys, Retired, STAFF_PREFIX, StaffRecord};
+use crate::tx::SignedEmergencyKey;
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
 use caduceus_crypto::codec::{self, DecodeError};
@@ -62,6 +63,28 @@ pub fn all_staff(
         found.push((staff, record));
     }
     Ok(found)
+}
+
+/// The newest emergency key, if the hospital has named one.
+///
+/// # Errors
+/// When the store fails.
+pub fn emergency_key(view: &dyn StateView) -> Result<Option<SignedEmergencyKey>, StateError> {
+    match state::emergency_generation().get(view)? {
+        Some(generation) => emergency_key_of(view, generation),
+        None => Ok(None),
+    }
+}
+
+/// An emergency key by its generation.
+///
+/// # Errors
+/// When the store fails.
+pub fn emergency_key_of(
+    view: &dyn StateView,
+    generation: u32,
+) -> Result<Option<SignedEmergencyKey>, StateError> {
+    state::emergency_key(generation).get(view)
 }
 
 /// An anchor by its place.

@@ -6,6 +6,7 @@
 pub mod amend;
 pub mod anchor;
 pub mod audit;
+pub mod emergency_key;
 pub mod enrol;
 mod judge;
 pub mod policy;
@@ -21,6 +22,7 @@ use caduceus_ledger::{BlockContext, Overlay, Rejection, StateError, TxFailure};
 pub use amend::AmendError;
 pub use anchor::AnchorError;
 pub use audit::{AuditError, AuditReceipt};
+pub use emergency_key::EmergencyKeyError;
 pub use enrol::EnrolError;
 pub use policy::PolicyError;
 pub use retire::{DestroyedError, RetireError};
@@ -65,6 +67,9 @@ pub enum Rule {
     /// A rule of `Policy`.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// A rule of `EmergencyKey`.
+    #[error(transparent)]
+    EmergencyKey(#[from] EmergencyKeyError),
 }
 
 impl Rule {
@@ -82,6 +87,7 @@ impl Rule {
             Rule::Retire(e) => e.rule_name(),
             Rule::Destroyed(e) => e.rule_name(),
             Rule::Policy(e) => e.rule_name(),
+            Rule::EmergencyKey(e) => e.rule_name(),
         }
     }
 }
@@ -147,5 +153,6 @@ pub fn apply(ctx: &BlockContext, tx: &Tx, state: &mut Overlay<'_>) -> Result<Vec
         Tx::Retire(tx) => retire::apply_retire(ctx, tx, state),
         Tx::Destroyed(tx) => retire::apply_destroyed(ctx, tx, state),
         Tx::Policy(tx) => policy::apply(ctx, tx, state),
+        Tx::EmergencyKey(tx) => emergency_key::apply(ctx, tx, state),
     }
 }

@@ -6,6 +6,8 @@
 //! | `keys` | Auth | [`HospitalKeys`] |
 //! | `staff/` key | Auth | [`StaffRecord`] |
 //! | `policy` | Auth | [`PolicyRecord`]; absent until there was a proposal |
+//! | `emergency` | Auth | u32: generation of the newest emergency key; absent before the first |
+//! | `emergency/` generation | Auth | `SignedEmergencyKey` |
 //! | `audit-count` | Auth | u64: entries so far, hence the next sequence number |
 //! | `anchor/` height position | Bulk | `Anchor` |
 //! | zero (u32) tag | Index | [`AnchorRef`]; with index scheme `tags` only |
@@ -21,14 +23,14 @@
 //! | `block-anchors` | Bulk | u32: anchors of the block in progress; absent between blocks |
 //! | `block-validators` | Bulk | bool: the block in progress changed the voters; absent between blocks |
 //!
-//! Heights, positions and sequences are big-endian in keys, so that key order is chain order. Tags are looked up
+//! Heights, positions, sequences and generations are big-endian in keys, so that key order is chain order. Tags are looked up
 //! one by one and never listed: their rows have the fixed lengths of [`Space::Index`], 20 and 12 bytes. The zero
 //! in front stands where the alliance chain has a hospital's number.
 
 use crate::audit::{AuditBatch, BatchId, Bucket};
 use crate::genesis::PrivateGenesis;
 use crate::policy::{PolicyRecord, PolicySet};
-use crate::tx::Role;
+use crate::tx::{Role, SignedEmergencyKey};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
 use caduceus_crypto::codec;
@@ -366,6 +368,17 @@ pub fn policy_at(view: &dyn StateView, height: Height) -> Result<Arc<PolicySet>,
 /// Set where the block in progress changed the voters.
 pub fn block_validators() -> Key<bool> {
     Key::new(Space::Bulk, "block-validators", &[])
+}
+
+/// Generation of the newest emergency key.
+pub fn emergency_generation() -> Key<u32> {
+    Key::new(Space::Auth, "emergency", &[])
+}
+
+/// An emergency key by its generation, from 1. With the hospital's signature, so that a workstation needs the network
+/// file alone to check it.
+pub fn emergency_key(generation: u32) -> Key<SignedEmergencyKey> {
+    Key::new(Space::Auth, "emergency/", &[&generation.to_be_bytes()])
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub mod amend;
 pub mod anchor;
 pub mod audit;
+pub mod emergency_key;
 pub mod enrol;
 pub mod policy;
 pub mod retire;
@@ -22,6 +23,7 @@ use caduceus_ledger::{ChainId, tx_id};
 pub use amend::AmendTx;
 pub use anchor::AnchorTx;
 pub use audit::{BATCH_BYTES, MAX_ENTRIES_PER_TX};
+pub use emergency_key::SignedEmergencyKey;
 pub use enrol::{Enrol, MAX_LABEL_BYTES, Role, SignedEnrol};
 pub use policy::{MAX_POLICY_LEAD, Policy, SignedPolicy};
 pub use retire::{SignedDestroyed, SignedRetire};
@@ -56,6 +58,8 @@ pub enum Tx {
     Destroyed(SignedDestroyed),
     /// Puts a policy set in force from a height on.
     Policy(SignedPolicy),
+    /// Names the hospital's emergency key.
+    EmergencyKey(SignedEmergencyKey),
 }
 
 impl Tx {

@@ -248,8 +248,14 @@ domains! {
     AUDIT_LEAF = "caduceus/audit-leaf/v1";
     /// Wrapping of a retention bucket's key.
     BUCKET_KEY = "caduceus/bucket-key/v1";
+    /// Encryption of one run file of a bucket's index, from the bucket's key.
+    AUDIT_RUN = "caduceus/audit-run/v1";
+    /// Encryption of the list of run files, from the node's key.
+    AUDIT_RUN_LIST = "caduceus/audit-run-list/v1";
     /// Encryption key of an operator's deeds that wait, from the node's key.
     NODE_DEED = "caduceus/node-deed/v1";
+    /// Digest of the text of an exported proof.
+    AUDIT_PROOF = "caduceus/audit-proof/v1";
     /// Signature on an audit query.
     AUDIT_QUERY = "caduceus/audit-query/v1";
 
@@ -300,6 +306,36 @@ domains! {
     STAFF_REQUEST = "caduceus/staff-request/v1";
     /// Identifier of a request, to apply it once.
     REQUEST_ID = "caduceus/request-id/v1";
+
+    // Emergencies (DESIGN 3.7)
+    /// Identifier of an emergency key: hash of its commitments, officers and generation.
+    EMERGENCY_KEY = "caduceus/emergency-key/v1";
+    /// The second generator of an emergency wrap.
+    EMERGENCY_GENERATOR = "caduceus/emergency-generator/v1";
+    /// The key under which an emergency wrap holds a data key.
+    EMERGENCY_WRAP = "caduceus/emergency-wrap/v1";
+    /// Proof of whoever made an emergency wrap that she made it, for this record.
+    EMERGENCY_WRAP_PROOF = "caduceus/emergency-wrap-proof/v1";
+    /// Identifier of an emergency wrap.
+    EMERGENCY_WRAP_ID = "caduceus/emergency-wrap-id/v1";
+    /// Proof of an officer that a partial comes from her share.
+    EMERGENCY_PARTIAL_PROOF = "caduceus/emergency-partial-proof/v1";
+    /// The box in which an officer's share travels and rests.
+    EMERGENCY_SHARE_BOX = "caduceus/emergency-share-box/v1";
+    /// The box in which an officer's partial travels to the requester.
+    EMERGENCY_PARTIAL_BOX = "caduceus/emergency-partial-box/v1";
+    /// A hospital names its emergency key on its chain.
+    EMERGENCY_KEY_SET = "caduceus/emergency-key-set/v1";
+    /// A patient's word whether her records may be opened in an emergency.
+    EMERGENCY_CONSENT = "caduceus/emergency-consent/v1";
+    /// Identifier of a request to open records in an emergency.
+    EMERGENCY_REQUEST_ID = "caduceus/emergency-request-id/v1";
+    /// The requester's word that she opens the records now.
+    EMERGENCY_OPEN = "caduceus/emergency-open/v1";
+    /// A person's request to open records in an emergency.
+    EMERGENCY_REQUEST = "caduceus/emergency-request/v1";
+    /// An officer's approval of such a request.
+    EMERGENCY_APPROVAL = "caduceus/emergency-approval/v1";
 
     // Simulation
     /// Seeds of a scenario's actors.

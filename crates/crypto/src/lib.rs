@@ -14,7 +14,9 @@
 
 pub mod card;
 pub mod codec;
+pub mod dleq;
 pub mod domain;
+pub mod emergency;
 pub mod evidence;
 pub mod hash;
 pub mod hex_text;
@@ -32,7 +34,12 @@ mod base32;
 
 pub use crate::card::{Card, CardNumber, CardQr, DeskCode, card_binding};
 pub use crate::codec::{DecodeError, decode_exact, encode};
+pub use crate::dleq::DleqProof;
 pub use crate::domain::Domain;
+pub use crate::emergency::{
+    CheckedEmergencyKey, EmergencyConsent, EmergencyExcerpt, EmergencyKey, EmergencyPartial,
+    EmergencyWrap, VerifiedPartial, VerifiedWrap,
+};
 pub use crate::evidence::{Anchor, AnchorBody, AnchorLeaf, Receipt, VisitOpening, VisitToken};
 pub use crate::hash::{Hash, hash, kdf, prf};
 pub use crate::index::{

@@ -6,20 +6,24 @@
 //! | header | borsh of [`RecordHeader`]: [`HEADER_BYTES`] |
 //! | wrap length | u32 little-endian |
 //! | wrap | borsh of [`KeyWrap`] |
+//! | emergency wrap length | u32 little-endian; with [`VERSION_EMERGENCY`] only |
+//! | emergency wrap | borsh of [`EmergencyWrap`]: [`EMERGENCY_WRAP_BYTES`]; with [`VERSION_EMERGENCY`] only |
 //! | segments | [`SEGMENT_BYTES`] + [`TAG_BYTES`] each, the last one shorter: padded length + a tag a segment |
 //!
-//! The record hash is the RFC 6962 root over the header bytes, the wrap bytes and each segment with its tag, so
-//! that a stream is verified as it arrives.
+//! The record hash is the RFC 6962 root over the header bytes, the wrap bytes, the emergency wrap's bytes where there
+//! is one, and each segment with its tag, so that a stream is verified as it arrives. The header's version, which the
+//! segments authenticate, says whether there is an emergency wrap: none can be taken away or added.
 //!
 //! # Leakage
 //! Hospital, pseudonym, day of anchoring and padded size are in the clear. Padme lets the size tell
-//! O(log log n) bits, and nothing below 16 KiB.
+//! O(log log n) bits, and nothing below 16 KiB. The version tells that a patient opted in to break-glass.
 
 use borsh::io::Read;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::codec::{DecodeError, decode_exact, encode, read_bounded};
 use crate::domain;
+use crate::emergency::{EMERGENCY_WRAP_BYTES, EmergencyWrap};
 use crate::hash::{Hash, hash};
 use crate::keys::{HospitalId, PublicKey};
 use crate::merkle::RootBuilder;
@@ -42,15 +46,17 @@ pub const MAX_WRAP_BYTES: usize = 4 + MAX_CAPSULE_BYTES + 4 + MAX_WRAPPED_KEY_BY
 pub const MAX_CAPSULE_BYTES: usize = 128;
 /// Most bytes of a wrapped key (Umbral's take 72: nonce, 32 bytes, tag).
 pub const MAX_WRAPPED_KEY_BYTES: usize = 128;
-/// The version of this layout.
+/// The version of the layout without an emergency wrap.
 pub const VERSION: u8 = 1;
+/// The version of the layout with an emergency wrap.
+pub const VERSION_EMERGENCY: u8 = 2;
 /// The one suite: Umbral on secp256k1, AES-256-GCM in the STREAM construction, zstd, Padme.
 pub const SUITE: u8 = 1;
 
 /// What everybody may know of a record. Associated data of every segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct RecordHeader {
-    /// [`VERSION`].
+    /// [`VERSION`], or [`VERSION_EMERGENCY`].
     pub version: u8,
     /// [`SUITE`].
     pub suite: u8,
@@ -149,6 +155,9 @@ pub enum RecordError {
     /// The key wrap does not decode.
     #[error("the record's key wrap: {0}")]
     Wrap(#[source] DecodeError),
+    /// The emergency wrap does not decode.
+    #[error("the record's emergency wrap: {0}")]
+    EmergencyWrap(#[source] DecodeError),
     /// The segments are not as long as the header says.
     #[error("the record's segments have {found} bytes, its header says {expected}")]
     BodyLength {
@@ -166,8 +175,11 @@ pub struct SealedView<'a> {
     pub header: RecordHeader,
     /// The key wrap.
     pub wrap: KeyWrap,
+    /// The second wrap of the data key, where the patient opted in.
+    pub emergency: Option<EmergencyWrap>,
     header_bytes: &'a [u8],
     wrap_bytes: &'a [u8],
+    emergency_bytes: &'a [u8],
     body: &'a [u8],
 }
 
@@ -183,7 +195,7 @@ pub fn parse(bytes: &[u8]) -> Result<SealedView<'_>, RecordError> {
 }
 
 impl<'a> SealedView<'a> {
-    /// Locates the parts, and checks every length, the canonical encoding of header and wrap, version, suite
+    /// Locates the parts, and checks every length, the canonical encoding of header and wraps, version, suite
     /// and padding.
     ///
     /// # Errors
@@ -196,7 +208,7 @@ impl<'a> SealedView<'a> {
         let (header_bytes, rest) = take_prefixed(bytes, HEADER_BYTES, RecordError::Header)?;
         let header: RecordHeader =
             decode_exact(header_bytes, HEADER_BYTES).map_err(RecordError::Header)?;
-        if header.version != VERSION {
+        if !matches!(header.version, VERSION | VERSION_EMERGENCY) {
             return Err(RecordError::Version {
                 found: header.version,
             });
@@ -211,8 +223,16 @@ impl<'a> SealedView<'a> {
                 found: header.padded_len,
             });
         }
-        let (wrap_bytes, body) = take_prefixed(rest, MAX_WRAP_BYTES, RecordError::Wrap)?;
+        let (wrap_bytes, rest) = take_prefixed(rest, MAX_WRAP_BYTES, RecordError::Wrap)?;
         let wrap: KeyWrap = decode_exact(wrap_bytes, MAX_WRAP_BYTES).map_err(RecordError::Wrap)?;
+        let (emergency, emergency_bytes, body) = if header.version == VERSION_EMERGENCY {
+            let limit = EMERGENCY_WRAP_BYTES;
+            let (bytes, body) = take_prefixed(rest, limit, RecordError::EmergencyWrap)?;
+            let wrap = decode_exact(bytes, limit).map_err(RecordError::EmergencyWrap)?;
+            (Some(wrap), bytes, body)
+        } else {
+            (None, &[][..], rest)
+        };
         let (expected, found) = (body_len(header.padded_len), body.len() as u64);
         if expected != found {
             return Err(RecordError::BodyLength { expected, found });
@@ -220,8 +240,10 @@ impl<'a> SealedView<'a> {
         Ok(SealedView {
             header,
             wrap,
+            emergency,
             header_bytes,
             wrap_bytes,
+            emergency_bytes,
             body,
         })
     }
@@ -241,13 +263,21 @@ impl<'a> SealedView<'a> {
         header_hash(self.header_bytes)
     }
 
+    /// What the record hash is the root over, in order.
+    pub fn leaves(&self) -> Vec<&'a [u8]> {
+        let mut leaves = vec![self.header_bytes, self.wrap_bytes];
+        if self.emergency.is_some() {
+            leaves.push(self.emergency_bytes);
+        }
+        leaves.extend(self.segments());
+        leaves
+    }
+
     /// The record hash that the evidence names. Reads every byte.
     pub fn record_hash(&self) -> Hash {
         let mut tree = RootBuilder::new();
-        tree.push(self.header_bytes);
-        tree.push(self.wrap_bytes);
-        for segment in self.segments() {
-            tree.push(segment);
+        for leaf in self.leaves() {
+            tree.push(leaf);
         }
         tree.root()
     }
@@ -269,11 +299,25 @@ fn take_prefixed(
     rest.split_at_checked(len).ok_or(RecordError::Truncated)
 }
 
-/// What stands before the segments: both lengths, header and wrap.
+/// What stands before the segments of a record without an emergency wrap: both lengths, header and wrap.
 pub fn preamble(header: &RecordHeader, wrap: &KeyWrap) -> Vec<u8> {
-    let (header, wrap) = (header.to_bytes(), wrap.to_bytes());
-    let mut out = Vec::with_capacity(8 + header.len() + wrap.len());
-    for part in [&header, &wrap] {
+    prefixed(&[&header.to_bytes(), &wrap.to_bytes()])
+}
+
+/// What stands before the segments of a record with an emergency wrap; its header says [`VERSION_EMERGENCY`].
+pub fn preamble_with_emergency(
+    header: &RecordHeader,
+    wrap: &KeyWrap,
+    emergency: &EmergencyWrap,
+) -> Vec<u8> {
+    prefixed(&[&header.to_bytes(), &wrap.to_bytes(), &emergency.to_bytes()])
+}
+
+/// Byte strings, each after its u32 length.
+fn prefixed(parts: &[&[u8]]) -> Vec<u8> {
+    let total = parts.iter().map(|part| 4 + part.len()).sum();
+    let mut out = Vec::with_capacity(total);
+    for part in parts {
         let len = u32::try_from(part.len()).expect("a header and a wrap are short");
         out.extend_from_slice(&len.to_le_bytes());
         out.extend_from_slice(part);

@@ -10,6 +10,7 @@
 //! - The doctor: [`author`] makes a pseudonym, [`mod@seal`] the record, [`fhir`] and [`keyword`] its keywords,
 //!   [`index_key`] and [`tags`] their index tags.
 //! - The data user: [`shared`] opens what proxies re-encrypted to her.
+//! - In an emergency: [`emergency`] deals the officers' shares, wraps a data key, and opens with enough of them.
 //! - All of them: [`secret_box`] sends a secret to one key, [`scheme`] holds the index schemes that a network can be
 //!   run with, [`amend`] says how a record replaces another.
 
@@ -17,6 +18,7 @@ pub mod amend;
 pub mod author;
 pub mod check;
 pub mod delegate;
+pub mod emergency;
 pub mod fhir;
 pub mod frame;
 pub mod index_key;
@@ -52,7 +54,9 @@ pub use crate::patient::{OneTimeKeys, PatientKeys, PseudonymError};
 pub use crate::scheme::{
     AuthorKey, IndexScheme, PaeksScheme, PeksScheme, SchemeKeyError, TagsScheme,
 };
-pub use crate::seal::{SealError, SealRequest, Sealed, seal, seal_with_fields};
+pub use crate::seal::{
+    SealError, SealRequest, Sealed, seal, seal_with_emergency, seal_with_fields,
+};
 pub use crate::secret_box::{SecretBoxError, open_from, seal_to};
 pub use crate::seed::{PatientSeed, PhraseError};
 pub use crate::shared::{SharedError, open_shared};

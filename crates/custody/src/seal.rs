@@ -3,12 +3,14 @@
 
 use std::fmt;
 
+use caduceus_crypto::emergency::{CheckedEmergencyKey, EmergencyWrap};
 use caduceus_crypto::evidence::VisitOpening;
 use caduceus_crypto::hash::Hash;
 use caduceus_crypto::keys::HospitalId;
 use caduceus_crypto::pseudonym::{MetaAddress, Pseudonym};
 use caduceus_crypto::record::{
-    KeyWrap, MAX_RECORD_BYTES, RecordError, RecordHeader, SUITE, VERSION, body_len, parse, preamble,
+    KeyWrap, MAX_RECORD_BYTES, RecordError, RecordHeader, SUITE, VERSION, VERSION_EMERGENCY,
+    body_len, parse, preamble, preamble_with_emergency,
 };
 use caduceus_crypto::reencrypt::{serialize, umbral_key};
 use caduceus_crypto::time::Epoch;
@@ -101,10 +103,30 @@ pub fn seal_with_fields(
     request: SealRequest<'_>,
     fields: Fields,
 ) -> Result<Sealed, SealError> {
+    seal_with_emergency(rng, request, fields, None)
+}
+
+/// [`seal_with_fields`], with a second wrap of the data key under the hospital's emergency key, for a patient who
+/// opted in on her card. The hospital's officers can then open the record without her.
+///
+/// # Errors
+/// [`SealError`].
+///
+/// # Leakage
+/// That she opted in, to all who see the record.
+pub fn seal_with_emergency(
+    rng: &mut (impl CryptoRng + RngCore),
+    request: SealRequest<'_>,
+    fields: Fields,
+    emergency: Option<&CheckedEmergencyKey>,
+) -> Result<Sealed, SealError> {
     let padded = frame(request.media_type, request.plaintext, request.visit, fields)?;
     let made = make_pseudonym(rng, &request.hospital, &request.meta);
     let header = RecordHeader {
-        version: VERSION,
+        version: match emergency {
+            Some(_) => VERSION_EMERGENCY,
+            None => VERSION,
+        },
         suite: SUITE,
         hospital: request.hospital,
         pseudonym: made.pseudonym,
@@ -114,7 +136,9 @@ pub fn seal_with_fields(
     };
     let mut data_key = Zeroizing::new([0u8; 32]);
     rng.fill_bytes(&mut data_key[..]);
-    let bytes = assemble(rng, &header, &data_key, &padded)?;
+    let emergency =
+        emergency.map(|key| crate::emergency::wrap(rng, key, &header.hash(), &data_key));
+    let bytes = assemble(rng, &header, &data_key, emergency.as_ref(), &padded)?;
     let view = parse(&bytes).map_err(SealError::SelfCheck)?;
     let (record_hash, header_hash) = (view.record_hash(), view.header_hash());
     let capsule = view.wrap.capsule;
@@ -133,6 +157,7 @@ pub(crate) fn assemble(
     rng: &mut (impl CryptoRng + RngCore),
     header: &RecordHeader,
     data_key: &[u8; 32],
+    emergency: Option<&EmergencyWrap>,
     padded: &[u8],
 ) -> Result<Vec<u8>, SealError> {
     let header_bytes = header.to_bytes();
@@ -144,7 +169,10 @@ pub(crate) fn assemble(
         wrapped_key: wrapped_key.into_vec(),
         key_commitment: keys.commitment,
     };
-    let mut bytes = preamble(header, &wrap);
+    let mut bytes = match emergency {
+        Some(emergency) => preamble_with_emergency(header, &wrap, emergency),
+        None => preamble(header, &wrap),
+    };
     let limit = as_u64(MAX_RECORD_BYTES);
     let found = as_u64(bytes.len()).saturating_add(body_len(header.padded_len));
     if found > limit {

@@ -23,6 +23,12 @@ pub(crate) struct ServerHome {
     server_home: PathBuf,
 }
 
+impl ServerHome {
+    pub(super) fn path(&self) -> &Path {
+        &self.server_home
+    }
+}
+
 /// Commands about staff.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StaffCommand {
@@ -155,12 +161,15 @@ fn row(key: &PublicKey, status: &'static str, committed: &Committed) -> StaffRow
     }
 }
 
-async fn open(network: &NetworkFile, home: &ServerHome) -> Result<Administrator, CliError> {
+pub(super) async fn open(
+    network: &NetworkFile,
+    home: &ServerHome,
+) -> Result<Administrator, CliError> {
     let identity: SecretKey = read_key(&home.server_home.join("identity.key"))?;
     Ok(Administrator::open(network, identity, system_clock()).await?)
 }
 
-fn network(common: &CommonArgs, home: &ServerHome) -> Result<NetworkFile, CliError> {
+pub(super) fn network(common: &CommonArgs, home: &ServerHome) -> Result<NetworkFile, CliError> {
     NetworkFile::load(&network_path(common, home)?)
 }
 

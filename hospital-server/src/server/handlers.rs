@@ -2,10 +2,12 @@
 //! only then releases its result.
 
 mod audit_query;
+mod emergency;
 pub(crate) mod fetch_record;
 mod health;
 mod issue_tokens;
 mod log_action;
+mod log_deed;
 mod meta_lookup;
 mod receipt;
 mod register;
@@ -15,8 +17,8 @@ mod store_record;
 use super::context::Context;
 use crate::serving::add;
 use caduceus_network::exchange::{
-    AuditQuery, FetchReceipt, FetchRecord, Health, IssueTokens, LogAction, MetaLookup, Register,
-    RegisterPatient, StoreRecord,
+    AuditQuery, Emergency, FetchReceipt, FetchRecord, Health, IssueTokens, LogAction, LogDeed,
+    MetaLookup, Register, RegisterPatient, StoreRecord,
 };
 use caduceus_network::{Exchange, Peer, Service};
 use private_chain::policy::Operation;
@@ -42,9 +44,18 @@ pub const ROUTES: &[(&str, &[Operation])] = &[
         &[Operation::RelayRecord, Operation::FetchRecord],
     ),
     (LogAction::PROTOCOL, &[Operation::LogAction]),
+    (LogDeed::PROTOCOL, &[Operation::LogAction]),
     (AuditQuery::PROTOCOL, &[Operation::AuditQuery]),
     (FetchReceipt::PROTOCOL, &[Operation::Receipt]),
     (Health::PROTOCOL, &[]),
+    (
+        Emergency::PROTOCOL,
+        &[
+            Operation::Emergency,
+            Operation::EmergencyApprove,
+            Operation::EmergencyConsent,
+        ],
+    ),
 ];
 
 /// Serves everything.
@@ -56,7 +67,9 @@ pub(crate) fn serve(service: &Service, ctx: &Arc<Context>) {
     add::<_, StoreRecord, _, _>(service, ctx, anyone, store_record::answer);
     add::<_, FetchRecord, _, _>(service, ctx, anyone, fetch_record::answer);
     add::<_, LogAction, _, _>(service, ctx, anyone, log_action::answer);
+    add::<_, LogDeed, _, _>(service, ctx, anyone, log_deed::answer);
     add::<_, AuditQuery, _, _>(service, ctx, anyone, audit_query::answer);
     add::<_, FetchReceipt, _, _>(service, ctx, anyone, receipt::answer);
     add::<_, Health, _, _>(service, ctx, anyone, health::answer);
+    add::<_, Emergency, _, _>(service, ctx, anyone, emergency::answer);
 }

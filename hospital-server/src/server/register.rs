@@ -8,12 +8,15 @@
 //! | `points` | P 33 | record hash 32 |
 //! | `requests` | request identifier 16 | [`RequestRow`] |
 //! | `records` | record hash 32 | [`RecordRow`] |
+//! | `emergency_cards` | card hash 32 | `EmergencyConsent` |
+//! | `emergency_requests` | request hash 32 | [`EmergencyRow`] |
 //! | `superseded` | record hash 32 | record hash 32 of the version after it |
 //!
 //! Every method is one durable transaction. Card numbers never leave this file but to staff and the patient:
 //! logs and audit entries carry [`card_hash`].
 
 mod cards;
+mod emergency;
 mod records;
 
 use crate::database::{self, ByteTable, DatabaseFailure};
@@ -25,6 +28,7 @@ use std::sync::Arc;
 
 pub(crate) use cards::Shown;
 pub use cards::{MAX_DESK_TRIES, TOKENS_A_DAY};
+pub(crate) use emergency::EmergencyRow;
 pub(crate) use records::{RecordRow, RequestRow};
 
 const CARDS: ByteTable = TableDefinition::new("cards");
@@ -33,6 +37,8 @@ const PSEUDONYMS: ByteTable = TableDefinition::new("pseudonyms");
 const POINTS: ByteTable = TableDefinition::new("points");
 const REQUESTS: ByteTable = TableDefinition::new("requests");
 const RECORDS: ByteTable = TableDefinition::new("records");
+const EMERGENCY_CARDS: ByteTable = TableDefinition::new("emergency_cards");
+const EMERGENCY_REQUESTS: ByteTable = TableDefinition::new("emergency_requests");
 const SUPERSEDED: ByteTable = TableDefinition::new("superseded");
 
 /// A card's number.
@@ -48,6 +54,9 @@ pub enum RegisterError {
     /// No such card was made here.
     #[error("this hospital has made no such card")]
     CardUnknown,
+    /// The card's number is another card's.
+    #[error("this hospital has made a card of this number already")]
+    CardTaken,
     /// The card was made for other keys.
     #[error("the card was made for another meta-address")]
     OtherHolder,
@@ -83,6 +92,12 @@ pub enum RegisterError {
     /// The request identifier belongs to another finished request.
     #[error("the request identifier was used for another record")]
     RequestReused,
+    /// The patient said something else since.
+    #[error("the patient said something else of emergencies since")]
+    ConsentOlder,
+    /// Nobody asked for this.
+    #[error("no such request was made here")]
+    EmergencyUnknown,
 }
 
 impl RegisterError {
@@ -91,6 +106,7 @@ impl RegisterError {
         match self {
             Self::Database(_) => "register_unavailable",
             Self::CardUnknown => "card_unknown",
+            Self::CardTaken => "card_taken",
             Self::OtherHolder => "card_other_holder",
             Self::DeskCodeWrong { .. } => "desk_code_wrong",
             Self::DeskCodeLocked => "desk_code_locked",
@@ -100,6 +116,8 @@ impl RegisterError {
             Self::TokensUsedUp { .. } => "tokens_used_up",
             Self::PseudonymTaken => "pseudonym_taken",
             Self::RequestReused => "request_id_reused",
+            Self::ConsentOlder => "emergency_consent_older",
+            Self::EmergencyUnknown => "emergency_unknown",
         }
     }
 }
@@ -147,6 +165,8 @@ impl Register {
             txn.open_table(POINTS)?;
             txn.open_table(REQUESTS)?;
             txn.open_table(RECORDS)?;
+            txn.open_table(EMERGENCY_CARDS)?;
+            txn.open_table(EMERGENCY_REQUESTS)?;
             txn.open_table(SUPERSEDED)?;
         }
         txn.commit()?;

@@ -1,15 +1,18 @@
 //! What can go wrong at a workstation, and how people are told: two lines and an exit code.
 
 use caduceus_cli::CliError;
+use caduceus_client::ClientError;
 use caduceus_crypto::card::CardError;
 use caduceus_crypto::hash::Hash;
 use caduceus_crypto::index::SchemeId;
+use caduceus_custody::emergency::DealError;
 use caduceus_custody::fhir::FhirError;
 use caduceus_custody::scheme::SchemeKeyError;
 use caduceus_custody::seal::SealError;
 use caduceus_custody::tags::IndexError;
 use caduceus_network::{CallError, StartError};
 
+use super::emergency::EmergencyFault;
 use crate::network_map::MapError;
 
 /// Which service a workstation was talking to.
@@ -83,6 +86,9 @@ pub enum WorkstationError {
         /// Why.
         detail: String,
     },
+    /// The alliance chain did not do it.
+    #[error(transparent)]
+    Alliance(#[from] ClientError),
     /// An answer that makes no sense.
     #[error("{who} gave an answer that makes no sense: {what}")]
     BadAnswer {
@@ -144,6 +150,12 @@ pub enum WorkstationError {
         /// What is wrong.
         what: &'static str,
     },
+    /// An emergency key that no hospital may have.
+    #[error(transparent)]
+    Deal(#[from] DealError),
+    /// Something about an emergency.
+    #[error(transparent)]
+    Emergency(#[from] EmergencyFault),
 }
 
 impl WorkstationError {
@@ -204,6 +216,7 @@ impl From<WorkstationError> for CliError {
                     format!("the command again in {seconds} s; nothing was done"),
                 )
             }
+            WorkstationError::Alliance(error) => error.into(),
             WorkstationError::Card(card) => wrong_card(what, card),
             WorkstationError::CardSubstituted => CliError::verification_failed(
                 what,
@@ -239,6 +252,11 @@ impl From<WorkstationError> for CliError {
                 what,
                 "tell the operator: the server's promise can't be relied on",
             ),
+            WorkstationError::Deal(_) => CliError::usage(
+                what,
+                "--threshold from 2 to the number of --officers, each named once, at most 32",
+            ),
+            WorkstationError::Emergency(ref fault) => wrong_emergency(what, fault),
         }
     }
 }
@@ -263,6 +281,23 @@ fn denied(what: String, rule: &str) -> CliError {
         "meta_index_key" => {
             "the meta-address that patient-client card shows in a home of this network"
         }
+        "emergency_unknown" | "emergency_target_unknown" => {
+            "the identifier that emergency request printed, or the card or record as it is known here"
+        }
+        "emergency_no_reason" => "--reason with why it cannot wait for the patient; she reads it",
+        "emergency_one_person" => "have an officer approve who did not ask",
+        "emergency_not_officer" => "ask one of the hospital's officers",
+        "emergency_too_few_officers" => {
+            "have more officers run: hospital-server emergency approve REQUEST"
+        }
+        "emergency_not_opted_in" | "emergency_no_wrap" => {
+            "reach the patient: she chose that nobody opens this without her"
+        }
+        "emergency_wrap_missing" | "emergency_wrap_unwanted" => {
+            "the command again: the patient said something else of emergencies since"
+        }
+        "emergency_expired" | "emergency_not_open" => "ask anew: hospital-server emergency request",
+        "emergency_no_key" => "ask the hospital to deal one: hospital-server emergency setup",
         rule if rule.contains("card") => {
             "check the card number, or register the patient: patient register META"
         }
@@ -272,10 +307,41 @@ fn denied(what: String, rule: &str) -> CliError {
         _ => "correct what the rule names, or ask the administrator of the hospital",
     };
     let unknown = rule.contains("unknown") && rule.contains("card");
-    if unknown || rule == "amend_unknown_record" {
+    if unknown
+        || rule == "amend_unknown_record"
+        || rule.starts_with("emergency_") && rule.ends_with("unknown")
+    {
         CliError::not_found(what, todo)
     } else {
         CliError::denied(what, todo)
+    }
+}
+
+fn wrong_emergency(what: String, fault: &EmergencyFault) -> CliError {
+    match fault {
+        EmergencyFault::Reason => CliError::usage(
+            what,
+            "--reason with why it cannot wait for the patient; she reads it",
+        ),
+        EmergencyFault::NoShare { .. } => CliError::not_found(
+            what,
+            "hospital-server emergency accept FILE with the share that the administrator dealt",
+        ),
+        EmergencyFault::NotOfficer => CliError::denied(what, "ask one of the hospital's officers"),
+        EmergencyFault::ShareFile { .. } | EmergencyFault::Share(_) => {
+            CliError::verification_failed(
+                what,
+                "the file that the administrator dealt to this key; if it is that, deal anew",
+            )
+        }
+        EmergencyFault::Officers { .. } => CliError::verification_failed(
+            what,
+            "have other officers approve, and tell the administrator who is at fault",
+        ),
+        _ => CliError::verification_failed(
+            what,
+            "believe nothing of this, and tell the operator: the server may be forged",
+        ),
     }
 }
 

@@ -21,10 +21,16 @@ use data_user_client::home::{create_keystore, open_keystore};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::emergency::{MAX_SHARE_FILE_BYTES, ShareFile};
+use super::error::WorkstationError;
+
 const SETTINGS: &str = "staff.toml";
 const PATIENTS: &str = "patients.ndjson";
 const RECORDS: &str = "records.ndjson";
 const RECEIPTS: &str = "receipts";
+const SHARE: &str = "emergency-share";
+/// Most share files looked for: generations of the hospital's emergency key.
+const MAX_SHARES: u32 = 64;
 const MAX_SETTINGS_BYTES: usize = 64 * 1024;
 const MAX_LIST_BYTES: usize = 256 * 1024 * 1024;
 
@@ -199,6 +205,38 @@ impl StaffHome {
         Ok(DataUserKeys::from_seed(&*open_keystore(
             &self.dir, passphrase,
         )?))
+    }
+
+    /// Where the share of an emergency key is kept. The name has the key's generation: shares of earlier keys still open
+    /// what was wrapped under them.
+    pub fn share_path(&self, generation: u32) -> PathBuf {
+        self.dir.join(format!("{SHARE}-{generation}.key"))
+    }
+
+    /// Keeps a share.
+    ///
+    /// # Errors
+    /// Failure when there is one of this generation already.
+    pub fn keep_share(&self, share: &ShareFile) -> Result<PathBuf, CliError> {
+        let path = self.share_path(share.generation());
+        write_private_new(&path, &share.to_bytes())?;
+        Ok(path)
+    }
+
+    /// The shares kept here, oldest generation first.
+    ///
+    /// # Errors
+    /// Of a file that cannot be read, or is no share file.
+    pub fn shares(&self) -> Result<Vec<ShareFile>, CliError> {
+        let mut found = Vec::new();
+        for generation in 1..=MAX_SHARES {
+            let path = self.share_path(generation);
+            if path.exists() {
+                let bytes = read_limited(&path, MAX_SHARE_FILE_BYTES)?;
+                found.push(ShareFile::from_bytes(&bytes).map_err(WorkstationError::from)?);
+            }
+        }
+        Ok(found)
     }
 
     /// Notes a registered patient.

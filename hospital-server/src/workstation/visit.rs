@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use caduceus_crypto::card::{CardNumber, CardQr};
-use caduceus_crypto::codec::encode;
 use caduceus_crypto::domain;
+use caduceus_crypto::emergency::CheckedEmergencyKey;
 use caduceus_crypto::evidence::VisitOpening;
 use caduceus_crypto::pseudonym::MetaAddress;
 use caduceus_crypto::time::{Epoch, Quarter};
@@ -15,12 +15,14 @@ use caduceus_network::exchange::{
     CardHolder, IndexKey, IndexKeyRequest, MetaLookup, MetaLookupRequest, SealedIndexKey,
     TagCounters, TagCountersRequest,
 };
+use private_chain::Action;
 use zeroize::Zeroizing;
 
 use super::counters::{Counters, Gallop};
+use super::emergency::terms_of;
 use super::error::{Who, WorkstationError};
 use super::patient::check_meta;
-use super::session::Workstation;
+use super::session::{Asked, TREATMENT, Workstation, random_name};
 
 /// The key service's rule for a card without a pair secret.
 const UNREGISTERED: &str = "card_not_registered";
@@ -33,6 +35,8 @@ pub struct Visit {
     key: Option<(Quarter, Arc<AuthorKey>)>,
     pub(super) counters: Counters,
     pub(super) attested: Option<VisitOpening>,
+    /// Under which key her records are wrapped a second time; none unless she opted in.
+    pub(super) emergency: Option<Arc<CheckedEmergencyKey>>,
 }
 
 impl Workstation {
@@ -40,15 +44,23 @@ impl Workstation {
     ///
     /// # Errors
     /// [`WorkstationError::Card`] for another hospital's card, [`WorkstationError::CardSubstituted`] when the
-    /// server names other keys than the card is bound to, [`WorkstationError::NoIndexKey`] and its like when her
+    /// server names other keys than the card is bound to, [`WorkstationError::Emergency`] when its terms for emergencies
+    /// do not hold, [`WorkstationError::NoIndexKey`] and its like when her
     /// records can't be indexed on this network, or the server's refusal.
     pub async fn visit(&self, qr: &CardQr) -> Result<Visit, WorkstationError> {
         qr.card.check_hospital(&self.hospital())?;
-        let request = MetaLookupRequest {
-            card: qr.card.number,
+        let asked = Asked {
+            action: Action::Read,
+            subtype: "meta-lookup",
+            patient: Some(qr.card.hash()),
+            record: None,
+            purpose: TREATMENT,
         };
         let holder: CardHolder = self
-            .ask_judge::<MetaLookup, _>(Who::Server, request)
+            .ask_judge::<MetaLookup, _>(Who::Server, || MetaLookupRequest {
+                card: qr.card.number,
+                statement: Some(self.state(asked, random_name())),
+            })
             .await?;
         // The hospital is the network file's: the server's word for it counts for nothing.
         qr.check(&holder.meta, &self.hospital())?;
@@ -59,6 +71,7 @@ impl Workstation {
             });
         }
         check_meta(self.map().index_scheme, &holder.meta)?;
+        let emergency = terms_of(self.map(), &qr.card, &holder)?;
         Ok(Visit {
             station: self.clone(),
             card: qr.card,
@@ -66,6 +79,7 @@ impl Workstation {
             key: None,
             counters: Counters::default(),
             attested: None,
+            emergency: emergency.map(Arc::new),
         })
     }
 }
@@ -74,6 +88,11 @@ impl Visit {
     /// The patient's meta-address, checked against her card.
     pub fn meta(&self) -> &MetaAddress {
         &self.holder.meta
+    }
+
+    /// Whether the patient opted in to emergency access: her records are wrapped a second time.
+    pub fn has_emergency_access(&self) -> bool {
+        self.emergency.is_some()
     }
 
     /// What the server says of the card.
@@ -119,14 +138,24 @@ impl Visit {
             return Ok(Arc::clone(key));
         }
         let who = Who::KeyService;
-        let request = IndexKeyRequest {
+        let asked = Asked {
+            action: Action::Read,
+            subtype: "index-key",
+            patient: Some(self.card.hash()),
+            record: None,
+            purpose: TREATMENT,
+        };
+        let request = |statement| IndexKeyRequest {
             card: self.card.number,
             quarter,
+            statement,
         };
-        let associated = index_key_associated_data(&request);
+        let associated = request(None).context();
         let answer = self
             .station
-            .ask_judge::<IndexKey, SealedIndexKey>(who, request)
+            .ask_judge::<IndexKey, SealedIndexKey>(who, || {
+                request(Some(self.station.state(asked, random_name())))
+            })
             .await;
         let sealed = match answer {
             Err(WorkstationError::Denied { rule, .. }) if rule == UNREGISTERED => {
@@ -194,9 +223,4 @@ impl Visit {
         counters.learn(request.keywords(), &counts);
         Ok(counts)
     }
-}
-
-/// What binds a sealed index key to the request it answers.
-fn index_key_associated_data(request: &IndexKeyRequest) -> Vec<u8> {
-    encode(request)
 }

@@ -7,6 +7,9 @@ use private_chain::{Actor, AuditEntry};
 /// Largest entry in an answer, bytes.
 const MAX_ENTRY_BYTES: usize = 32 * 1024;
 
+/// The entry about her own word on emergencies.
+const CONSENT: &str = "emergency-consent";
+
 /// An entry as told by the hospital.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HospitalEntry {
@@ -38,6 +41,16 @@ pub struct HospitalEntry {
     pub block: Hash,
     /// The transaction that brought it there.
     pub tx: Hash,
+}
+
+impl HospitalEntry {
+    /// Whether it is about access to her records without her.
+    #[must_use]
+    pub fn is_emergency(&self) -> bool {
+        self.action
+            .split_once(' ')
+            .is_some_and(|(_, subtype)| subtype.starts_with("emergency-") && subtype != CONSENT)
+    }
 }
 
 /// Reads an entry of an answer; none if it is not one.

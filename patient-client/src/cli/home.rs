@@ -1,4 +1,4 @@
-//! `init`, `restore`, `card`, `register`.
+//! `init`, `restore`, `card`, `register`, `emergency`.
 
 use super::context::{Context, Settings, absolute};
 use caduceus_cli::{CliError, OutputFormat, new_passphrase, write_private};
@@ -43,6 +43,13 @@ struct CardsView {
 struct RegisteredView {
     hospital: String,
     card: String,
+    emergency_access: bool,
+}
+
+#[derive(Serialize)]
+struct EmergencyView {
+    hospital: String,
+    emergency_access: bool,
 }
 
 pub(super) fn init(context: &Context) -> Result<(), CliError> {
@@ -171,6 +178,7 @@ pub(super) async fn register(
     context: &Context,
     card: &str,
     desk_code: &str,
+    emergency: bool,
 ) -> Result<(), CliError> {
     let (number, code) = read_card(card)?;
     let desk_code = DeskCode::parse(desk_code).map_err(|error| {
@@ -185,16 +193,55 @@ pub(super) async fn register(
         None => patient.register_card(&number, &desk_code).await,
     };
     let hospital = registered?;
+    let opted_in = match emergency {
+        true => patient.set_emergency_access(&hospital, true).await,
+        false => Ok(()),
+    };
     let entry = patient.card(&hospital)?;
     let view = RegisteredView {
         hospital: entry.name.clone(),
         card: entry.card.to_string(),
+        emergency_access: emergency && opted_in.is_ok(),
     };
     patient.close().await;
     context.output.object(&view)?;
+    // The card is registered, whatever became of the rest.
+    opted_in?;
     context
         .output
         .note("Your searches reach this hospital now; show the card at your visits.");
+    Ok(())
+}
+
+pub(super) async fn emergency(
+    context: &Context,
+    hospital: &str,
+    wanted: bool,
+) -> Result<(), CliError> {
+    let patient = context.patient().await?;
+    let known = patient
+        .state()
+        .cards
+        .iter()
+        .find(|card| card.name == hospital)
+        .map(|card| card.hospital);
+    let outcome = match known {
+        Some(id) => patient.set_emergency_access(&id, wanted).await,
+        None => Err(PatientError::NoCard {
+            hospital: hospital.to_owned(),
+        }),
+    };
+    patient.close().await;
+    outcome?;
+    context.output.object(&EmergencyView {
+        hospital: hospital.to_owned(),
+        emergency_access: wanted,
+    })?;
+    context.output.note(if wanted {
+        "Records sealed from now on can be opened by the hospital's officers together; access-log shows every use."
+    } else {
+        "Nobody opens your records without you from now on."
+    });
     Ok(())
 }
 

@@ -5,6 +5,9 @@ use caduceus_cli::CliError;
 use caduceus_crypto::TimeMillis;
 use serde::Serialize;
 
+/// Marks what was done without her.
+const EMERGENCY: &str = "EMERGENCY";
+
 /// One line of the log, whoever tells it.
 #[derive(Serialize)]
 struct LogRow {
@@ -13,6 +16,8 @@ struct LogRow {
     who: String,
     action: String,
     outcome: String,
+    flag: &'static str,
+    reason: String,
     record: String,
     grant: String,
     purpose: String,
@@ -33,6 +38,8 @@ pub(super) async fn access_log(context: &Context) -> Result<(), CliError> {
             who: each.label.clone(),
             action: "disclosure".to_owned(),
             outcome: "success".to_owned(),
+            flag: "",
+            reason: String::new(),
             record: each.record_hash.to_string(),
             grant: each.grant.to_string(),
             purpose: String::new(),
@@ -51,6 +58,8 @@ pub(super) async fn access_log(context: &Context) -> Result<(), CliError> {
                     .map_or_else(|| who.clone(), |role| format!("{role} {who}")),
                 action: entry.action.clone(),
                 outcome: entry.outcome.clone(),
+                flag: if entry.is_emergency() { EMERGENCY } else { "" },
+                reason: entry.reason.clone(),
                 record: entry
                     .record
                     .map(|hash| hash.to_string())
@@ -66,7 +75,14 @@ pub(super) async fn access_log(context: &Context) -> Result<(), CliError> {
     }
     rows.sort_by_key(|(time, _)| *time);
     let rows: Vec<LogRow> = rows.into_iter().map(|(_, row)| row).collect();
+    let emergencies = rows.iter().filter(|row| row.flag == EMERGENCY).count();
     context.output.rows(&rows)?;
+    if emergencies > 0 {
+        context.output.note(&format!(
+            "{emergencies} entries marked {EMERGENCY}: access without you, asked for, agreed to, carried out or denied; \
+             each has its reason"
+        ));
+    }
     context.output.note(&format!(
         "{} disclosures through the alliance, proved complete at height {} for {} records; \
          hospitals' own entries are what they tell",

@@ -11,7 +11,7 @@ use caduceus_crypto::SecretKey;
 use caduceus_ledger::Height;
 use caduceus_network::exchange::Health;
 use caduceus_node::NodeHome;
-use caduceus_operator::{OwnNode, key_file};
+use caduceus_operator::{DeedKind, OwnNode, key_file};
 use clap::Subcommand;
 use private_chain::policy::{MAX_TEXT_BYTES, PolicyProblems, PolicySet, check_text};
 use private_chain::{Policy, Tx};
@@ -46,6 +46,17 @@ pub(super) enum PolicyCommand {
         #[arg(long, value_name = "TOML-FILE")]
         limits: Option<PathBuf>,
     },
+}
+
+impl PolicyCommand {
+    /// What the audit log says of the command; none for one that touches no node.
+    pub(super) fn kind(&self) -> Option<DeedKind> {
+        match self {
+            PolicyCommand::Show { .. } => Some(DeedKind::Read),
+            PolicyCommand::Check { .. } => None,
+            PolicyCommand::Propose { .. } => Some(DeedKind::Update),
+        }
+    }
 }
 
 /// When a policy begins.

@@ -6,8 +6,8 @@ use caduceus_crypto::evidence::sign_vault_receipt;
 use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::reencrypt::{serialize, umbral_key};
 use caduceus_crypto::{
-    Anchor, AnchorBody, Hash, HospitalId, IndexEntries, Pseudonym, SecretKey, Tag, TimeMillis,
-    codec, domain,
+    Anchor, AnchorBody, EmergencyKey, Hash, HospitalId, IndexEntries, Pseudonym, SecretKey, Tag,
+    TimeMillis, codec, domain,
 };
 use caduceus_ledger::{ChainId, Height, Validator, ValidatorSet};
 use private_chain::audit::{Filter, Place, Statement};
@@ -16,7 +16,7 @@ use private_chain::tx::{SignedDestroyed, SignedRetire};
 use private_chain::{
     Action, ActionClass, Actor, AuditBatch, AuditEntry, AuditReceipt, Bucket, DraftBatch, Enrol,
     FormerServer, HospitalKeys, Outcome, Policy, PrivateGenesis, Resource, Role, Rotate,
-    StaffRecord, Subject, Suspend, Tx, Validators,
+    SignedEmergencyKey, StaffRecord, Subject, Suspend, Tx, Validators,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -208,6 +208,17 @@ fn a_transaction_that_rotates_the_hospitals_keys() {
     };
     let signed = body.sign(&CHAIN, &key(1), &key(8), &key(9));
     check("tx_rotate", &Tx::Rotate(signed));
+}
+
+#[test]
+fn a_transaction_that_names_the_emergency_key() {
+    let body = EmergencyKey {
+        generation: 1,
+        commitments: vec![key(50).public(), key(51).public()],
+        officers: (3..6).map(|n| key(n).public()).collect(),
+    };
+    let signed = SignedEmergencyKey::sign(body, &CHAIN, &key(1));
+    check("tx_emergency_key", &Tx::EmergencyKey(signed));
 }
 
 #[test]

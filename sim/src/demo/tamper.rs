@@ -171,6 +171,7 @@ async fn meta_address(world: &World) -> anyhow::Result<bool> {
                 index_key,
                 audit_key: None,
                 since: now,
+                emergency: None,
             }))
         },
     );

@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod chaos;
+mod emergency;
 mod free_rider;
 mod layering;
 mod policy_matrix;
+mod suspended_staff;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::dleq::DleqProof;
 use crate::keys::SecretKey;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
@@ -121,8 +122,8 @@ fn each_rule_has_its_error() {
         parse(&bytes).unwrap_err()
     };
     assert_eq!(
-        changed(|header| header.version = 2),
-        RecordError::Version { found: 2 }
+        changed(|header| header.version = 3),
+        RecordError::Version { found: 3 }
     );
     assert_eq!(
         changed(|header| header.suite = 0),
@@ -188,6 +189,94 @@ fn each_rule_has_its_error() {
     );
 }
 
+fn emergency() -> EmergencyWrap {
+    let mut rng = ChaCha20Rng::seed_from_u64(2);
+    let mut key = || SecretKey::generate(&mut rng).public();
+    EmergencyWrap {
+        generation: 1,
+        ephemeral: key(),
+        second: key(),
+        wrapped_key: [5; 48],
+        proof: DleqProof {
+            challenge: [6; 32],
+            response: [7; 32],
+        },
+    }
+}
+
+fn emergency_record() -> Vec<u8> {
+    let header = RecordHeader {
+        version: VERSION_EMERGENCY,
+        ..header(16_384)
+    };
+    let mut bytes = preamble_with_emergency(&header, &wrap(), &emergency());
+    bytes.extend((0..16_400).map(|at| (at % 251) as u8));
+    bytes
+}
+
+#[test]
+fn an_emergency_wrap_is_found_and_hashed() {
+    assert_eq!(emergency().to_bytes().len(), EMERGENCY_WRAP_BYTES);
+    let bytes = emergency_record();
+    let view = parse(&bytes).unwrap();
+    assert_eq!(view.emergency, Some(emergency()));
+    assert_eq!(view.wrap, wrap());
+    let mut leaves = vec![
+        view.header.to_bytes(),
+        wrap().to_bytes(),
+        emergency().to_bytes(),
+    ];
+    leaves.extend(view.segments().map(<[u8]>::to_vec));
+    assert_eq!(view.record_hash(), crate::merkle::root(&leaves));
+    assert_eq!(parse(&record(&header(16_384))).unwrap().emergency, None);
+}
+
+/// Neither can an emergency wrap be taken away or added, nor stand there in another form.
+#[test]
+fn version_and_emergency_wrap_go_together() {
+    let good = emergency_record();
+    let at = 4 + HEADER_BYTES + 4 + wrap().to_bytes().len();
+    let mut without = good.clone();
+    without.drain(at..at + 4 + EMERGENCY_WRAP_BYTES);
+    assert!(matches!(
+        parse(&without).unwrap_err(),
+        RecordError::EmergencyWrap(DecodeError::TooLong { .. })
+    ));
+    let mut downgraded = good.clone();
+    downgraded[4] = VERSION;
+    assert_eq!(
+        parse(&downgraded).unwrap_err(),
+        RecordError::BodyLength {
+            expected: 16_400,
+            found: 16_400 + 4 + EMERGENCY_WRAP_BYTES as u64
+        }
+    );
+    let mut empty = good.clone();
+    empty.drain(at + 4..at + 4 + EMERGENCY_WRAP_BYTES);
+    empty[at..at + 4].copy_from_slice(&0u32.to_le_bytes());
+    assert_eq!(
+        parse(&empty).unwrap_err(),
+        RecordError::EmergencyWrap(DecodeError::Malformed)
+    );
+    let mut short = good.clone();
+    short.remove(at + 4 + EMERGENCY_WRAP_BYTES - 1);
+    short[at..at + 4].copy_from_slice(&(EMERGENCY_WRAP_BYTES as u32 - 1).to_le_bytes());
+    assert_eq!(
+        parse(&short).unwrap_err(),
+        RecordError::EmergencyWrap(DecodeError::Malformed)
+    );
+    // R's first byte: not a point any more.
+    let mut off_curve = good.clone();
+    off_curve[at + 4 + 4] = 5;
+    assert_eq!(
+        parse(&off_curve).unwrap_err(),
+        RecordError::EmergencyWrap(DecodeError::Malformed)
+    );
+    for cut in [at, at + 3, at + 4, at + 100] {
+        assert_eq!(parse(&good[..cut]).unwrap_err(), RecordError::Truncated);
+    }
+}
+
 /// Values from the definition: E = floor(log2 L), S = floor(log2 E) + 1, round up to a multiple of 2^(E - S).
 #[test]
 fn padme_known_values() {
@@ -227,6 +316,19 @@ proptest! {
     #[test]
     fn parsing_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let _ = parse(&bytes);
+    }
+
+    #[test]
+    fn any_change_of_a_record_with_an_emergency_wrap_is_refused_or_changes_its_hash(
+        at in 0usize..800,
+        change in 1u8..,
+    ) {
+        let good = emergency_record();
+        let mut bytes = good.clone();
+        bytes[at] ^= change;
+        if let Ok(view) = parse(&bytes) {
+            prop_assert_ne!(view.record_hash(), parse(&good).unwrap().record_hash());
+        }
     }
 
     #[test]

@@ -5,10 +5,11 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::evidence::sign_vault_receipt;
-use caduceus_crypto::record::{SUITE, VERSION};
+use caduceus_crypto::record::{SUITE, VERSION, VERSION_EMERGENCY, parse, preamble_with_emergency};
 use caduceus_crypto::reencrypt::{serialize, umbral_key};
 use caduceus_crypto::{
-    Anchor, AnchorBody, Card, CardNumber, CardQr, Clause, Cover, CoverNode, DeskCode, Epoch, Hash,
+    Anchor, AnchorBody, Card, CardNumber, CardQr, Clause, Cover, CoverNode, DeskCode, DleqProof,
+    EmergencyConsent, EmergencyExcerpt, EmergencyKey, EmergencyPartial, EmergencyWrap, Epoch, Hash,
     HospitalId, IndexEntries, KeyWrap, MetaAddress, PaeksEntry, PaeksTrapdoor, PeksEntry,
     PeksTrapdoor, Pseudonym, Quarter, QuarterCover, Query, Receipt, RecordHeader, Scan, SchemeId,
     SchemeKey, SecretKey, Slots, Tag, TimeMillis, Token, VisitToken, codec, domain,
@@ -223,6 +224,88 @@ fn a_key_wrap() {
         key_commitment: [0x44; 32],
     };
     check("key_wrap", &wrap);
+}
+
+fn proof(n: u8) -> DleqProof {
+    DleqProof {
+        challenge: [n; 32],
+        response: [n + 1; 32],
+    }
+}
+
+#[test]
+fn an_emergency_key() {
+    let value = EmergencyKey {
+        generation: 1,
+        commitments: vec![key(50).public(), key(51).public()],
+        officers: (3..6).map(|n| key(n).public()).collect(),
+    };
+    check("emergency_key", &value);
+}
+
+#[test]
+fn an_emergency_wrap() {
+    let wrap = EmergencyWrap {
+        generation: 1,
+        ephemeral: key(52).public(),
+        second: key(53).public(),
+        wrapped_key: [0x66; 48],
+        proof: proof(1),
+    };
+    check("emergency_wrap", &wrap);
+}
+
+#[test]
+fn an_emergency_consent() {
+    let consent = EmergencyConsent::sign(
+        &key(2),
+        hospital(),
+        Hash([0x44; 32]),
+        true,
+        TimeMillis(1_715_000_000_000),
+    );
+    assert_eq!(consent.verify(&meta_address()), Ok(()));
+    check("emergency_consent", &consent);
+}
+
+#[test]
+fn an_emergency_excerpt() {
+    let header = RecordHeader {
+        version: VERSION_EMERGENCY,
+        suite: SUITE,
+        hospital: hospital(),
+        pseudonym: pseudonym(),
+        delegating: key(6).public(),
+        epoch: day(),
+        padded_len: 16_384,
+    };
+    let (capsule, wrapped_key) = wrapped();
+    let wrap = KeyWrap {
+        capsule,
+        wrapped_key,
+        key_commitment: [8; 32],
+    };
+    let emergency = EmergencyWrap {
+        generation: 1,
+        ephemeral: key(52).public(),
+        second: key(53).public(),
+        wrapped_key: [0x66; 48],
+        proof: proof(1),
+    };
+    let mut bytes = preamble_with_emergency(&header, &wrap, &emergency);
+    bytes.extend([0x77; 16_384 + 16]);
+    let excerpt = EmergencyExcerpt::of(&parse(&bytes).unwrap()).unwrap();
+    check("emergency_excerpt", &excerpt);
+}
+
+#[test]
+fn an_emergency_partial() {
+    let partial = EmergencyPartial {
+        index: 2,
+        point: key(54).public(),
+        proof: proof(3),
+    };
+    check("emergency_partial", &partial);
 }
 
 #[test]

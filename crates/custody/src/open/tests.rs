@@ -297,7 +297,7 @@ fn a_record_with_a_wrong_inside_is_refused() {
         delegating: made.delegating_public,
         ..sealed(&mut rng, &owner, TEXT).header
     };
-    let bytes = assemble(&mut rng, &header, &[3; 32], &padded).unwrap();
+    let bytes = assemble(&mut rng, &header, &[3; 32], None, &padded).unwrap();
     assert_eq!(
         owner.open(&bytes).unwrap_err(),
         OpenError::Content(UnframeError::Padding)

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use caduceus_crypto::emergency::{EmergencyConsent, MAX_EXCERPT_BYTES, MAX_OFFICERS};
 use caduceus_crypto::{
     Hash, HospitalId, MetaAddress, PublicKey, Quarter, SecretKey, Signature, Tag, TimeMillis,
     decode_exact, encode,
@@ -28,11 +29,19 @@ const NOW: TimeMillis = TimeMillis(1_700_000_000_000);
 fn names_are_distinct_and_versioned() {
     let distinct: BTreeSet<&str> = PROTOCOLS.iter().copied().collect();
     assert_eq!(distinct.len(), PROTOCOLS.len());
-    assert_eq!(PROTOCOLS.len(), 25);
+    assert_eq!(PROTOCOLS.len(), 28);
     for name in PROTOCOLS {
         let parts: Vec<&str> = name.split('/').collect();
         assert_eq!(parts.len(), 4, "{name}");
-        let version = if parts[2] == "health" { "2" } else { "1" };
+        let second = [
+            "health",
+            "store-record",
+            "index-key",
+            "meta-lookup",
+            "register-patient",
+            "audit-query",
+        ];
+        let version = if second.contains(&parts[2]) { "2" } else { "1" };
         assert_eq!((parts[0], parts[1], parts[3]), ("", "caduceus", version));
     }
 }
@@ -157,6 +166,16 @@ fn the_largest_messages_of_the_chains_fit() {
     });
 }
 
+fn signed() -> Option<PersonSigned> {
+    Some(PersonSigned {
+        at: NOW,
+        request_id: [1; 16],
+        purpose: "p".repeat(32),
+        salt: [2; 16],
+        signature: SIGNATURE,
+    })
+}
+
 #[test]
 fn the_largest_messages_about_records_fit() {
     let secret = SecretKey::generate(&mut OsRng);
@@ -197,7 +216,7 @@ fn the_largest_messages_about_records_fit() {
         anchor_body: vec![1; MAX_ANCHOR_BYTES],
         author_signature: SIGNATURE,
         amends: Some(HASH),
-        entry: vec![1; 8 * 1024],
+        statement: signed(),
     }));
     response::<StoreRecord>(StoreRecordReply::Stored {
         height: 1,
@@ -212,6 +231,26 @@ fn the_largest_messages_about_records_fit() {
         tags: vec![Tag([1; 16]); MAX_TAGS],
     });
     response::<TagCounters>(TagCountersReply::new(&[true; MAX_TAGS]));
+    request::<BucketKeys>(BucketKeysRequest::Fetch {
+        buckets: vec![[1; 3]; MAX_BUCKETS],
+    });
+    let key = LivingKey {
+        bucket: [1; 3],
+        key: [2; 32],
+    };
+    request::<BucketKeys>(BucketKeysRequest::Offer(key.clone()));
+    response::<BucketKeys>(BucketKeysReply::Keys(vec![key; MAX_BUCKETS]));
+    request::<AuditRows>(AuditRowsRequest {
+        filter: vec![1; MAX_AUDIT_FILTER_BYTES],
+        newest_first: true,
+        cursor: Some(u64::MAX),
+        limit: MAX_AUDIT_ROWS,
+    });
+    response::<AuditRows>(AuditRowsReply::Rows {
+        rows: vec![1; MAX_AUDIT_ROWS_BYTES],
+        next: Some(u64::MAX),
+        unread: vec![[1; 3]; 4096],
+    });
     request::<FetchReceipt>(FetchReceiptRequest { record_hash: HASH });
     response::<FetchReceipt>(FetchReceiptReply {
         receipt: vec![1; 4 * 1024],
@@ -254,6 +293,130 @@ fn registration() -> RegisterRequest {
     }
 }
 
+fn consent() -> EmergencyConsent {
+    let view = SecretKey::generate(&mut OsRng);
+    EmergencyConsent::sign(&view, HOSPITAL, HASH, true, NOW)
+}
+
+fn emergency() -> EmergencyRequest {
+    EmergencyRequest {
+        hospital: HOSPITAL,
+        requester: key(),
+        target: EmergencyTarget::Card(HASH),
+        reason: "r".repeat(MAX_EMERGENCY_REASON_BYTES),
+        at: NOW,
+        nonce: [1; 16],
+        signature: SIGNATURE,
+    }
+}
+
+fn approval() -> EmergencyApproval {
+    EmergencyApproval {
+        hospital: HOSPITAL,
+        request: HASH,
+        officer: key(),
+        sealed: vec![1; MAX_EMERGENCY_BOX_BYTES],
+        statements: vec![vec![1; 96]; MAX_EMERGENCY_RECORDS],
+        at: NOW,
+        signature: SIGNATURE,
+    }
+}
+
+fn opening() -> EmergencyOpening {
+    EmergencyOpening {
+        hospital: HOSPITAL,
+        request: HASH,
+        statements: vec![vec![1; 96]; MAX_EMERGENCY_RECORDS],
+        at: NOW,
+        signature: SIGNATURE,
+    }
+}
+
+#[test]
+fn the_largest_messages_of_an_emergency_fit() {
+    let document = EmergencyDocument {
+        request: emergency(),
+        until: NOW,
+        excerpts: vec![vec![1; MAX_EXCERPT_BYTES]; MAX_EMERGENCY_RECORDS],
+        keys: vec![vec![1; MAX_EMERGENCY_KEY_BYTES]; MAX_EMERGENCY_KEYS],
+        left_out: u32::MAX,
+    };
+    request::<Emergency>(EmergencyCall::Consent {
+        card: [1; 16],
+        consent: consent(),
+    });
+    request::<Emergency>(EmergencyCall::Request {
+        card: Some([1; 16]),
+        request: emergency(),
+    });
+    request::<Emergency>(EmergencyCall::Review { request: HASH });
+    request::<Emergency>(EmergencyCall::Approve(approval()));
+    request::<Emergency>(EmergencyCall::Open(opening()));
+    request::<Emergency>(EmergencyCall::Fetch {
+        request: HASH,
+        record: HASH,
+        offset: u64::MAX,
+    });
+    response::<Emergency>(Reply::Done(EmergencyAnswer::Noted));
+    response::<Emergency>(Reply::Done(EmergencyAnswer::Document(document.clone())));
+    response::<Emergency>(Reply::Done(EmergencyAnswer::Approved { approvals: 32 }));
+    response::<Emergency>(Reply::Done(EmergencyAnswer::Opened {
+        document,
+        approvals: vec![approval(); MAX_OFFICERS],
+        logged_at: u64::MAX,
+    }));
+    response::<Emergency>(Reply::Done(EmergencyAnswer::Chunk {
+        total: u64::MAX,
+        bytes: vec![1; CHUNK_BYTES],
+    }));
+}
+
+#[test]
+fn an_emergency_is_signed_for_by_each_person() {
+    let (one, two) = (
+        SecretKey::generate(&mut OsRng),
+        SecretKey::generate(&mut OsRng),
+    );
+    let request = emergency().signed(&one);
+    assert_eq!(request.requester, one.public());
+    assert!(request.check().is_ok());
+    let changed: [fn(&mut EmergencyRequest); 6] = [
+        |request| request.hospital = HospitalId([1; 32]),
+        |request| request.requester = key(),
+        |request| request.target = EmergencyTarget::Record(HASH),
+        |request| request.reason.clear(),
+        |request| request.at = TimeMillis(1),
+        |request| request.nonce = [2; 16],
+    ];
+    for change in changed {
+        let mut bad = request.clone();
+        change(&mut bad);
+        assert!(bad.check().is_err(), "{bad:?}");
+        assert_ne!(bad.id(), request.id());
+    }
+    let given = approval().signed(&two);
+    assert!(given.check().is_ok());
+    let changed: [fn(&mut EmergencyApproval); 6] = [
+        |approval| approval.hospital = HospitalId([1; 32]),
+        |approval| approval.request = Hash([1; 32]),
+        |approval| approval.officer = key(),
+        |approval| approval.sealed[0] ^= 1,
+        |approval| approval.statements[0][0] ^= 1,
+        |approval| approval.at = TimeMillis(1),
+    ];
+    for change in changed {
+        let mut bad = given.clone();
+        change(&mut bad);
+        assert!(bad.check().is_err(), "{bad:?}");
+    }
+    let opened = opening().signed(&one);
+    assert!(opened.check(&one.public()).is_ok());
+    assert!(opened.check(&two.public()).is_err());
+    let mut other = opened.clone();
+    other.request = Hash([1; 32]);
+    assert!(other.check(&one.public()).is_err());
+}
+
 fn question() -> AuditQueryRequest {
     let text = Some("t".repeat(128));
     AuditQueryRequest {
@@ -274,6 +437,7 @@ fn question() -> AuditQueryRequest {
         limit: 256,
         at: NOW,
         right: AuditRight::Staff,
+        statement: signed(),
     }
 }
 
@@ -299,20 +463,32 @@ fn the_largest_messages_about_cards_and_the_log_fit() {
     request::<IndexKey>(IndexKeyRequest {
         card: [1; 16],
         quarter: Quarter(8096),
+        statement: signed(),
     });
     response::<IndexKey>(Reply::Done(SealedIndexKey {
         sealed: vec![1; 256],
         view: key(),
     }));
-    request::<MetaLookup>(MetaLookupRequest { card: [1; 16] });
+    request::<MetaLookup>(MetaLookupRequest {
+        card: [1; 16],
+        statement: signed(),
+    });
     response::<MetaLookup>(Reply::Done(CardHolder {
         hospital: HOSPITAL,
         meta: meta(),
         index_key: key(),
         audit_key: Some(key()),
         since: NOW,
+        emergency: Some(EmergencyTerms {
+            consent: consent(),
+            key: vec![1; MAX_EMERGENCY_KEY_BYTES],
+        }),
     }));
-    request::<RegisterPatient>(RegisterPatientRequest { meta: meta() });
+    request::<RegisterPatient>(RegisterPatientRequest {
+        card: [1; 16],
+        meta: meta(),
+        statement: signed(),
+    });
     response::<RegisterPatient>(Reply::Done(NewCard {
         card: [1; 16],
         desk_code: [2; 5],
@@ -359,6 +535,25 @@ fn a_field_over_its_bound_is_refused() {
     };
     let bytes = encode(&too_many);
     assert!(decode_exact::<TagCountersRequest>(&bytes, TagCounters::MAX_REQUEST).is_err());
+}
+
+#[test]
+fn too_many_buckets_or_bytes_are_refused_and_a_key_is_not_printed() {
+    let too_many = encode(&BucketKeysRequest::Fetch {
+        buckets: vec![[1; 3]; MAX_BUCKETS + 1],
+    });
+    assert!(decode_exact::<BucketKeysRequest>(&too_many, BucketKeys::MAX_REQUEST).is_err());
+    let too_long = encode(&AuditRowsReply::Rows {
+        rows: vec![1; MAX_AUDIT_ROWS_BYTES + 1],
+        next: None,
+        unread: Vec::new(),
+    });
+    assert!(decode_exact::<AuditRowsReply>(&too_long, AuditRows::MAX_RESPONSE).is_err());
+    let offer = BucketKeysRequest::Offer(LivingKey {
+        bucket: [1; 3],
+        key: [77; 32],
+    });
+    assert!(!format!("{offer:?}").contains("77"));
 }
 
 #[test]

@@ -58,17 +58,17 @@ struct Session {
 
 /// A chunk of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Part {
-    request_id: [u8; 16],
-    total: u64,
+pub(crate) struct Part {
+    pub(crate) request_id: [u8; 16],
+    pub(crate) total: u64,
     /// Whether the right must be checked again first.
-    check: bool,
+    pub(crate) check: bool,
 }
 
 impl Sessions {
     /// Takes a chunk of the session of a claim; none if there is no session, or the chunk was served before, or
     /// is no chunk of the record: then it is another action.
-    fn take(&self, name: &Hash, offset: u64, now: Instant) -> Option<Part> {
+    pub(crate) fn take(&self, name: &Hash, offset: u64, now: Instant) -> Option<Part> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let session = open.get_mut(name).filter(|session| session.until > now)?;
         let fits = offset < session.total && offset.is_multiple_of(CHUNK_BYTES as u64);
@@ -87,7 +87,14 @@ impl Sessions {
     }
 
     /// Begins the session of an action whose entry is committed and whose chunk at `offset` is about to leave.
-    fn begin(&self, name: Hash, request_id: [u8; 16], total: u64, offset: u64, now: Instant) {
+    pub(crate) fn begin(
+        &self,
+        name: Hash,
+        request_id: [u8; 16],
+        total: u64,
+        offset: u64,
+        now: Instant,
+    ) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= MAX_SESSIONS {
             open.retain(|_, session| session.until > now);
@@ -108,7 +115,7 @@ impl Sessions {
         );
     }
 
-    fn end(&self, name: &Hash) {
+    pub(crate) fn end(&self, name: &Hash) {
         self.open
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -240,7 +247,10 @@ async fn next_chunk(
     part: Part,
 ) -> FetchRecordReply {
     let record = request.claim.record_hash;
-    ctx.journal.vault_call(part.request_id, "range");
+    if ctx.vault_call(part.request_id, "range", &record).is_err() {
+        ctx.sessions.end(name);
+        return FetchRecordReply::withheld(ctx.map.hospital, record, "the vault cannot be read");
+    }
     match ctx.vault.range(record, request.offset, CHUNK_BYTES).await {
         Ok(bytes) => FetchRecordReply::Chunk {
             total: part.total,
@@ -313,7 +323,7 @@ async fn first_chunk(
         }
     }
     ctx.commit(deed.clone()).await?;
-    ctx.journal.vault_call(id, "get");
+    ctx.vault_call(id, "get", &record)?;
     match ctx.vault.get(record).await {
         Ok(bytes) => {
             let total = bytes.len() as u64;

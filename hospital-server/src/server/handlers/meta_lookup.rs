@@ -1,8 +1,9 @@
 //! Whose card is this: asked with the card's number, hence with the card presented, and logged.
 
+use super::emergency::terms;
 use crate::database::blocking;
 use crate::server::audit_log::deed::Kind;
-use crate::server::context::{Context, Turned, new_request_id};
+use crate::server::context::{Context, Turned, request_id_of};
 use caduceus_network::exchange::{CardHolder, MetaLookup, MetaLookupRequest, Reply};
 use caduceus_network::{Peer, Refused};
 use private_chain::policy::{Operation, Relation, Resource};
@@ -16,7 +17,7 @@ pub(super) async fn answer(
     peer: Peer,
     request: MetaLookupRequest,
 ) -> Result<Reply<CardHolder>, Refused> {
-    let id = new_request_id();
+    let id = request_id_of(request.statement.as_ref());
     let outcome = run(&ctx, &peer, request, id).await;
     ctx.reply::<MetaLookup, _>(id, outcome)
 }
@@ -29,6 +30,7 @@ async fn run(
 ) -> Result<CardHolder, Turned> {
     let card = ctx.card_hash(&request.card);
     let deed = ctx.deed(KIND, peer, id).about_card(card);
+    let deed = ctx.stated(deed, request.statement.as_ref());
     let presented = Resource::card(card, Relation::Treating);
     let staff = ctx
         .staff(peer, &deed, Operation::MetaLookup, presented)
@@ -39,6 +41,7 @@ async fn run(
         Ok(row) => row,
         Err(error) => return Err(ctx.register_refusal(deed, error).await),
     };
+    let emergency = terms::of_card(ctx, ctx.card_hash(&request.card)).await?;
     ctx.commit(deed).await?;
     Ok(CardHolder {
         hospital: ctx.map.hospital,
@@ -46,5 +49,6 @@ async fn run(
         index_key: ctx.map.index_key,
         audit_key: row.audit_key,
         since: row.since,
+        emergency,
     })
 }

@@ -84,6 +84,16 @@ fn tx(bytes: &[u8]) -> Result<TxWords, DecodeError> {
             });
             ("policy", said)
         }
+        Tx::EmergencyKey(signed) => {
+            let body = signed.body;
+            let officers: Vec<String> = body.officers.iter().map(ToString::to_string).collect();
+            let said = json!({
+                "generation": body.generation,
+                "threshold": body.commitments.len(),
+                "officers": officers,
+            });
+            ("emergency_key", said)
+        }
     };
     Ok(TxWords {
         kind,

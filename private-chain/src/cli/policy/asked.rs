@@ -160,7 +160,8 @@ impl Words {
             | Operation::MetaLookup
             | Operation::IndexKey
             | Operation::Register
-            | Operation::IssueTokens => Resource::Card {
+            | Operation::IssueTokens
+            | Operation::EmergencyConsent => Resource::Card {
                 id: self.text("id"),
                 relation: self.parsed("relation", Relation::Other)?,
             },
@@ -170,7 +171,8 @@ impl Words {
             | Operation::RelayRecord
             | Operation::FetchRecord
             | Operation::Receipt
-            | Operation::Emergency => Resource::Record {
+            | Operation::Emergency
+            | Operation::EmergencyApprove => Resource::Record {
                 id: self.text("id"),
                 state: self.parsed("state", RecordState::Current)?,
                 relation: self.parsed("relation", Relation::Other)?,
