@@ -129,6 +129,11 @@ impl ChainClient {
         self.preferred.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Height of the highest header that was accepted.
+    pub(crate) fn height(&self) -> Height {
+        self.trust.highest()
+    }
+
     /// The chain.
     #[cfg(feature = "serve")]
     pub(crate) fn chain(&self) -> ChainId {

@@ -37,6 +37,7 @@ pub use self::audit_log::{
     LogError, Logged,
 };
 pub use self::buckets::BucketError;
+pub use self::handlers::ROUTES;
 pub use self::linker::LinkStatus;
 pub use self::register::{MAX_DESK_TRIES, RegisterError, TOKENS_A_DAY};
 pub use self::uploads::UploadError;
@@ -48,6 +49,7 @@ use crate::clock::Clock;
 use crate::database::blocking;
 use crate::journal::{ActionJournal, Journal};
 use crate::network_map::{HospitalMap, MapError};
+use crate::policies::Policies;
 use crate::roster::Roster;
 use access_file::{ACCESS_FILE, AccessFile};
 use alliance_chain::AllianceGenesis;
@@ -243,6 +245,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         issuer: store.issuer,
         service: service.clone(),
         roster: Roster::new(chain.clone()),
+        policies: Policies::new(chain.clone()),
         chain,
         alliance,
         register: store.register,

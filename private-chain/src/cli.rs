@@ -5,6 +5,7 @@ mod genesis;
 mod inspect;
 mod members;
 mod mine;
+mod policy;
 mod start;
 
 use audit::Audit;
@@ -19,6 +20,7 @@ use genesis::GenesisArgs;
 use inspect::Inspect;
 use members::Members;
 use mine::Mine;
+use policy::PolicyCommand;
 use private_chain::PrivateMachine;
 use std::path::PathBuf;
 
@@ -76,6 +78,19 @@ enum Command {
         #[command(subcommand)]
         what: Audit,
     },
+    /// Show, check and change the policies that decide who may do what.
+    Policy {
+        #[command(subcommand)]
+        what: PolicyCommand,
+        /// The hospital's identity key: it proposes, and a running node answers it
+        #[arg(
+            long,
+            value_name = "KEY-FILE",
+            global = true,
+            default_value = "identity.key"
+        )]
+        identity: PathBuf,
+    },
     #[command(flatten)]
     Hidden(HiddenCommand),
 }
@@ -100,6 +115,7 @@ impl Command {
             Command::Inspect { .. } | Command::Validate { .. } => Some(DeedKind::Read),
             Command::Members { what, .. } => Some(what.kind()),
             Command::Audit { .. } => Some(DeedKind::AuditRead),
+            Command::Policy { what, .. } => what.kind(),
             Command::Key { .. }
             | Command::Genesis(_)
             | Command::Init(_)
@@ -130,6 +146,10 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
         Command::Mine(mine) => {
             return mine::run(&mine, &arguments.common, PROGRAM, &output).await;
         }
+        Command::Policy {
+            what: PolicyCommand::Check { file, asked },
+            ..
+        } => return policy::check(&file, &asked, &output),
         command => command,
     };
     let home = home(&arguments.common, PROGRAM)?;
@@ -158,6 +178,7 @@ async fn carry_out(
         Command::Validate { fast } => validate(&home, &PrivateMachine, fast, output),
         Command::Members { what, identity } => members::run(&home, what, &identity, output).await,
         Command::Audit { what } => audit::run(&home, &what, common, output).await,
+        Command::Policy { what, identity } => policy::run(&home, what, &identity, output).await,
         // Done above: they need no node.
         Command::Key { .. } | Command::Genesis(_) | Command::Init(_) | Command::Mine(_) => Ok(()),
         Command::Hidden(hidden) => hidden.run::<Arguments>(),

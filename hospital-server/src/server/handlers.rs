@@ -20,8 +20,8 @@ use caduceus_network::exchange::{
     AuditQuery, Emergency, FetchReceipt, FetchRecord, Health, IssueTokens, LogAction, LogDeed,
     MetaLookup, Register, RegisterPatient, StoreRecord,
 };
-use caduceus_network::{Peer, Service};
-use std::collections::BTreeSet;
+use caduceus_network::{Exchange, Peer, Service};
+use private_chain::policy::Operation;
 use std::sync::Arc;
 
 /// Anybody may ask; the handler judges. Attempts by strangers are logged, so they must get that far.
@@ -29,16 +29,43 @@ fn anyone(_: &Peer) -> bool {
     true
 }
 
+/// The route table: what each exchange asks the policy in force for. The health of the server is no patient's datum.
+pub const ROUTES: &[(&str, &[Operation])] = &[
+    (RegisterPatient::PROTOCOL, &[Operation::RegisterPatient]),
+    (MetaLookup::PROTOCOL, &[Operation::MetaLookup]),
+    (Register::PROTOCOL, &[Operation::Register]),
+    (IssueTokens::PROTOCOL, &[Operation::IssueTokens]),
+    (
+        StoreRecord::PROTOCOL,
+        &[Operation::Upload, Operation::Amend],
+    ),
+    (
+        FetchRecord::PROTOCOL,
+        &[Operation::RelayRecord, Operation::FetchRecord],
+    ),
+    (LogAction::PROTOCOL, &[Operation::LogAction]),
+    (LogDeed::PROTOCOL, &[Operation::LogAction]),
+    (AuditQuery::PROTOCOL, &[Operation::AuditQuery]),
+    (FetchReceipt::PROTOCOL, &[Operation::Receipt]),
+    (Health::PROTOCOL, &[]),
+    (
+        Emergency::PROTOCOL,
+        &[
+            Operation::Emergency,
+            Operation::EmergencyApprove,
+            Operation::EmergencyConsent,
+        ],
+    ),
+];
+
 /// Serves everything.
 pub(crate) fn serve(service: &Service, ctx: &Arc<Context>) {
-    let nodes: BTreeSet<_> = ctx.map.alliance_keys.iter().copied().collect();
-    let is_alliance_node = move |peer: &Peer| peer.key.is_some_and(|key| nodes.contains(&key));
     add::<_, RegisterPatient, _, _>(service, ctx, anyone, register_patient::answer);
     add::<_, MetaLookup, _, _>(service, ctx, anyone, meta_lookup::answer);
     add::<_, Register, _, _>(service, ctx, anyone, register::answer);
     add::<_, IssueTokens, _, _>(service, ctx, anyone, issue_tokens::answer);
     add::<_, StoreRecord, _, _>(service, ctx, anyone, store_record::answer);
-    add::<_, FetchRecord, _, _>(service, ctx, is_alliance_node, fetch_record::answer);
+    add::<_, FetchRecord, _, _>(service, ctx, anyone, fetch_record::answer);
     add::<_, LogAction, _, _>(service, ctx, anyone, log_action::answer);
     add::<_, LogDeed, _, _>(service, ctx, anyone, log_deed::answer);
     add::<_, AuditQuery, _, _>(service, ctx, anyone, audit_query::answer);

@@ -301,8 +301,9 @@ fn denied(what: String, rule: &str) -> CliError {
         rule if rule.contains("card") => {
             "check the card number, or register the patient: patient register META"
         }
-        rule if rule.contains("role") => "ask somebody whose role allows it",
-        rule if rule.contains("suspend") => "ask the administrator of the hospital",
+        "policy" | "anchor_author_role" => {
+            "ask somebody whom the hospital's policy lets do it, or its administrator"
+        }
         _ => "correct what the rule names, or ask the administrator of the hospital",
     };
     let unknown = rule.contains("unknown") && rule.contains("card");

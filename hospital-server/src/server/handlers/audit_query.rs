@@ -17,7 +17,8 @@ use caduceus_network::exchange::{
 };
 use caduceus_network::{Peer, Refused};
 use private_chain::audit::BatchKey;
-use private_chain::{Action, ActionClass, Actor, AuditEntry, Role, Subject};
+use private_chain::policy::{Operation, Principal, Question, Relation, Resource};
+use private_chain::{Action, ActionClass, Actor, AuditEntry, Subject};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -31,10 +32,6 @@ const MAX_SCAN: usize = 20_000;
 
 /// Pages that one patient's key gets in a minute: twice what her client reads at once.
 const PAGES_A_MINUTE: u32 = 128;
-
-fn audits(role: Role) -> bool {
-    matches!(role, Role::Auditor | Role::Administrator)
-}
 
 pub(super) async fn answer(
     ctx: Arc<Context>,
@@ -76,8 +73,10 @@ async fn run(
                 return Err(ctx.turn_away(deed, "no card of this audit key").await);
             };
             admit(ctx, key)?;
+            let deed = deed.about_card(ctx.card_hash(&card));
+            ctx.permit(&deed, her_own(key)).await?;
             let scope = subjects(ctx, card).await?;
-            (deed.about_card(ctx.card_hash(&card)), Some(scope))
+            (deed, Some(scope))
         }
         AuditRight::Pseudonym { pseudonym, .. } => {
             let deed = deed.by(*pseudonym);
@@ -86,12 +85,20 @@ async fn run(
             }
             admit(ctx, pseudonym)?;
             let deed = deed.about_pseudonym(*pseudonym);
+            ctx.permit(&deed, her_own(pseudonym)).await?;
             (deed, Some(HashSet::from([Subject::Pseudonym(*pseudonym)])))
         }
         AuditRight::Staff => {
             let deed = ctx.stated(deed, request.statement.as_ref());
-            let staff = ctx.staff(peer, &deed, audits).await?;
-            (deed.as_role(staff.role), None)
+            let her_own = peer.key.is_some() && peer.key == request.filter.actor;
+            let relation = if her_own {
+                Relation::Own
+            } else {
+                Relation::Other
+            };
+            let log = Resource::AuditLog { relation };
+            let staff = ctx.staff(peer, &deed, Operation::AuditQuery, log).await?;
+            (staff.enter(deed), None)
         }
     };
     let logged = ctx.commit(deed.clone()).await?;
@@ -110,6 +117,19 @@ async fn run(
         head: encode(&head),
         logged_at: logged.height,
     })
+}
+
+/// May a patient read what is about herself?
+fn her_own(key: &PublicKey) -> Question {
+    let principal = Principal::Patient {
+        id: key.to_string(),
+    };
+    let relation = Relation::Own;
+    Question::new(
+        principal,
+        Operation::AuditQuery,
+        Resource::AuditLog { relation },
+    )
 }
 
 /// Counts a patient's page; over her limit nothing is entered and nothing searched.

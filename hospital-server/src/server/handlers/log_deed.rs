@@ -5,6 +5,7 @@ use crate::server::context::{Context, Turned};
 use caduceus_network::exchange::{Deed, DeedKind, DeedOutcome, LogDeed, Reply};
 use caduceus_network::{Peer, Refused};
 use private_chain::audit::Resource;
+use private_chain::policy::{self, Operation, Principal, Question, Relation};
 use private_chain::{Action, ActionClass, Outcome};
 use std::sync::Arc;
 
@@ -37,6 +38,16 @@ async fn run(ctx: &Context, peer: &Peer, told: Deed) -> Result<u64, Turned> {
     if !own {
         return Err(ctx.turn_away(deed, "no node of this hospital").await);
     }
+    let principal = Principal::Node {
+        id: peer.key.map(|key| key.to_string()).unwrap_or_default(),
+        alliance: peer
+            .key
+            .is_some_and(|key| ctx.map.alliance_keys.contains(&key)),
+    };
+    let relation = Relation::Own;
+    let log = policy::Resource::AuditLog { relation };
+    let question = Question::new(principal, Operation::LogAction, log);
+    ctx.permit(&deed, question).await?;
     // A command of a stopped node comes when it runs again: its own time counts, and the block tells when it came.
     deed.entry.time = told.time;
     deed.entry.resource = Some(Resource::Named(

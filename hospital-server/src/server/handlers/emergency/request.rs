@@ -1,7 +1,7 @@
 //! A physician asks to open records, and says why.
 
 use super::document::Items;
-use super::{LIFETIME_MILLIS, REQUEST, may_request, step, still_opted_in};
+use super::{LIFETIME_MILLIS, REQUEST, records, step, still_opted_in};
 use crate::database::blocking;
 use crate::server::audit_log::deed::Deed;
 use crate::server::context::{Context, Turned};
@@ -12,6 +12,7 @@ use caduceus_network::Peer;
 use caduceus_network::exchange::{
     EmergencyAnswer, EmergencyRequest, EmergencyTarget, MAX_EMERGENCY_RECORDS,
 };
+use private_chain::policy::Operation;
 
 /// Where a sealed record has its version: after the header's length.
 const VERSION_AT: usize = 4;
@@ -35,8 +36,10 @@ pub(super) async fn run(
     let deed = step(ctx, REQUEST, peer, &name).because(request.reason.clone());
     // Before the caller is judged, so that a denial stands in the patient's log.
     let (deed, aim) = aim(ctx, deed, card, &request.target).await?;
-    let staff = ctx.staff(peer, &deed, may_request).await?;
-    let deed = deed.as_role(staff.role);
+    let staff = ctx
+        .staff(peer, &deed, Operation::Emergency, records(&name))
+        .await?;
+    let deed = staff.enter(deed);
     let signed = request.requester == staff.key
         && request.hospital == ctx.map.hospital
         && request.check().is_ok();
