@@ -12,6 +12,7 @@
 //! | `issuer/` hospital | Auth | [`IssuerRecord`] |
 //! | `account/` data user | Auth | [`AccountRecord`] |
 //! | `head/` hospital | Auth | [`CheckpointHead`] |
+//! | `headers/` hospital | Auth | [`HeaderTree`]: every checkpointed header; absent before the first |
 //! | `linked/` hospital | Auth | [`LinkedHead`]; absent until something is linked |
 //! | `spent/` token id | Auth | [`Height`] |
 //! | `request/` id, `grant/` id, `access/` id, `report/` id | Auth | [`RequestRecord`] and so on |
@@ -55,7 +56,7 @@ use caduceus_crypto::codec;
 use caduceus_crypto::index::Tag;
 use caduceus_crypto::keys::{HospitalId, PublicKey};
 use caduceus_crypto::time::Epoch;
-use caduceus_ledger::checkpoint::HEAD_PREFIX;
+use caduceus_ledger::checkpoint::{HEAD_PREFIX, TREE_PREFIX};
 use caduceus_ledger::{
     Height, INDEX_KEY_BYTES, INDEX_VALUE_BYTES, Overlay, Space, StateError, StateView, ValidatorSet,
 };
@@ -65,8 +66,8 @@ pub use credits::{CreditRecord, Deposit, Earned, Service, Spent, Use};
 pub use list::List;
 pub use records::{
     AccessRecord, AccountRecord, AnchorsExtra, CheckpointHead, CheckpointedHeader, GrantRecord,
-    GrantStatus, IssuerRecord, LinkPlace, LinkedHead, LinkedRecord, MAX_ISSUER_KEYS, MemberRecord,
-    RecordRef, ReportRecord, RequestRecord, ScanRecord,
+    GrantStatus, HeaderTree, IssuerRecord, LinkPlace, LinkedHead, LinkedRecord, MAX_ISSUER_KEYS,
+    MemberRecord, RecordRef, ReportRecord, RequestRecord, ScanRecord,
 };
 
 /// Where one typed value lives.
@@ -210,6 +211,11 @@ pub fn account(data_user: &PublicKey) -> Key<AccountRecord> {
 /// The newest checkpointed header of a private chain.
 pub fn head(hospital: &HospitalId) -> Key<CheckpointHead> {
     Key::new(Space::Auth, HEAD_PREFIX, &[&hospital.0])
+}
+
+/// All checkpointed headers of a private chain.
+pub fn header_tree(hospital: &HospitalId) -> Key<HeaderTree> {
+    Key::new(Space::Auth, TREE_PREFIX, &[&hospital.0])
 }
 
 /// How far a hospital's records are linked, and the digest of all that is.

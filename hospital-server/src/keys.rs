@@ -11,7 +11,7 @@
 //! | `keys.key` | the service's own key: peer identity; pair secrets are sealed to it |
 //! | `index.key` | h: the hospital's index key |
 //! | `keys.toml` | settings; all have defaults |
-//! | `pairs.redb` | pair secrets, encrypted under a key derived from `keys.key` |
+//! | `pairs.redb` | pair secrets and open actions, encrypted under a key derived from `keys.key` |
 //!
 //! # Leakage
 //! It learns which member of staff has which card in front of her. With its home, an attacker can test keywords
@@ -20,6 +20,7 @@
 mod deposit;
 mod from_home;
 mod give;
+mod open;
 mod pairs;
 
 pub use self::pairs::PairsError;
@@ -162,6 +163,7 @@ struct Context {
     key: SecretKey,
     index: IndexKeyService,
     pairs: Pairs,
+    live: open::Live,
     roster: Roster,
     service: Service,
     journal: Journal,
@@ -229,11 +231,13 @@ pub async fn start(config: KeysConfig) -> Result<RunningKeys, KeysError> {
         key,
         index: IndexKeyService::new(index),
         pairs,
+        live: open::Live::default(),
         roster: Roster::new(chain),
         service: service.clone(),
         journal: Journal(config.journal),
         clock: config.clock,
     });
+    tokio::spawn(open::enter_left(Arc::downgrade(&context)));
     let server = context.map.server_key;
     add::<_, DepositPairSecret, _, _>(
         &service,

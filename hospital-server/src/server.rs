@@ -7,9 +7,10 @@
 //! | `identity.key`, `server.key` | the hospital's two keys |
 //! | `server.toml` | settings; all have defaults |
 //! | `vault/` | sealed records, each named by its hash |
+//! | `vault-access.log` | what the vault gave and took, a line a call; earlier months beside it |
 //! | `uploads/` | uploads in progress; emptied at start |
 //! | `register.redb` | cards, records and receipts |
-//! | `audit.redb` | sealed audit entries, and those on their way to the chain |
+//! | `audit.redb` | sealed audit entries, those on their way to the chain, and open actions |
 //! | `buckets/` | keys of the retention buckets; not for backups |
 //! | `issuer.der` | the key that blindly signs search tokens |
 //! | `linker.cursor` | a hint for the linker; may be deleted |
@@ -18,6 +19,7 @@
 //! The server learns cards, meta-addresses, who uploads for whom and when, and padded sizes; from alliance
 //! nodes, which record is fetched when. It never sees plaintext or a keyword, and holds no index key.
 
+mod access_file;
 mod audit_log;
 mod buckets;
 mod context;
@@ -30,6 +32,10 @@ mod strangers;
 mod uploads;
 mod vault;
 
+pub use self::audit_log::{
+    AuditLog, AuditWriter, AuditWriterConfig, AuditWriterError, ChainDelivery, Deliver, Delivered,
+    LogError, Logged,
+};
 pub use self::buckets::BucketError;
 pub use self::linker::LinkStatus;
 pub use self::register::{MAX_DESK_TRIES, RegisterError, TOKENS_A_DAY};
@@ -43,8 +49,8 @@ use crate::database::blocking;
 use crate::journal::{ActionJournal, Journal};
 use crate::network_map::{HospitalMap, MapError};
 use crate::roster::Roster;
+use access_file::{ACCESS_FILE, AccessFile};
 use alliance_chain::AllianceGenesis;
-use audit_log::Writer;
 use audit_log::index::AuditIndex;
 use buckets::Buckets;
 use caduceus_cli::{CliError, NetworkFile, create_private_dir, read_limited, write_private_new};
@@ -56,6 +62,7 @@ use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, Star
 use context::Context;
 use linker::Linker;
 use private_chain::PrivateGenesis;
+use private_chain::policy::Limits as ActionLimits;
 use rand_core::OsRng;
 use register::Register;
 use std::path::{Path, PathBuf};
@@ -168,6 +175,7 @@ pub struct RunningServer {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     links: watch::Receiver<LinkStatus>,
+    limits: watch::Sender<ActionLimits>,
 }
 
 /// Starts a server.
@@ -207,12 +215,17 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         "trusted-alliance",
     )?;
     let (stop, stopped) = watch::channel(false);
-    let writer = Writer {
-        chain: chain.clone(),
-        server: config.server.clone(),
-        buckets: Arc::clone(&store.buckets),
-        index: store.index.clone(),
-    };
+    let (limits, limited) = watch::channel(ActionLimits::default());
+    let writer = AuditWriter::with(
+        (
+            ChainDelivery::from(chain.clone()),
+            config.server.clone(),
+            config.clock.clone(),
+        ),
+        store.index.clone(),
+        Arc::clone(&store.buckets),
+        limited,
+    )?;
     let (log, writing) = writer.start(stopped.clone());
     let linker = Linker {
         hospital: map.hospital,
@@ -234,6 +247,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         alliance,
         register: store.register,
         vault: store.vault,
+        accesses: store.accesses,
         uploads: store.uploads,
         buckets: store.buckets,
         log,
@@ -254,6 +268,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         stop,
         tasks: vec![writing, linking],
         links,
+        limits,
     })
 }
 
@@ -306,6 +321,7 @@ fn same_scheme(
 struct Store {
     register: Register,
     vault: Vault,
+    accesses: AccessFile,
     uploads: Uploads,
     buckets: Arc<Buckets>,
     index: AuditIndex,
@@ -321,6 +337,10 @@ impl Store {
         Ok(Self {
             register,
             vault: Vault::open(&home.join("vault"))?,
+            accesses: AccessFile::open(home).map_err(|source| VaultError::Disk {
+                path: home.join(ACCESS_FILE),
+                source,
+            })?,
             uploads: Uploads::open(&home.join("uploads"))?,
             buckets: Arc::new(Buckets::open(&home.join("buckets"))?),
             index,
@@ -369,6 +389,11 @@ impl RunningServer {
         self.links.clone()
     }
 
+    /// Sets the bounds of the audit log: from the next entry on.
+    pub fn set_limits(&self, limits: ActionLimits) {
+        self.limits.send_replace(limits);
+    }
+
     /// Stops, and gives its files free: another server can start on the same home afterwards. Requests being
     /// handled get ten seconds to end.
     pub async fn stop(self) {
@@ -378,11 +403,15 @@ impl RunningServer {
             // A task that panicked has ended as well.
             let _ = task.await;
         }
-        let context = Arc::downgrade(&self.context);
+        let (context, log) = (Arc::downgrade(&self.context), self.context.log.clone());
         drop(self.context);
         let deadline = Instant::now() + STOP_PATIENCE;
         while context.strong_count() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // What was answered is closed; the rest is entered as of unknown outcome at the next start.
+        if let Err(error) = log.settle().await {
+            tracing::warn!(%error, "actions that are done stay open");
         }
     }
 }

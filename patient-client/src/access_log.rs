@@ -204,6 +204,7 @@ impl Patient {
                 limit: PAGE,
                 at: self.alliance.now(),
                 right: AuditRight::Staff,
+                statement: None,
             }
             .signed_by_audit_key(&key);
             let page: AuditPage =

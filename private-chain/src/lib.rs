@@ -3,9 +3,12 @@
 //! The library is pure: transactions ([`tx`]), rules ([`rules`]), who may do what ([`policy`]), typed state
 //! ([`state`]), reads ([`query`]),
 //! the chain's own genesis ([`genesis`]) and the state machine that ties them together ([`machine`]). No
-//! clock, socket, file or operating-system randomness. See DESIGN section 5.
+//! clock, socket, file or operating-system randomness, but behind the features `log` (files) and `node` (all of
+//! them). See DESIGN section 5.
 
 pub mod audit;
+#[cfg(feature = "log")]
+pub mod audit_log;
 pub mod genesis;
 pub mod machine;
 #[cfg(feature = "node")]

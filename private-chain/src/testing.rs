@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::audit::{
-    Action, ActionClass, AuditBatch, AuditEntry, DraftBatch, Outcome, Resource, Subject,
+    Action, ActionClass, AuditBatch, AuditEntry, AuditRow, DraftBatch, Outcome, Place, Resource,
+    Subject,
 };
 use crate::genesis::PrivateGenesis;
 use crate::machine::PrivateMachine;
@@ -372,5 +373,22 @@ impl Chain {
             reason: String::new(),
         };
         self.accept(&Tx::Suspend(body.sign(&chain(), &identity())));
+    }
+}
+
+/// A row with this entry: number `sequence` of the chain, entry 3 of its batch, in block 12.
+pub fn row(sequence: u64, entry: AuditEntry) -> AuditRow {
+    AuditRow {
+        sequence,
+        class: ActionClass::ClinicalRead,
+        place: Arc::new(Place {
+            height: 12,
+            block_hash: Hash([0xb1; 32]),
+            block_time: TimeMillis(NOW.0 + 250),
+            tx: Hash([0x7a; 32]),
+            batch: [0xba ^ sequence as u8; 32],
+            first: sequence.saturating_sub(3),
+        }),
+        entry: Arc::new(entry),
     }
 }

@@ -1,6 +1,7 @@
 //! Break a network on purpose and count what it lost.
 
 pub mod acknowledged;
+pub mod audit;
 pub mod crash;
 pub mod files;
 pub mod flips;
@@ -11,6 +12,7 @@ mod pack;
 use caduceus_cli::{CliError, Output};
 use clap::Subcommand;
 
+pub use self::audit::AuditArgs;
 pub use self::crash::CrashArgs;
 pub use self::files::FilesArgs;
 pub use self::flips::FlipsArgs;
@@ -28,6 +30,8 @@ pub enum ChaosCommand {
     /// Change members, validators and keys under load; nothing acknowledged may be lost or doubled, and a light client
     /// follows.
     Membership(MembershipArgs),
+    /// kill -9 a hospital's server between audit entries and actions; no action may be without its entry.
+    Audit(AuditArgs),
 }
 
 /// Breaks it and prints what came of it.
@@ -39,6 +43,7 @@ pub async fn run(command: ChaosCommand, output: &Output) -> Result<(), CliError>
         ChaosCommand::Crash(arguments) => crash::run(&arguments, output).await,
         ChaosCommand::Flips(arguments) => flips::run(&arguments, output).await,
         ChaosCommand::Files(arguments) => files::run(&arguments, output).await,
+        ChaosCommand::Audit(arguments) => audit::run(&arguments, output).await,
         ChaosCommand::Membership(arguments) => membership::run(&arguments, output).await,
     }
 }

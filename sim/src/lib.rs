@@ -11,3 +11,4 @@ pub mod loopback;
 pub mod oracle;
 pub mod run;
 pub mod servers;
+pub mod ward;

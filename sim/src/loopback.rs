@@ -8,6 +8,8 @@ use caduceus_crypto::TimeMillis;
 use caduceus_network::exchange::Health;
 use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::{Clock, NodeHome, SystemClock};
+use caduceus_operator::take_up_deeds;
+use hospital_server::server::ServerConfig;
 use private_chain::node::{PrivateNode, PrivateNodeConfig};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -77,6 +79,9 @@ fn child(kind: &str, home: &Path) -> anyhow::Result<Child> {
 /// # Errors
 /// When the node does not start.
 pub async fn run_node(kind: &str, home: &Path) -> anyhow::Result<()> {
+    if kind == "server" {
+        return run_server(home).await;
+    }
     let path = home;
     let mut signals = caduceus_cli::Signals::listen()?;
     let read = || -> anyhow::Result<(NodeHome, caduceus_cli::NetworkFile)> {
@@ -90,23 +95,40 @@ pub async fn run_node(kind: &str, home: &Path) -> anyhow::Result<()> {
         "alliance" => {
             let node =
                 AllianceNode::start(AllianceNodeConfig::from_home(home, &network, clock)).await?;
+            let deeds = take_up_deeds(path, &network, &node.service)?;
             while signals.next().await == caduceus_cli::Asked::Reload {
                 let (home, network) = read()?;
                 node.reload(&home, &network);
+            }
+            if let Some(deeds) = deeds {
+                deeds.abort();
             }
             node.stop().await;
         }
         "private" => {
             let node =
                 PrivateNode::start(PrivateNodeConfig::from_home(home, &network, clock)).await?;
+            let deeds = take_up_deeds(path, &network, &node.service)?;
             while signals.next().await == caduceus_cli::Asked::Reload {
                 let (home, network) = read()?;
                 node.reload(&home, &network);
+            }
+            if let Some(deeds) = deeds {
+                deeds.abort();
             }
             node.stop().await;
         }
         other => anyhow::bail!("no such kind of node: {other}"),
     }
+    Ok(())
+}
+
+/// Runs a hospital's server until the process is told to stop.
+async fn run_server(home: &Path) -> anyhow::Result<()> {
+    let config = ServerConfig::from_home(home, None, hospital_server::system_clock())?;
+    let running = hospital_server::server::start(config).await?;
+    caduceus_cli::until_stopped().await?;
+    running.stop().await;
     Ok(())
 }
 
@@ -150,6 +172,25 @@ impl Chains {
         Ok(Self {
             alliance,
             private: Vec::new(),
+        })
+    }
+
+    /// Starts the nodes of the private chains only.
+    ///
+    /// # Errors
+    /// When a node does not start.
+    pub async fn start_private_alone(layout: &Layout) -> anyhow::Result<Self> {
+        let mut private = Vec::new();
+        for (h, hospital) in layout.hospitals.iter().enumerate() {
+            let mut nodes = Vec::new();
+            for n in 0..hospital.nodes.len() {
+                nodes.push(start_private(layout, h, n, false).await?);
+            }
+            private.push(nodes);
+        }
+        Ok(Self {
+            alliance: Vec::new(),
+            private,
         })
     }
 

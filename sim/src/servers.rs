@@ -130,16 +130,7 @@ impl Servers {
         hospital: usize,
         bucket: &Bucket,
     ) -> anyhow::Result<[u8; 32]> {
-        let name = format!("{}-{}.key", bucket.class.as_str(), bucket.month);
-        let path = layout.hospitals[hospital]
-            .server_home()
-            .join("buckets")
-            .join(name);
-        let bytes =
-            std::fs::read(&path).with_context(|| format!("the bucket key {}", path.display()))?;
-        bytes
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("{} does not hold 32 bytes", path.display()))
+        bucket_key_of(&layout.hospitals[hospital], bucket)
     }
 
     /// Stops all of them.
@@ -151,4 +142,18 @@ impl Servers {
             server.stop().await;
         }
     }
+}
+
+/// The key of one of a hospital's retention buckets, as its server keeps it.
+///
+/// # Errors
+/// When there is none.
+pub fn bucket_key_of(hospital: &HospitalLayout, bucket: &Bucket) -> anyhow::Result<[u8; 32]> {
+    let name = format!("{}-{}.key", bucket.class.as_str(), bucket.month);
+    let path = hospital.server_home().join("buckets").join(name);
+    let bytes =
+        std::fs::read(&path).with_context(|| format!("the bucket key {}", path.display()))?;
+    bytes
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("{} does not hold 32 bytes", path.display()))
 }

@@ -216,9 +216,13 @@ pub(super) fn apply(
         height: last.height,
     })?;
 
+    let tree_key = state::header_tree(&hospital);
+    let mut tree = tree_key.get(state)?.unwrap_or_default();
     for (header, extra) in tx.headers.iter().zip(&extras) {
+        let hash = header.hash();
+        tree.push(&hash);
         let kept = CheckpointedHeader {
-            hash: header.hash(),
+            hash,
             time: header.time,
             anchors_root: extra.root,
             anchors_count: extra.count,
@@ -228,6 +232,7 @@ pub(super) fn apply(
             state::unlinked(&hospital, header.height).put(state, &extra.count);
         }
     }
+    tree_key.put(state, &tree);
     state::head(&hospital).put(
         state,
         &CheckpointHead {

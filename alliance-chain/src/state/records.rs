@@ -64,7 +64,7 @@ pub struct AccountRecord {
     pub since: TimeMillis,
 }
 
-pub use caduceus_ledger::CheckpointHead;
+pub use caduceus_ledger::{CheckpointHead, HeaderTree};
 
 /// What the alliance keeps of a checkpointed private header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -248,8 +248,14 @@ domains! {
     AUDIT_LEAF = "caduceus/audit-leaf/v1";
     /// Wrapping of a retention bucket's key.
     BUCKET_KEY = "caduceus/bucket-key/v1";
+    /// Encryption of one run file of a bucket's index, from the bucket's key.
+    AUDIT_RUN = "caduceus/audit-run/v1";
+    /// Encryption of the list of run files, from the node's key.
+    AUDIT_RUN_LIST = "caduceus/audit-run-list/v1";
     /// Encryption key of an operator's deeds that wait, from the node's key.
     NODE_DEED = "caduceus/node-deed/v1";
+    /// Digest of the text of an exported proof.
+    AUDIT_PROOF = "caduceus/audit-proof/v1";
     /// Signature on an audit query.
     AUDIT_QUERY = "caduceus/audit-query/v1";
 

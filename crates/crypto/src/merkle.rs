@@ -4,12 +4,14 @@
 //! string. Proofs are `ct-merkle`'s; roots are computed here, leaf by leaf, so that a stream is hashed as it
 //! arrives.
 
+use borsh::io::Read;
 use borsh::{BorshDeserialize, BorshSerialize};
 use ct_merkle::digest::Output;
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use ct_merkle::{InclusionProof as CtInclusionProof, RootHash};
 use sha3::{Digest, Sha3_256};
 
+use crate::codec::invalid;
 use crate::hash::Hash;
 
 /// Root of the tree without leaves: SHA3-256 of the empty string.
@@ -53,8 +55,10 @@ pub fn prove<L: AsRef<[u8]>>(leaves: &[L], index: usize) -> InclusionProof {
     }
 }
 
-/// Computes a root while leaves arrive, in memory for one hash per level.
-#[derive(Clone, Debug, Default)]
+/// Computes a root while leaves arrive, in memory for one hash per level. Can be put away and gone on with.
+///
+/// Bytes: number of hashes 4, the roots of the complete subtrees 32 each, size 8.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize)]
 pub struct RootBuilder {
     /// Roots of the complete subtrees, largest first: one for each bit set in `size`.
     complete: Vec<Hash>,
@@ -96,6 +100,23 @@ impl RootBuilder {
             return EMPTY;
         };
         subtrees.fold(*smallest, |right, left| node_hash(left, &right))
+    }
+}
+
+impl BorshDeserialize for RootBuilder {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> borsh::io::Result<Self> {
+        let count = u32::deserialize_reader(reader)?;
+        if count > u64::BITS {
+            return Err(invalid("more subtrees than a size has bits"));
+        }
+        let complete = (0..count)
+            .map(|_| Hash::deserialize_reader(reader))
+            .collect::<borsh::io::Result<Vec<_>>>()?;
+        let size = u64::deserialize_reader(reader)?;
+        if size > MAX_LEAVES || size.count_ones() != count {
+            return Err(invalid("one subtree for each bit of the size"));
+        }
+        Ok(Self { complete, size })
     }
 }
 

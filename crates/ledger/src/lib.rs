@@ -20,7 +20,7 @@ pub mod writes;
 
 pub use block::{Block, ChainKind, Genesis, Header, tx_id};
 pub use certificate::{Certificate, CertificateError, CertifiedHeader, Vote, VoteKind};
-pub use checkpoint::CheckpointHead;
+pub use checkpoint::{CheckpointHead, HeaderTree};
 pub use decoded::DecodedTx;
 pub use execute::{
     BlockError, Executed, TxPlace, apply, build, find_tx, genesis_state, replay, replay_decoded,

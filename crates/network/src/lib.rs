@@ -34,5 +34,5 @@ mod service;
 pub use exchange::Exchange;
 pub use libp2p::{Multiaddr, PeerId};
 pub use limits::Limits;
-pub use peer::{Peer, PeerAddr, PeerAddrError, peer_id};
+pub use peer::{Peer, PeerAddr, PeerAddrError, Sent, peer_id};
 pub use service::{CallError, Refused, Service, ServiceConfig, StartError};

@@ -7,6 +7,7 @@ use libp2p::{Multiaddr, PeerId, identity, multiaddr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The caller of an exchange, as the Noise handshake proved it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +19,48 @@ pub struct Peer {
     /// The network address the connection comes from or goes to; anybody can choose it, so it is for logs
     /// and audit entries, never for a decision.
     pub address: Multiaddr,
+    /// What waits for the answer to this request.
+    pub sent: Sent,
 }
+
+/// What is to happen once the answer to a request was handed to the network, or there is none to hand over. Clones
+/// share it; any two are equal. It does not happen if the process or the request's task ends before.
+#[derive(Clone, Default)]
+pub struct Sent(Arc<Mutex<Vec<Notice>>>);
+
+type Notice = Box<dyn FnOnce() + Send>;
+
+impl Sent {
+    /// Has something done then.
+    pub fn then(&self, notice: impl FnOnce() + Send + 'static) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Box::new(notice));
+    }
+
+    /// It was handed over: said by whoever answers the request.
+    pub fn happened(&self) {
+        let notices = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for notice in notices {
+            notice();
+        }
+    }
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sent")
+    }
+}
+
+impl PartialEq for Sent {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Sent {}
 
 impl Peer {
     /// Names a peer. The key is read from the identifier itself: identifiers of secp256k1 keys are the key
@@ -28,6 +70,7 @@ impl Peer {
             id,
             key: key_of(&id),
             address,
+            sent: Sent::default(),
         }
     }
 

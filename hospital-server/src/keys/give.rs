@@ -10,10 +10,11 @@ use caduceus_crypto::card::CardNumber;
 use caduceus_crypto::{MetaAddress, PublicKey, TimeMillis, domain, encode};
 use caduceus_custody::secret_box::seal_to;
 use caduceus_network::exchange::{
-    IndexKey, IndexKeyRequest, LogAction, LogActionRequest, Reply, SealedIndexKey,
+    ActionLogged, IndexKey, IndexKeyRequest, LogAction, LogActionRequest, PersonSigned, Reply,
+    SealedIndexKey,
 };
-use caduceus_network::{Exchange, Peer, Refused};
-use private_chain::audit::MAX_SOURCE_BYTES;
+use caduceus_network::{CallError, Exchange, Peer, Refused};
+use private_chain::audit::{MAX_SOURCE_BYTES, SignedStatement, StatementCheck};
 use private_chain::{Action, AuditEntry, Outcome, Role, Subject};
 use rand_core::{OsRng, RngCore};
 use std::sync::Arc;
@@ -36,8 +37,14 @@ pub(super) async fn answer(
     let Some(staff) = peer.key else {
         return Err(Refused::because("no key of this system"));
     };
-    let mut request_id = [0u8; 16];
-    OsRng.fill_bytes(&mut request_id);
+    let request_id = match &request.statement {
+        Some(signed) => signed.request_id,
+        None => {
+            let mut drawn = [0u8; 16];
+            OsRng.fill_bytes(&mut drawn);
+            drawn
+        }
+    };
     let later = |detail: &str| Ok(Reply::later(AFTER_MILLIS, detail));
     let standing = match ctx.roster.standing(&staff, ctx.now()).await {
         Ok(standing) => standing,
@@ -52,18 +59,40 @@ pub(super) async fn answer(
             return later("the key service's disk cannot be used");
         }
     };
-    let verdict = judge(&ctx, standing, &request, pair);
-    let entry = entry(&ctx, &peer, staff, &request, request_id, &verdict);
-    match ctx
+    let mut entry = entry(&ctx, &peer, staff, &request, request_id);
+    let signed = state(&ctx, &mut entry, request.statement.as_ref());
+    let verdict = signed.and_then(|()| judge(&ctx, standing, &request, pair));
+    // Who is no member of staff has nothing to be signed for.
+    let verdict = match standing {
+        Standing::Stranger => Err(("staff_unknown", "not enrolled".to_owned())),
+        _ => verdict,
+    };
+    (entry.outcome, entry.reason) = match &verdict {
+        Ok(_) => (Outcome::Success, request.quarter.to_string().into()),
+        Err((rule, detail)) => (Outcome::Denied, format!("{rule}: {detail}").into()),
+    };
+    let entry = encode(&entry);
+    let gives = verdict.is_ok();
+    if gives {
+        if !ctx.live.begin(request_id) {
+            return later("a request with this identifier is under way");
+        }
+        let (pairs, bytes) = (ctx.pairs.clone(), entry.clone());
+        if let Err(error) = blocking(move || pairs.open_action(&request_id, &bytes)).await {
+            ctx.live.end(&request_id);
+            tracing::error!(%error, "an action cannot be opened");
+            return later("the key service's disk cannot be used");
+        }
+    }
+    let message = LogActionRequest { entry };
+    let logged = ctx
         .service
-        .call::<LogAction>(
-            &ctx.map.server,
-            LogActionRequest {
-                entry: encode(&entry),
-            },
-        )
-        .await
-    {
+        .call::<LogAction>(&ctx.map.server, message)
+        .await;
+    if gives {
+        answered(&ctx, &peer, request_id, &logged).await;
+    }
+    match logged {
         Ok(Reply::Done(_)) => {}
         Ok(Reply::Denied { rule, detail }) => {
             tracing::error!(%rule, %detail, "the hospital server refuses an entry");
@@ -90,13 +119,39 @@ pub(super) async fn answer(
         &mut OsRng,
         &staff,
         domain::INDEX_KEY_REQUEST,
-        &encode(&request),
+        &request.context(),
         &key[..],
     );
     Ok(Reply::Done(SealedIndexKey {
         sealed,
         view: meta.view,
     }))
+}
+
+/// Sees to it that an open action is closed: when its answer was handed to the network, or at once if the server has
+/// no entry of it. Without an answer of the server it stays open.
+async fn answered(
+    ctx: &Arc<Context>,
+    peer: &Peer,
+    request: [u8; 16],
+    logged: &Result<Reply<ActionLogged>, CallError>,
+) {
+    let close = {
+        let ctx = Arc::clone(ctx);
+        move || {
+            if let Err(error) = ctx.pairs.close_action(&request) {
+                tracing::error!(%error, "an action that is done stays open");
+            }
+            ctx.live.end(&request);
+        }
+    };
+    match logged {
+        Ok(Reply::Done(_)) => peer
+            .sent
+            .then(move || drop(tokio::task::spawn_blocking(close))),
+        Ok(_) => blocking(close).await,
+        Err(_) => ctx.live.end(&request),
+    }
 }
 
 fn judge(
@@ -140,23 +195,46 @@ fn judge(
     })
 }
 
+/// Puts what the caller signed into the entry, if it is that.
+fn state(
+    ctx: &Context,
+    entry: &mut AuditEntry,
+    signed: Option<&PersonSigned>,
+) -> Result<(), Broken> {
+    let Some(signed) = signed else {
+        return Err(("statement_missing", "the request is not signed".to_owned()));
+    };
+    let with = AuditEntry {
+        time: signed.at,
+        purpose: signed.purpose.as_str().into(),
+        statement: Some(SignedStatement {
+            salt: signed.salt,
+            signature: signed.signature,
+        }),
+        ..entry.clone()
+    };
+    let is_recent = signed.at.0.abs_diff(ctx.now().0) <= CLOCK_DRIFT_MILLIS;
+    if !is_recent || with.statement_check(&ctx.map.private_chain) != StatementCheck::Signed {
+        let detail = "what is signed is not this request, here and now";
+        return Err(("statement_wrong", detail.to_owned()));
+    }
+    *entry = with;
+    Ok(())
+}
+
+/// The entry of a request, before it is judged.
 fn entry(
     ctx: &Context,
     peer: &Peer,
     actor: PublicKey,
     request: &IndexKeyRequest,
     request_id: [u8; 16],
-    verdict: &Result<(MetaAddress, Zeroizing<[u8; 32]>), Broken>,
 ) -> AuditEntry {
     let mut hospital_prefix = [0u8; 4];
     hospital_prefix.copy_from_slice(&ctx.map.hospital.0[..4]);
     let card = CardNumber {
         number: request.card,
         hospital_prefix,
-    };
-    let (outcome, reason) = match verdict {
-        Ok(_) => (Outcome::Success, request.quarter.to_string()),
-        Err((rule, detail)) => (Outcome::Denied, format!("{rule}: {detail}")),
     };
     // A multiaddress is ASCII, so it can be cut anywhere.
     let mut source = peer.address.to_string();
@@ -169,8 +247,8 @@ fn entry(
         organisation: ctx.map.hospital,
         action: Action::Read,
         subtype: "index-key".into(),
-        outcome,
-        reason: reason.into(),
+        outcome: Outcome::Denied,
+        reason: "".into(),
         patient: Some(Subject::Card(card.hash())),
         resource: None,
         purpose: "".into(),

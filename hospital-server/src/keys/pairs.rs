@@ -6,12 +6,13 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::{MetaAddress, SecretKey, domain, encode, prf};
 use caduceus_custody::secret_box::{open_from, seal_to};
 use rand_core::OsRng;
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const PAIRS: ByteTable = TableDefinition::new("pairs");
+const OPEN: ByteTable = TableDefinition::new("open");
 
 /// The pair secrets cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,7 @@ impl Pairs {
         let db = database::open(path)?;
         let txn = db.begin_write()?;
         txn.open_table(PAIRS)?;
+        txn.open_table(OPEN)?;
         txn.commit()?;
         let ikm = key.to_bytes();
         Ok(Self {
@@ -102,6 +104,40 @@ impl Pairs {
             .insert(&name[..], sealed.as_slice())?;
         txn.commit()?;
         Ok(())
+    }
+
+    /// Keeps the entry of a key that is about to be given, by its request.
+    pub(super) fn open_action(&self, request: &[u8; 16], entry: &[u8]) -> Result<(), PairsError> {
+        let to = self.store.public();
+        let sealed = seal_to(&mut OsRng, &to, domain::STORE_KEY, request, entry);
+        let txn = self.db.begin_write()?;
+        txn.open_table(OPEN)?
+            .insert(&request[..], sealed.as_slice())?;
+        txn.commit()?;
+        Ok(())
+    }
+
+    /// Forgets one: it was given, or is in the log as not known.
+    pub(super) fn close_action(&self, request: &[u8; 16]) -> Result<(), PairsError> {
+        let txn = self.db.begin_write()?;
+        txn.open_table(OPEN)?.remove(&request[..])?;
+        txn.commit()?;
+        Ok(())
+    }
+
+    /// Those that are open, by request.
+    pub(super) fn open_actions(&self) -> Result<Vec<([u8; 16], Vec<u8>)>, PairsError> {
+        let txn = self.db.begin_read()?;
+        let table = txn.open_table(OPEN)?;
+        let mut found = Vec::new();
+        for pair in table.iter()? {
+            let (request, sealed) = pair?;
+            let request: [u8; 16] = decode(request.value(), "open action")?;
+            let entry = open_from(&self.store, domain::STORE_KEY, &request, sealed.value())
+                .map_err(|_| PairsError::Sealed)?;
+            found.push((request, entry.to_vec()));
+        }
+        Ok(found)
     }
 
     /// The holder and the pair secret of a card; none if its patient has not registered.
@@ -160,6 +196,26 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn an_open_action_survives_sealed_until_it_is_closed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("pairs.redb");
+        let key = SecretKey::generate(&mut OsRng);
+        {
+            let pairs = Pairs::open(&path, &key).unwrap();
+            pairs.open_action(&[1; 16], &[0xa9; 64]).unwrap();
+            pairs.open_action(&[2; 16], b"two").unwrap();
+            pairs.close_action(&[2; 16]).unwrap();
+        }
+        let pairs = Pairs::open(&path, &key).unwrap();
+        let left = pairs.open_actions().unwrap();
+        assert_eq!(left, [([1; 16], vec![0xa9; 64])]);
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(64).any(|window| window == [0xa9; 64]));
+        pairs.close_action(&[1; 16]).unwrap();
+        assert!(pairs.open_actions().unwrap().is_empty());
     }
 
     #[test]

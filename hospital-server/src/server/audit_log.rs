@@ -2,58 +2,68 @@
 //! before the action's result is released (DESIGN 5.3, write ahead). Committed means proved under a certified
 //! header, sequence numbers included: one node's word neither releases a result nor overwrites an index row.
 //!
-//! One task writes. Entries that wait while a transaction is under way go into the next one together, so load
-//! costs transactions in proportion to blocks, not to actions. A transaction is durable in the outbox before
-//! it is submitted: after a crash it is submitted again, and the index misses nothing that is committed.
+//! One task writes. Entries that wait together go into one transaction under one signature, and a few transactions
+//! are under way at once, so load costs transactions in proportion to blocks, not to actions. A transaction is
+//! durable in the outbox before it is submitted: after a crash it is submitted again, and the index misses nothing
+//! that is committed. With it, durably, goes which of its actions are open: what a crash keeps from being closed is
+//! entered as of unknown outcome at the next start.
 
+mod bounds;
 pub(crate) mod deed;
+mod delivery;
 pub(crate) mod index;
+pub(crate) mod open;
+#[cfg(test)]
+mod testing;
+mod writer;
 
-use super::buckets::Buckets;
-use super::stopped;
-use crate::chain::{ChainClient, ChainError};
-use crate::database::blocking;
-use caduceus_crypto::{Hash, SecretKey};
-use caduceus_ledger::tx_id;
+pub use self::delivery::{ChainDelivery, Deliver, Delivered};
+pub use self::writer::{AuditWriter, AuditWriterConfig, AuditWriterError};
+
+use crate::clock::Clock;
+use crate::database::{DatabaseFailure, blocking};
+use bounds::{Counted, Pace};
+use caduceus_crypto::Hash;
 use deed::Deed;
-use index::{AuditIndex, StoredEntry};
-use private_chain::tx::MAX_ENTRIES_PER_TX;
-use private_chain::{AuditBatch, Bucket, DraftBatch, Tx, query};
-use rand_core::OsRng;
+use index::AuditIndex;
+use open::{ActionRef, Closed};
+use private_chain::{ActionClass, AuditEntry, Outcome};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::sync::{mpsc, oneshot};
 
-/// Entries that may wait for the writer.
-const MAX_WAITING: usize = 1024;
-
-/// How long an action is delayed when that many wait, before it is refused.
+/// How long an action is delayed when too many wait, or a bound of policy is reached, before it is refused.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How often what is stuck in the outbox is tried again.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// Where an entry was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Logged {
+pub struct Logged {
     /// Height of the private block.
-    pub(crate) height: u64,
+    pub height: u64,
     /// Hash of that block.
-    pub(crate) block_hash: Hash,
+    pub block_hash: Hash,
 }
 
 /// Why an action could not be logged, hence must not have a result.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum LogError {
+pub enum LogError {
     /// The chain does not commit, or too many entries wait.
     #[error("the audit log cannot be written now: {detail}")]
     Unavailable {
         /// Why.
         detail: String,
     },
-    /// The entry cannot be sealed.
+    /// A bound of policy is reached.
+    #[error("{detail}")]
+    Later {
+        /// When to ask again, milliseconds from now.
+        after_millis: u32,
+        /// Which.
+        detail: String,
+    },
+    /// The entry cannot be sealed, or the chain refuses it.
     #[error("the audit entry is not acceptable: {detail}")]
     Entry {
         /// Why.
@@ -69,207 +79,149 @@ impl LogError {
     }
 }
 
+/// An entry on its way to the writer.
 struct Waiting {
-    deed: Deed,
+    class: ActionClass,
+    entry: AuditEntry,
+    /// Its action is open until somebody closes it; says whether the entry is known to be in a block.
+    opens: Option<Arc<AtomicBool>>,
+    counted: Counted,
+    /// Told when the entry is durable and will be on the chain.
+    durable: oneshot::Sender<ActionRef>,
     done: oneshot::Sender<Result<Logged, LogError>>,
 }
 
-/// Hands entries to the writer; clones share it.
-#[derive(Clone)]
-pub(crate) struct AuditLog {
-    queue: mpsc::Sender<Waiting>,
+/// An action whose entry is durable, and on its way into a block.
+pub(crate) struct Ahead {
+    done: oneshot::Receiver<Result<Logged, LogError>>,
 }
 
-impl AuditLog {
-    /// Has an action logged and waits until its entry is in a committed block.
+impl Ahead {
+    /// Waits for the block.
     ///
     /// # Errors
-    /// [`LogError`]: the action must be refused, and may be asked for again later.
-    pub(crate) async fn record(&self, deed: Deed) -> Result<Logged, LogError> {
-        let (done, answer) = oneshot::channel();
-        let waiting = Waiting { deed, done };
-        match self.queue.send_timeout(waiting, PATIENCE).await {
-            Ok(()) => {}
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                return Err(LogError::unavailable("too many entries wait"));
-            }
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => {
-                return Err(LogError::unavailable("the server is stopping"));
-            }
-        }
-        match answer.await {
+    /// [`LogError`]: no result must be released.
+    pub(crate) async fn committed(self) -> Result<Logged, LogError> {
+        match self.done.await {
             Ok(outcome) => outcome,
             Err(_) => Err(LogError::unavailable("the server is stopping")),
         }
     }
 }
 
-/// The writer's task.
-pub(crate) struct Writer {
-    pub(crate) chain: ChainClient,
-    pub(crate) server: SecretKey,
-    pub(crate) buckets: Arc<Buckets>,
-    pub(crate) index: AuditIndex,
+/// Hands entries to the writer; clones share it.
+#[derive(Clone)]
+pub struct AuditLog {
+    queue: mpsc::Sender<Waiting>,
+    pace: Arc<Pace>,
+    closed: Closed,
+    index: AuditIndex,
+    clock: Clock,
 }
 
-impl Writer {
-    /// The log and the task that writes it.
-    pub(crate) fn start(
-        self,
-        stop: watch::Receiver<bool>,
-    ) -> (AuditLog, tokio::task::JoinHandle<()>) {
-        let (queue, waiting) = mpsc::channel(MAX_WAITING);
-        (AuditLog { queue }, tokio::spawn(self.run(waiting, stop)))
+impl AuditLog {
+    /// Has an entry logged of something that is over, and waits until it is in a committed block.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub async fn record_entry(
+        &self,
+        class: ActionClass,
+        entry: AuditEntry,
+    ) -> Result<Logged, LogError> {
+        let (_, ahead) = self.enqueue(class, entry, None).await?;
+        ahead.committed().await
     }
 
-    async fn run(self, mut waiting: mpsc::Receiver<Waiting>, mut stop: watch::Receiver<bool>) {
-        // Whether the outbox may hold something: always so after a start.
-        let mut stuck = true;
-        let mut tick = tokio::time::interval(RETRY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let first = tokio::select! {
-                biased;
-                () = stopped(&mut stop) => return,
-                first = waiting.recv() => match first {
-                    Some(first) => Some(first),
-                    None => return,
-                },
-                _ = tick.tick(), if stuck => None,
+    /// Has an action logged and waits until its entry is in a committed block. If it is allowed, it is open until
+    /// its request is answered: see [`Deed::answered`].
+    ///
+    /// # Errors
+    /// [`LogError`]: the action must be refused, and may be asked for again later.
+    pub(crate) async fn record(&self, deed: Deed) -> Result<Logged, LogError> {
+        self.record_ahead(deed).await?.committed().await
+    }
+
+    /// As [`AuditLog::record`], but waits only until the entry is durable and sure to be submitted.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub(crate) async fn record_ahead(&self, deed: Deed) -> Result<Ahead, LogError> {
+        let is_to_be_done = deed.entry.outcome == Outcome::Success;
+        let opens = is_to_be_done.then(|| Arc::new(AtomicBool::new(false)));
+        let (durable, ahead) = self.enqueue(deed.class, deed.entry, opens.clone()).await?;
+        let Ok(action) = durable.await else {
+            // It was refused before it was stored: the other end says why.
+            return match ahead.committed().await {
+                Err(error) => Err(error),
+                Ok(_) => Err(LogError::unavailable("the writer is out of step")),
             };
-            if stuck {
-                match self.drain().await {
-                    Ok(()) => stuck = false,
-                    Err(error) => {
-                        tracing::warn!(%error, "the audit log's outbox waits");
-                        if let Some(first) = first {
-                            // Whoever waits gets the same answer: nothing is logged while the chain is away.
-                            let _ = first.done.send(Err(error));
-                        }
-                        continue;
-                    }
-                }
-            }
-            let Some(first) = first else {
-                continue;
-            };
-            let mut batch = vec![first];
-            while batch.len() < MAX_ENTRIES_PER_TX {
-                match waiting.try_recv() {
-                    Ok(next) => batch.push(next),
-                    Err(_) => break,
-                }
-            }
-            stuck = !self.write(batch).await;
-        }
-    }
-
-    /// Writes one transaction; false if it stays in the outbox.
-    async fn write(&self, batch: Vec<Waiting>) -> bool {
-        let mut draft = DraftBatch::new(&mut OsRng);
-        let mut waiting = Vec::with_capacity(batch.len());
-        for Waiting { deed, done } in batch {
-            match self.seal(&mut draft, &deed) {
-                Ok(()) => waiting.push(done),
-                Err(error) => {
-                    let _ = done.send(Err(error));
-                }
-            }
-        }
-        if draft.is_empty() {
-            return true;
-        }
-        let batch = draft.sign(&self.chain.chain(), &self.server);
-        let tx = Tx::audit(batch.clone()).encode();
-        let outcome = self.commit(tx, batch).await;
-        let kept = matches!(outcome, Err(LogError::Unavailable { .. }));
-        for done in waiting {
-            // A caller that stopped waiting is no error.
-            let _ = done.send(outcome.clone());
-        }
-        !kept
-    }
-
-    fn seal(&self, draft: &mut DraftBatch, deed: &Deed) -> Result<(), LogError> {
-        let month = private_chain::audit::month_of(deed.entry.time);
-        let bucket = Bucket {
-            class: deed.class,
-            month,
         };
-        let key = self.buckets.key(&bucket).map_err(LogError::unavailable)?;
-        match draft.push(&key, deed.class, deed.entry.time, &deed.entry) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(LogError::Entry {
+        if let Some(confirmed) = opens {
+            let closed = self.closed.clone();
+            // Whoever was told "later" because no block was seen has an entry all the same: the writer closes it.
+            deed.answered.then(move || {
+                if confirmed.load(Ordering::SeqCst) {
+                    closed.add(action);
+                }
+            });
+        }
+        Ok(ahead)
+    }
+
+    async fn enqueue(
+        &self,
+        class: ActionClass,
+        mut entry: AuditEntry,
+        opens: Option<Arc<AtomicBool>>,
+    ) -> Result<(oneshot::Receiver<ActionRef>, Ahead), LogError> {
+        if let Err(error) = entry.check() {
+            return Err(LogError::Entry {
                 detail: error.to_string(),
-            }),
+            });
         }
-    }
-
-    async fn commit(&self, tx: Vec<u8>, batch: AuditBatch) -> Result<Logged, LogError> {
-        let id = tx_id(&tx);
-        let (index, copy) = (self.index.clone(), tx.clone());
-        blocking(move || index.send_out(&id, &copy))
-            .await
-            .map_err(LogError::unavailable)?;
-        self.deliver(id, &tx, batch).await
-    }
-
-    /// Submits what is in the outbox and enters it in the index.
-    async fn deliver(&self, id: Hash, tx: &[u8], batch: AuditBatch) -> Result<Logged, LogError> {
-        let index = self.index.clone();
-        let placed = match self.chain.submit(tx).await {
-            Ok(placed) => placed,
-            Err(ChainError::Rejected { rule, detail }) => {
-                tracing::error!(%rule, %detail, "the private chain refuses audit entries");
-                blocking(move || index.take_back(&id))
-                    .await
-                    .map_err(LogError::unavailable)?;
-                return Err(LogError::Entry {
-                    detail: format!("{rule}: {detail}"),
-                });
+        let counted = self.pace.admit(&mut entry, PATIENCE).await?;
+        let (durable, stored) = oneshot::channel();
+        let (done, answer) = oneshot::channel();
+        let waiting = Waiting {
+            class,
+            entry,
+            opens,
+            counted,
+            durable,
+            done,
+        };
+        match self.queue.send_timeout(waiting, PATIENCE).await {
+            Ok(()) => {}
+            Err(mpsc::error::SendTimeoutError::Timeout(waiting)) => {
+                self.pace.undo(&waiting.counted);
+                return Err(LogError::unavailable("too many entries wait"));
             }
-            Err(error) => return Err(LogError::unavailable(error)),
-        };
-        let receipt = query::audit_result(&placed.result).map_err(LogError::unavailable)?;
-        let logged = Logged {
-            height: placed.height,
-            block_hash: placed.block_hash,
-        };
-        let stored: Vec<(u64, StoredEntry)> = (receipt.first..)
-            .zip((0u32..).zip(batch.entries))
-            .map(|(sequence, (index, sealed))| {
-                let entry = StoredEntry {
-                    height: logged.height,
-                    block_hash: logged.block_hash,
-                    tx: id,
-                    batch: batch.id,
-                    index,
-                    sealed,
-                };
-                (sequence, entry)
-            })
-            .collect();
-        blocking(move || index.enter(&id, stored))
-            .await
-            .map_err(LogError::unavailable)?;
-        Ok(logged)
-    }
-
-    /// Submits again what a crash or an absent chain left in the outbox.
-    async fn drain(&self) -> Result<(), LogError> {
-        let index = self.index.clone();
-        let left = blocking(move || index.outbox())
-            .await
-            .map_err(LogError::unavailable)?;
-        for (id, tx) in left {
-            let Ok(Tx::Audit(batch)) = Tx::decode(&tx) else {
-                return Err(LogError::unavailable("the outbox is damaged"));
-            };
-            match self.deliver(id, &tx, batch).await {
-                Ok(_) | Err(LogError::Entry { .. }) => {}
-                Err(error) => return Err(error),
+            Err(mpsc::error::SendTimeoutError::Closed(waiting)) => {
+                self.pace.undo(&waiting.counted);
+                return Err(LogError::unavailable("the server is stopping"));
             }
         }
-        Ok(())
+        Ok((stored, Ahead { done: answer }))
+    }
+
+    /// Makes durable which actions are closed: for an orderly stop, after the last answer.
+    ///
+    /// # Errors
+    /// [`DatabaseFailure`].
+    pub async fn settle(&self) -> Result<(), DatabaseFailure> {
+        let (index, closed) = (self.index.clone(), self.closed.take());
+        if closed.is_empty() {
+            return Ok(());
+        }
+        blocking(move || index.settle(&closed)).await
+    }
+
+    /// The time, as the log tells it.
+    pub fn now(&self) -> caduceus_crypto::TimeMillis {
+        (self.clock)()
     }
 }
+
+#[cfg(test)]
+mod tests;

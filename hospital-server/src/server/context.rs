@@ -1,8 +1,9 @@
 //! What the handlers share, and the three ways a request ends without a result.
 
+use super::access_file::AccessFile;
 use super::audit_log::deed::{Deed, Kind, Origin};
 use super::audit_log::index::AuditIndex;
-use super::audit_log::{AuditLog, LogError, Logged};
+use super::audit_log::{Ahead, AuditLog, LogError, Logged};
 use super::buckets::Buckets;
 use super::gate::Gate;
 use super::handlers::fetch_record::Sessions;
@@ -17,7 +18,7 @@ use crate::journal::Journal;
 use crate::network_map::HospitalMap;
 use crate::roster::{Roster, Standing};
 use caduceus_crypto::{Hash, PublicKey, SecretKey, TimeMillis, TokenIssuer};
-use caduceus_network::exchange::Reply;
+use caduceus_network::exchange::{PersonSigned, Reply};
 use caduceus_network::{Exchange, Peer, Refused, Service};
 use private_chain::{Outcome, Role};
 use rand_core::{OsRng, RngCore};
@@ -42,6 +43,7 @@ pub(crate) struct Context {
     pub(crate) roster: Roster,
     pub(crate) register: Register,
     pub(crate) vault: Vault,
+    pub(crate) accesses: AccessFile,
     pub(crate) uploads: Uploads,
     pub(crate) buckets: Arc<Buckets>,
     pub(crate) log: AuditLog,
@@ -96,6 +98,11 @@ pub(crate) fn new_request_id() -> [u8; 16] {
     id
 }
 
+/// The identifier that a person gave her request, or a random one.
+pub(crate) fn request_id_of(signed: Option<&PersonSigned>) -> [u8; 16] {
+    signed.map_or_else(new_request_id, |signed| signed.request_id)
+}
+
 impl Context {
     pub(crate) fn now(&self) -> TimeMillis {
         (self.clock)()
@@ -124,23 +131,70 @@ impl Context {
             organisation: self.map.hospital,
             source,
             request_id,
+            answered: peer.sent.clone(),
         };
         Deed::new(kind, origin)
+    }
+
+    /// Puts in what the caller signed of the deed, which is complete but for the role.
+    pub(crate) fn stated(&self, deed: Deed, signed: Option<&PersonSigned>) -> Deed {
+        deed.stated(&self.map.private_chain, |at| self.is_recent(at), signed)
     }
 
     /// Has a deed logged: its result may be released then.
     ///
     /// # Errors
-    /// [`Turned::Later`].
+    /// [`Turned::Later`]; [`Turned::Denied`] for a deed that its actor should have signed.
     pub(crate) async fn commit(&self, deed: Deed) -> Result<Logged, Turned> {
+        let deed = self.signed(deed).await?;
         match self.log.record(deed).await {
             Ok(logged) => Ok(logged),
-            Err(error @ LogError::Unavailable { .. }) => Err(Turned::later(error)),
-            Err(error @ LogError::Entry { .. }) => {
-                tracing::error!(%error, "an action cannot be logged");
-                Err(Turned::later("the action cannot be logged"))
-            }
+            Err(error) => Err(not_logged(error)),
         }
+    }
+
+    /// Has a deed logged that takes long: it may begin then, and its result be released once
+    /// [`Ahead::committed`] says so. A crash in between loses neither entry nor that it was open.
+    ///
+    /// # Errors
+    /// As [`Context::commit`].
+    pub(crate) async fn ahead(&self, deed: Deed) -> Result<Ahead, Turned> {
+        let deed = self.signed(deed).await?;
+        self.log.record_ahead(deed).await.map_err(not_logged)
+    }
+
+    /// Denies a deed to be done that its actor should have signed.
+    async fn signed(&self, deed: Deed) -> Result<Deed, Turned> {
+        let broken = deed.stated.broken();
+        let Some((rule, detail)) = broken.filter(|_| deed.entry.outcome == Outcome::Success) else {
+            return Ok(deed);
+        };
+        let denied = deed.ended(Outcome::Denied, format!("{rule}: {detail}"));
+        match self.log.record(denied).await {
+            Ok(_) => Err(Turned::Denied {
+                rule: rule.to_owned(),
+                detail: detail.to_owned(),
+            }),
+            Err(error) => Err(not_logged(error)),
+        }
+    }
+
+    /// Notes that the vault is about to be read or written for a request; `kind` is `put`, `get` or `range`.
+    ///
+    /// # Errors
+    /// [`Turned::Later`] when it cannot be noted: the vault is not to be used then.
+    pub(crate) fn vault_call(
+        &self,
+        request_id: [u8; 16],
+        kind: &str,
+        record: &Hash,
+    ) -> Result<(), Turned> {
+        self.journal.vault_call(request_id, kind);
+        let noted = self.accesses.note(self.now(), &request_id, kind, record);
+        noted.map_err(|error| {
+            tracing::error!(%error, "the vault's access log cannot be written");
+            Turned::later("the server's disk cannot be used")
+        })
     }
 
     /// Logs a denied attempt by somebody who has shown a right to an answer.
@@ -221,7 +275,14 @@ impl Context {
             .map_err(Turned::later)?;
         let (role, rule) = match standing {
             Standing::Stranger => return Err(self.turn_away(deed.clone(), "not enrolled").await),
-            Standing::Active(role) if may(role) => return Ok(Staff { key, role }),
+            Standing::Active(role) if may(role) => {
+                return match deed.stated.broken() {
+                    None => Ok(Staff { key, role }),
+                    Some((rule, detail)) => {
+                        Err(self.deny(deed.clone().as_role(role), rule, detail).await)
+                    }
+                };
+            }
             Standing::Active(role) => (role, "staff_role"),
             Standing::Suspended(role) => (role, "staff_suspended"),
             Standing::NotValid(role) => (role, "staff_not_valid"),
@@ -269,6 +330,24 @@ impl Context {
             }) => Ok(Reply::later(after_millis, detail)),
             Err(Turned::Refused(refused)) => Err(refused),
         }
+    }
+}
+
+/// What a caller hears when its action cannot be logged.
+pub(crate) fn not_logged(error: LogError) -> Turned {
+    match error {
+        LogError::Later {
+            after_millis,
+            detail,
+        } => Turned::Later {
+            after_millis,
+            detail,
+        },
+        LogError::Entry { detail } => {
+            tracing::error!(%detail, "an action cannot be logged");
+            Turned::later("the action cannot be logged")
+        }
+        other => Turned::later(other),
     }
 }
 

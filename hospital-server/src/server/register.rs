@@ -52,6 +52,9 @@ pub enum RegisterError {
     /// No such card was made here.
     #[error("this hospital has made no such card")]
     CardUnknown,
+    /// The card's number is another card's.
+    #[error("this hospital has made a card of this number already")]
+    CardTaken,
     /// The card was made for other keys.
     #[error("the card was made for another meta-address")]
     OtherHolder,
@@ -101,6 +104,7 @@ impl RegisterError {
         match self {
             Self::Database(_) => "register_unavailable",
             Self::CardUnknown => "card_unknown",
+            Self::CardTaken => "card_taken",
             Self::OtherHolder => "card_other_holder",
             Self::DeskCodeWrong { .. } => "desk_code_wrong",
             Self::DeskCodeLocked => "desk_code_locked",

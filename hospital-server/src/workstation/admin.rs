@@ -1,21 +1,27 @@
 //! What the hospital's identity key does: staff come and go, data users are vouched for.
 //!
-//! It runs where that key is: on the machine of the server, not on a workstation.
+//! It runs where that key is: on the machine of the server, not on a workstation. What it does is in the hospital's
+//! audit log before it is done, signed with the identity key: the server must be running.
 
 use alliance_chain::{Account, Tx as AllianceTx};
 use caduceus_cli::NetworkFile;
 use caduceus_client::{Alliance, ClientError, Proved};
+use caduceus_crypto::codec::encode;
 use caduceus_crypto::hash::Hash;
 use caduceus_crypto::keys::{PublicKey, SecretKey};
 use caduceus_crypto::time::{MILLIS_PER_DAY, TimeMillis};
 use caduceus_custody::emergency::{DealError, deal, seal_share};
 use caduceus_ledger::StateProofAt;
 use caduceus_network::exchange::{
-    Query, QueryReply, QueryRequest, Submit, SubmitReply, SubmitRequest,
+    LogAction, LogActionRequest, Query, QueryReply, QueryRequest, Reply, Submit, SubmitReply,
+    SubmitRequest,
 };
 use caduceus_network::{CallError, Limits, Service, ServiceConfig};
-use private_chain::{Enrol, Role, SignedEmergencyKey, Suspend, Tx as PrivateTx, state};
-use rand_core::OsRng;
+use private_chain::audit::{MAX_REASON_BYTES, Resource, Statement};
+use private_chain::{
+    Action, AuditEntry, Enrol, Outcome, Role, SignedEmergencyKey, Suspend, Tx as PrivateTx, state,
+};
+use rand_core::{OsRng, RngCore};
 
 use super::emergency::ShareFile;
 use super::error::{Who, WorkstationError};
@@ -24,6 +30,9 @@ use crate::network_map::HospitalMap;
 
 /// An enrolment holds from a little before it is made: block time may be behind this machine's clock.
 const BACKDATE_MILLIS: u64 = 5 * 60 * 1000;
+
+/// Purpose of use: administration of the system.
+const ADMINISTRATION: &str = "HSYSADMIN";
 
 /// A transaction of the private chain that is in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,10 +119,9 @@ impl Administrator {
                     .saturating_add(u64::from(days).saturating_mul(MILLIS_PER_DAY)),
             ),
         };
-        self.submit(&PrivateTx::Enrol(
-            body.sign(&self.map.private_chain, &self.identity),
-        ))
-        .await
+        let tx = PrivateTx::Enrol(body.sign(&self.map.private_chain, &self.identity));
+        let deed = self.announce("staff-enrol", &format!("staff {staff}"), &format!("{role}"));
+        self.logged(deed, self.submit(&tx)).await
     }
 
     /// Suspends a key, at once and for good.
@@ -129,10 +137,9 @@ impl Administrator {
             staff,
             reason: reason.to_owned(),
         };
-        self.submit(&PrivateTx::Suspend(
-            body.sign(&self.map.private_chain, &self.identity),
-        ))
-        .await
+        let tx = PrivateTx::Suspend(body.sign(&self.map.private_chain, &self.identity));
+        let deed = self.announce("staff-suspend", &format!("staff {staff}"), reason);
+        self.logged(deed, self.submit(&tx)).await
     }
 
     /// Deals the hospital's next emergency key among officers. Nothing counts before
@@ -175,7 +182,10 @@ impl Administrator {
         &self,
         key: SignedEmergencyKey,
     ) -> Result<Committed, WorkstationError> {
-        self.submit(&PrivateTx::EmergencyKey(key)).await
+        let what = format!("emergency key, generation {}", key.body.generation);
+        let deed = self.announce("emergency-setup", &what, "");
+        self.logged(deed, self.submit(&PrivateTx::EmergencyKey(key)))
+            .await
     }
 
     /// Generation of the newest emergency key, 0 if there is none: a node's word, which the chain judges when the next
@@ -212,25 +222,116 @@ impl Administrator {
     /// Vouches for a data user on the alliance chain.
     ///
     /// # Errors
-    /// As [`Alliance::submit`].
+    /// [`WorkstationError::Alliance`] as [`Alliance::submit`]; otherwise as [`Administrator::enrol`].
     pub async fn admit_data_user(
         &self,
         alliance: &Alliance,
         data_user: PublicKey,
         receiving: PublicKey,
         label: &str,
-    ) -> Result<Proved, ClientError> {
+    ) -> Result<Proved, WorkstationError> {
         let body = Account {
             data_user,
             receiving,
             label: label.to_owned(),
             member: self.map.hospital,
         };
-        alliance
-            .submit(&AllianceTx::Account(
-                body.sign(&alliance.chain(), &self.identity),
-            ))
+        let tx = AllianceTx::Account(body.sign(&alliance.chain(), &self.identity));
+        let deed = self.announce("data-user-admit", &format!("data user {data_user}"), "");
+        self.enter(&deed).await?;
+        let outcome = alliance.submit(&tx).await;
+        if let Err(error) = &outcome {
+            let denied = matches!(error, ClientError::Denied { .. });
+            self.not_done(deed, denied, &error.to_string()).await?;
+        }
+        outcome.map_err(WorkstationError::from)
+    }
+
+    /// The entry of what is about to be done, signed with the identity key.
+    fn announce(&self, subtype: &'static str, resource: &str, reason: &str) -> AuditEntry {
+        let mut request = [0u8; 16];
+        OsRng.fill_bytes(&mut request);
+        let mut entry = AuditEntry {
+            time: (self.clock)(),
+            actor: self.identity.public().into(),
+            role: None,
+            organisation: self.map.hospital,
+            action: Action::Execute,
+            subtype: subtype.into(),
+            outcome: Outcome::Success,
+            reason: shortened(reason).into(),
+            patient: None,
+            resource: Some(Resource::Named(resource.into())),
+            purpose: ADMINISTRATION.into(),
+            grant: None,
+            source: "administrator".into(),
+            request: hex::encode(request).into(),
+            reference: "".into(),
+            statement: None,
+        };
+        let statement = Statement::of(&entry).expect("the actor is a key");
+        let signed = statement.sign(&mut OsRng, &self.map.private_chain, &self.identity);
+        entry.statement = Some(signed);
+        entry
+    }
+
+    /// Does something on the private chain once its entry is committed; what is refused has a second one.
+    async fn logged(
+        &self,
+        deed: AuditEntry,
+        doing: impl Future<Output = Result<Committed, WorkstationError>>,
+    ) -> Result<Committed, WorkstationError> {
+        self.enter(&deed).await?;
+        let outcome = doing.await;
+        if let Err(error) = &outcome {
+            let denied = matches!(error, WorkstationError::Denied { .. });
+            self.not_done(deed, denied, &error.to_string()).await?;
+        }
+        outcome
+    }
+
+    async fn not_done(
+        &self,
+        deed: AuditEntry,
+        denied: bool,
+        reason: &str,
+    ) -> Result<(), WorkstationError> {
+        let outcome = if denied {
+            Outcome::Denied
+        } else {
+            Outcome::Failed
+        };
+        let ended = AuditEntry {
+            outcome,
+            reason: shortened(reason).into(),
+            ..deed
+        };
+        self.enter(&ended).await
+    }
+
+    /// Has the hospital's server log an entry.
+    async fn enter(&self, entry: &AuditEntry) -> Result<(), WorkstationError> {
+        let who = Who::Server;
+        let request = LogActionRequest {
+            entry: encode(entry),
+        };
+        let answer = self
+            .service
+            .call::<LogAction>(&self.map.server, request)
             .await
+            .map_err(|error| WorkstationError::call(who, error))?;
+        match answer {
+            Reply::Done(_) => Ok(()),
+            Reply::Denied { rule, detail } => Err(WorkstationError::Denied { who, rule, detail }),
+            Reply::Later {
+                after_millis,
+                detail,
+            } => Err(WorkstationError::Later {
+                who,
+                after_millis,
+                detail,
+            }),
+        }
     }
 
     /// Hands a transaction to the private nodes in turn and waits for its block. The same bytes are committed
@@ -261,6 +362,12 @@ impl Administrator {
         }
         Err(last)
     }
+}
+
+/// As much of a text as a reason holds.
+fn shortened(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_REASON_BYTES))
+        .unwrap_or(text)
 }
 
 fn later(detail: String) -> WorkstationError {

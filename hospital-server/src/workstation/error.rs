@@ -1,6 +1,7 @@
 //! What can go wrong at a workstation, and how people are told: two lines and an exit code.
 
 use caduceus_cli::CliError;
+use caduceus_client::ClientError;
 use caduceus_crypto::card::CardError;
 use caduceus_crypto::hash::Hash;
 use caduceus_crypto::index::SchemeId;
@@ -85,6 +86,9 @@ pub enum WorkstationError {
         /// Why.
         detail: String,
     },
+    /// The alliance chain did not do it.
+    #[error(transparent)]
+    Alliance(#[from] ClientError),
     /// An answer that makes no sense.
     #[error("{who} gave an answer that makes no sense: {what}")]
     BadAnswer {
@@ -212,6 +216,7 @@ impl From<WorkstationError> for CliError {
                     format!("the command again in {seconds} s; nothing was done"),
                 )
             }
+            WorkstationError::Alliance(error) => error.into(),
             WorkstationError::Card(card) => wrong_card(what, card),
             WorkstationError::CardSubstituted => CliError::verification_failed(
                 what,

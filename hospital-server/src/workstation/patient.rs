@@ -5,9 +5,11 @@ use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::pseudonym::MetaAddress;
 use caduceus_crypto::time::TimeMillis;
 use caduceus_network::exchange::{NewCard, RegisterPatient, RegisterPatientRequest};
+use private_chain::Action;
+use rand_core::OsRng;
 
 use super::error::{Who, WorkstationError};
-use super::session::Workstation;
+use super::session::{Asked, PATIENT_ADMINISTRATION, Workstation, random_name};
 use crate::network_map::fits_scheme;
 
 /// What the registrar prints and hands over. Secret: card number and desk code are the patient's.
@@ -50,16 +52,27 @@ impl Workstation {
         meta: &MetaAddress,
     ) -> Result<Registered, WorkstationError> {
         check_meta(self.map().index_scheme, meta)?;
-        let request = RegisterPatientRequest { meta: *meta };
+        let drawn = Card::generate(&mut OsRng, self.hospital());
+        let asked = Asked {
+            action: Action::Create,
+            subtype: "register-patient",
+            patient: Some(drawn.card_number().hash()),
+            record: None,
+            purpose: PATIENT_ADMINISTRATION,
+        };
         let made: NewCard = self
-            .ask_judge::<RegisterPatient, _>(Who::Server, request)
+            .ask_judge::<RegisterPatient, _>(Who::Server, || RegisterPatientRequest {
+                card: drawn.number,
+                meta: *meta,
+                statement: Some(self.state(asked, random_name())),
+            })
             .await?;
         let wrong = |what: &'static str| WorkstationError::BadAnswer {
             who: Who::Server,
             what,
         };
-        if made.hospital != self.hospital() {
-            return Err(wrong("a card of another hospital"));
+        if made.hospital != self.hospital() || made.card != drawn.number {
+            return Err(wrong("another card than the one asked for"));
         }
         let card = Card {
             number: made.card,

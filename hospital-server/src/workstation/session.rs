@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caduceus_cli::NetworkFile;
+use caduceus_crypto::hash::Hash;
 use caduceus_crypto::keys::{HospitalId, PublicKey, SecretKey};
 use caduceus_crypto::time::TimeMillis;
-use caduceus_network::exchange::Reply;
+use caduceus_network::exchange::{PersonSigned, Reply};
 use caduceus_network::{Exchange, Limits, PeerAddr, Service, ServiceConfig};
+use private_chain::audit::{Resource, Statement};
+use private_chain::{Action, Subject};
+use rand_core::{OsRng, RngCore};
 
 use super::error::{Who, WorkstationError};
 use crate::clock::Clock;
@@ -29,6 +33,33 @@ pub struct WorkstationConfig {
     pub staff: SecretKey,
     /// The time.
     pub clock: Clock,
+}
+
+/// What a request asks for, as its audit entry will say.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    /// What is to be done.
+    pub(super) action: Action,
+    /// Kind of that.
+    pub(super) subtype: &'static str,
+    /// Hash of the patient's card.
+    pub(super) patient: Option<Hash>,
+    /// The record.
+    pub(super) record: Option<Hash>,
+    /// Purpose of use.
+    pub(super) purpose: &'static str,
+}
+
+/// Purpose of use: treatment.
+pub(super) const TREATMENT: &str = "TREAT";
+/// Purpose of use: administration of patients.
+pub(super) const PATIENT_ADMINISTRATION: &str = "PATADMIN";
+
+/// A random name of a request.
+pub(super) fn random_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    OsRng.fill_bytes(&mut name);
+    name
 }
 
 /// A workstation of one hospital, used by one member of staff. Clones share the session.
@@ -97,6 +128,30 @@ impl Workstation {
         (self.inner.clock)()
     }
 
+    /// Signs what is asked for, as whoever sits here.
+    pub(super) fn state(&self, asked: Asked, request_id: [u8; 16]) -> PersonSigned {
+        let at = self.now();
+        let statement = Statement {
+            time: at,
+            actor: self.staff(),
+            action: asked.action,
+            subtype: asked.subtype.into(),
+            patient: asked.patient.map(Subject::Card),
+            resource: asked.record.map(Resource::Record),
+            purpose: asked.purpose.into(),
+            grant: None,
+            request: hex::encode(request_id).into(),
+        };
+        let signed = statement.sign(&mut OsRng, &self.inner.map.private_chain, self.staff_key());
+        PersonSigned {
+            at,
+            request_id,
+            purpose: asked.purpose.to_owned(),
+            salt: signed.salt,
+            signature: signed.signature,
+        }
+    }
+
     pub(super) fn address(&self, who: Who) -> &PeerAddr {
         match who {
             Who::KeyService => &self.inner.map.keys,
@@ -119,21 +174,19 @@ impl Workstation {
     }
 
     /// Asks a service that judges its callers, and waits a little when it says later.
+    ///
+    /// The request is made anew each time: what a person signs has its time in it.
     pub(super) async fn ask_judge<E, T>(
         &self,
         who: Who,
-        request: E::Request,
+        request: impl Fn() -> E::Request,
     ) -> Result<T, WorkstationError>
     where
         E: Exchange<Response = Reply<T>>,
-        E::Request: Clone,
     {
         let mut left = PATIENCE;
         loop {
-            match self
-                .ask::<E>(who, self.address(who), request.clone())
-                .await?
-            {
+            match self.ask::<E>(who, self.address(who), request()).await? {
                 Reply::Done(value) => return Ok(value),
                 Reply::Denied { rule, detail } => {
                     return Err(WorkstationError::Denied { who, rule, detail });

@@ -13,11 +13,12 @@ use caduceus_custody::seal::{SealRequest, Sealed, seal_with_emergency};
 use caduceus_network::exchange::{
     CHUNK_BYTES, Finish, StoreRecord, StoreRecordReply, StoreRecordRequest,
 };
-use rand_core::{OsRng, RngCore};
+use private_chain::Action;
+use rand_core::OsRng;
 
 use super::error::{Who, WorkstationError};
 use super::indexing::{keywords_of, sealed_fields};
-use super::session::wait;
+use super::session::{Asked, TREATMENT, random_name, wait};
 use super::visit::Visit;
 
 /// How often a record is made anew when another workstation took its tags.
@@ -237,7 +238,7 @@ impl Visit {
                 offset,
                 bytes: chunk.to_vec(),
             };
-            match self.send(request).await? {
+            match self.send(|| request.clone()).await? {
                 StoreRecordReply::ChunkOk { .. } => offset += length(chunk),
                 StoreRecordReply::Denied { rule, detail } => {
                     return Err(WorkstationError::Denied {
@@ -269,7 +270,18 @@ impl Visit {
         body: &AnchorBody,
         amends: Option<Hash>,
     ) -> Result<StoreRecordReply, WorkstationError> {
-        self.send(StoreRecordRequest::Finish(Finish {
+        let (action, subtype) = match amends {
+            None => (Action::Create, "upload"),
+            Some(_) => (Action::Update, "amend"),
+        };
+        let asked = Asked {
+            action,
+            subtype,
+            patient: Some(self.card().hash()),
+            record: Some(body.record_hash),
+            purpose: TREATMENT,
+        };
+        let finish = Finish {
             upload,
             total: length(sealed),
             request_id: random_name(),
@@ -277,9 +289,14 @@ impl Visit {
             anchor_body: encode(body),
             author_signature: body.sign(self.station.staff_key()),
             amends,
-            // The server signs the entry: the keys of the retention buckets are not a workstation's.
-            entry: Vec::new(),
-        }))
+            statement: None,
+        };
+        self.send(|| {
+            StoreRecordRequest::Finish(Finish {
+                statement: Some(self.station.state(asked, finish.request_id)),
+                ..finish.clone()
+            })
+        })
         .await
     }
 
@@ -287,14 +304,14 @@ impl Visit {
     /// harmless, and a repeated finish has the same request identifier and gets the same answer.
     async fn send(
         &self,
-        request: StoreRecordRequest,
+        request: impl Fn() -> StoreRecordRequest,
     ) -> Result<StoreRecordReply, WorkstationError> {
         let who = Who::Server;
         let mut left = MAX_REPEATS;
         loop {
             let answer = self
                 .station
-                .ask::<StoreRecord>(who, self.station.address(who), request.clone())
+                .ask::<StoreRecord>(who, self.station.address(who), request())
                 .await;
             let after_millis = match &answer {
                 Ok(StoreRecordReply::Retry { after_millis, .. }) => *after_millis,
@@ -352,12 +369,6 @@ fn out_of_turn() -> WorkstationError {
         who: Who::Server,
         what: "an answer to another message",
     }
-}
-
-fn random_name() -> [u8; 16] {
-    let mut name = [0u8; 16];
-    OsRng.fill_bytes(&mut name);
-    name
 }
 
 fn length(bytes: &[u8]) -> u64 {

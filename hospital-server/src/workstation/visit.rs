@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use caduceus_crypto::card::{CardNumber, CardQr};
-use caduceus_crypto::codec::encode;
 use caduceus_crypto::domain;
 use caduceus_crypto::emergency::CheckedEmergencyKey;
 use caduceus_crypto::evidence::VisitOpening;
@@ -16,13 +15,14 @@ use caduceus_network::exchange::{
     CardHolder, IndexKey, IndexKeyRequest, MetaLookup, MetaLookupRequest, SealedIndexKey,
     TagCounters, TagCountersRequest,
 };
+use private_chain::Action;
 use zeroize::Zeroizing;
 
 use super::counters::{Counters, Gallop};
 use super::emergency::terms_of;
 use super::error::{Who, WorkstationError};
 use super::patient::check_meta;
-use super::session::Workstation;
+use super::session::{Asked, TREATMENT, Workstation, random_name};
 
 /// The key service's rule for a card without a pair secret.
 const UNREGISTERED: &str = "card_not_registered";
@@ -49,11 +49,18 @@ impl Workstation {
     /// records can't be indexed on this network, or the server's refusal.
     pub async fn visit(&self, qr: &CardQr) -> Result<Visit, WorkstationError> {
         qr.card.check_hospital(&self.hospital())?;
-        let request = MetaLookupRequest {
-            card: qr.card.number,
+        let asked = Asked {
+            action: Action::Read,
+            subtype: "meta-lookup",
+            patient: Some(qr.card.hash()),
+            record: None,
+            purpose: TREATMENT,
         };
         let holder: CardHolder = self
-            .ask_judge::<MetaLookup, _>(Who::Server, request)
+            .ask_judge::<MetaLookup, _>(Who::Server, || MetaLookupRequest {
+                card: qr.card.number,
+                statement: Some(self.state(asked, random_name())),
+            })
             .await?;
         // The hospital is the network file's: the server's word for it counts for nothing.
         qr.check(&holder.meta, &self.hospital())?;
@@ -131,14 +138,24 @@ impl Visit {
             return Ok(Arc::clone(key));
         }
         let who = Who::KeyService;
-        let request = IndexKeyRequest {
+        let asked = Asked {
+            action: Action::Read,
+            subtype: "index-key",
+            patient: Some(self.card.hash()),
+            record: None,
+            purpose: TREATMENT,
+        };
+        let request = |statement| IndexKeyRequest {
             card: self.card.number,
             quarter,
+            statement,
         };
-        let associated = index_key_associated_data(&request);
+        let associated = request(None).context();
         let answer = self
             .station
-            .ask_judge::<IndexKey, SealedIndexKey>(who, request)
+            .ask_judge::<IndexKey, SealedIndexKey>(who, || {
+                request(Some(self.station.state(asked, random_name())))
+            })
             .await;
         let sealed = match answer {
             Err(WorkstationError::Denied { rule, .. }) if rule == UNREGISTERED => {
@@ -206,9 +223,4 @@ impl Visit {
         counters.learn(request.keywords(), &counts);
         Ok(counts)
     }
-}
-
-/// What binds a sealed index key to the request it answers.
-fn index_key_associated_data(request: &IndexKeyRequest) -> Vec<u8> {
-    encode(request)
 }

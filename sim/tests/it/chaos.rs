@@ -80,3 +80,14 @@ fn only_sim_may_ask_for_nodes_without_a_guard() {
     }
     assert!(read > 10, "{read} manifests read");
 }
+
+#[test]
+fn a_server_killed_between_entry_and_action_leaves_no_action_unlogged() {
+    let report = chaos(&["audit", "--kills", "4", "--seed", "5", "--validators", "1"]);
+    assert_eq!(report["kills"], 4);
+    assert_eq!(report["unlogged_actions"], 0);
+    assert_eq!(report["unknown_alone"], 0);
+    assert!(report["actions"].as_u64().unwrap() > 20);
+    assert!(report["unknown_closed"].as_u64().unwrap() > 0);
+    assert_eq!(report["control_caught"], true);
+}

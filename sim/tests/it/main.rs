@@ -6,3 +6,4 @@ mod chaos;
 mod emergency;
 mod free_rider;
 mod layering;
+mod suspended_staff;

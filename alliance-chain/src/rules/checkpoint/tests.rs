@@ -42,6 +42,17 @@ fn headers_are_recorded() {
         (head.height, head.hash),
         (Height(3), blocks.headers[2].hash())
     );
+    let tree = state::header_tree(&hospital(0))
+        .get(&chain)
+        .unwrap()
+        .unwrap();
+    let hashes = blocks.headers.iter().map(|header| header.hash());
+    let leaves: Vec<Vec<u8>> = hashes.map(|hash| hash.as_bytes().to_vec()).collect();
+    for (height, leaf) in (1u64..).zip(&blocks.headers) {
+        let proof = caduceus_crypto::merkle::prove(&leaves, height as usize - 1);
+        tree.check(Height(height), &leaf.hash(), &proof).unwrap();
+    }
+    assert_eq!(tree.size(), 3);
     let second = query::checkpointed(&chain, &hospital(0), Height(2))
         .unwrap()
         .unwrap();

@@ -7,7 +7,8 @@
 //! The hospital learns what is asked for. Entries go only to whom they are about, and to auditors.
 
 use super::{
-    COMMIT_TIMEOUT, Exchange, MAX_CERTIFIED_BYTES, MAX_PROOF_BYTES, OVERHEAD_BYTES, Reply,
+    COMMIT_TIMEOUT, Exchange, MAX_CERTIFIED_BYTES, MAX_PROOF_BYTES, OVERHEAD_BYTES, PersonSigned,
+    Reply,
 };
 use crate::bounded::{byte_list, bytes, optional_bytes, optional_text};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -99,6 +100,8 @@ pub struct AuditQueryRequest {
     pub at: TimeMillis,
     /// Why.
     pub right: AuditRight,
+    /// What a member of staff signed of this request; none where a patient asks.
+    pub statement: Option<PersonSigned>,
 }
 
 impl AuditQueryRequest {
@@ -167,7 +170,7 @@ pub struct AuditPage {
 }
 
 impl Exchange for AuditQuery {
-    const PROTOCOL: &'static str = "/caduceus/audit-query/1";
+    const PROTOCOL: &'static str = "/caduceus/audit-query/2";
     type Request = AuditQueryRequest;
     type Response = Reply<AuditPage>;
     const MAX_REQUEST: usize = OVERHEAD_BYTES;

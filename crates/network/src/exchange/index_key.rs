@@ -6,10 +6,10 @@
 //! # Leakage
 //! The key service learns which workstation has which card in front of it.
 
-use super::{COMMIT_TIMEOUT, Exchange, OVERHEAD_BYTES, Reply};
+use super::{COMMIT_TIMEOUT, Exchange, OVERHEAD_BYTES, PersonSigned, Reply};
 use crate::bounded::bytes;
 use borsh::{BorshDeserialize, BorshSerialize};
-use caduceus_crypto::{PublicKey, Quarter};
+use caduceus_crypto::{PublicKey, Quarter, encode};
 use std::time::Duration;
 
 /// Largest sealed quarter key, bytes.
@@ -18,13 +18,22 @@ const MAX_SEALED_BYTES: usize = 256;
 /// The exchange.
 pub struct IndexKey;
 
-/// Bytes: card 16, quarter `u16`. No `Debug`: the card number is the patient's secret.
+/// Bytes: card 16, quarter `u16`, statement (0, or 1 and [`PersonSigned`]). No `Debug`: the card number is the patient's secret.
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct IndexKeyRequest {
     /// The card that was presented.
     pub card: [u8; 16],
     /// The quarter; the service gives the current one only.
     pub quarter: Quarter,
+    /// What the caller signed of this request.
+    pub statement: Option<PersonSigned>,
+}
+
+impl IndexKeyRequest {
+    /// Associated data of the box that the key comes in: borsh of card and quarter.
+    pub fn context(&self) -> Vec<u8> {
+        encode(&(self.card, self.quarter))
+    }
 }
 
 /// Bytes: sealed key (length, bytes), view key 33.
@@ -38,10 +47,10 @@ pub struct SealedIndexKey {
 }
 
 impl Exchange for IndexKey {
-    const PROTOCOL: &'static str = "/caduceus/index-key/1";
+    const PROTOCOL: &'static str = "/caduceus/index-key/2";
     type Request = IndexKeyRequest;
     type Response = Reply<SealedIndexKey>;
-    const MAX_REQUEST: usize = 64;
+    const MAX_REQUEST: usize = 256;
     const MAX_RESPONSE: usize = OVERHEAD_BYTES;
     const TIMEOUT: Duration = COMMIT_TIMEOUT;
 }

@@ -1,6 +1,7 @@
 //! Have an action logged before its result is used: the key service's and the workstations' write-ahead.
 //!
-//! Authorised by key: the hospital's key service, or staff about themselves. The entry travels in clear inside
+//! Authorised by key: the hospital's key service, or staff and the hospital's identity key about themselves. What a
+//! person does is signed by her, inside the entry. The entry travels in clear inside
 //! the encrypted connection; the server seals and signs it, and answers once it is in a committed block.
 //!
 //! # Leakage

@@ -3,7 +3,9 @@
 //! Authorised by staff key, and an audit entry. The workstation compares the answer with the binding in the
 //! card's QR code: a server cannot put its own keys in the patient's place.
 
-use super::{COMMIT_TIMEOUT, Exchange, MAX_EMERGENCY_KEY_BYTES, OVERHEAD_BYTES, Reply};
+use super::{
+    COMMIT_TIMEOUT, Exchange, MAX_EMERGENCY_KEY_BYTES, OVERHEAD_BYTES, PersonSigned, Reply,
+};
 use crate::bounded::bytes;
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::emergency::EmergencyConsent;
@@ -13,11 +15,13 @@ use std::time::Duration;
 /// The exchange.
 pub struct MetaLookup;
 
-/// Bytes: card 16. No `Debug`: the card number is the patient's secret.
+/// Bytes: card 16, statement (0, or 1 and [`PersonSigned`]). No `Debug`: the card number is the patient's secret.
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct MetaLookupRequest {
     /// The card that was presented.
     pub card: [u8; 16],
+    /// What the caller signed of this request.
+    pub statement: Option<PersonSigned>,
 }
 
 /// Bytes: the fields in order.
@@ -53,7 +57,7 @@ impl Exchange for MetaLookup {
     const PROTOCOL: &'static str = "/caduceus/meta-lookup/2";
     type Request = MetaLookupRequest;
     type Response = Reply<CardHolder>;
-    const MAX_REQUEST: usize = 64;
+    const MAX_REQUEST: usize = 256;
     const MAX_RESPONSE: usize = MAX_EMERGENCY_KEY_BYTES + OVERHEAD_BYTES;
     const TIMEOUT: Duration = COMMIT_TIMEOUT;
 }

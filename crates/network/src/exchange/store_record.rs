@@ -8,14 +8,13 @@
 
 use super::fetch_record::CHUNK_BYTES;
 use super::reply::cut;
-use super::{Exchange, MAX_ANCHOR_BYTES, MAX_DETAIL_BYTES, MAX_RULE_BYTES, OVERHEAD_BYTES};
+use super::{
+    Exchange, MAX_ANCHOR_BYTES, MAX_DETAIL_BYTES, MAX_RULE_BYTES, OVERHEAD_BYTES, PersonSigned,
+};
 use crate::bounded::{bytes, text};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::{Hash, Signature};
 use std::time::Duration;
-
-/// Largest signed audit entry of a workstation, bytes.
-const MAX_ENTRY_BYTES: usize = 8 * 1024;
 
 /// Largest receipt, bytes.
 const MAX_RECEIPT_BYTES: usize = 4 * 1024;
@@ -58,9 +57,8 @@ pub struct Finish {
     pub author_signature: Signature,
     /// The record this one replaces; both stay.
     pub amends: Option<Hash>,
-    /// The actor's signed audit entry in the private chain's encoding; empty where the server signs.
-    #[borsh(deserialize_with = "bytes::<_, MAX_ENTRY_BYTES>")]
-    pub entry: Vec<u8>,
+    /// What the caller signed of this request, under the same request identifier.
+    pub statement: Option<PersonSigned>,
 }
 
 /// Bytes: variant (0 to 3), then its fields in order.
@@ -123,10 +121,10 @@ impl StoreRecordReply {
 }
 
 impl Exchange for StoreRecord {
-    const PROTOCOL: &'static str = "/caduceus/store-record/1";
+    const PROTOCOL: &'static str = "/caduceus/store-record/2";
     type Request = StoreRecordRequest;
     type Response = StoreRecordReply;
-    // A chunk, or an anchor with an entry, whichever is larger.
+    // A chunk, or an anchor with a statement, whichever is larger.
     const MAX_REQUEST: usize = CHUNK_BYTES + OVERHEAD_BYTES;
     const MAX_RESPONSE: usize = MAX_RECEIPT_BYTES + OVERHEAD_BYTES;
     const TIMEOUT: Duration = Duration::from_secs(120);

@@ -146,7 +146,16 @@ where
         .await
         .expect("nobody closes the semaphore");
     drop(reading);
-    let response = handler(peer, request).await?;
+    let sent = peer.sent.clone();
+    let outcome = match handler(peer, request).await {
+        Ok(response) => hand_over::<E>(response, stream).await,
+        Err(refused) => Err(refused.into()),
+    };
+    sent.happened();
+    outcome
+}
+
+async fn hand_over<E: Exchange>(response: E::Response, stream: &mut Stream) -> Result<(), Reason> {
     let bytes = codec::encode(&response);
     drop(response);
     if bytes.len() > E::MAX_RESPONSE {

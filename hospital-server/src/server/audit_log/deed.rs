@@ -1,7 +1,10 @@
 //! An action on its way into the log: who does what to whom, and how it ends.
 
 use caduceus_crypto::{Hash, HospitalId, PublicKey, TimeMillis};
-use private_chain::audit::{MAX_REASON_BYTES, MAX_SOURCE_BYTES, SignedStatement};
+use caduceus_ledger::ChainId;
+use caduceus_network::Sent;
+use caduceus_network::exchange::PersonSigned;
+use private_chain::audit::{MAX_REASON_BYTES, MAX_SOURCE_BYTES, SignedStatement, StatementCheck};
 use private_chain::{Action, ActionClass, AuditEntry, Outcome, Role, Subject};
 
 /// An audit entry and its retention class.
@@ -11,6 +14,37 @@ pub(crate) struct Deed {
     pub(crate) class: ActionClass,
     /// The entry.
     pub(crate) entry: AuditEntry,
+    /// When the action is over: its answer was handed to the network.
+    pub(crate) answered: Sent,
+    /// Whether the actor signed it.
+    pub(crate) stated: Stated,
+}
+
+/// What became of the actor's own signature on a deed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stated {
+    /// None is needed: no person acts through a workstation.
+    Unasked,
+    /// It is in the entry.
+    Signed,
+    /// There is none.
+    Missing,
+    /// It is not the actor's on this deed.
+    Wrong,
+}
+
+impl Stated {
+    /// The rule that forbids the deed, if one does, and what it says.
+    pub(crate) fn broken(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Unasked | Self::Signed => None,
+            Self::Missing => Some(("statement_missing", "the request is not signed")),
+            Self::Wrong => Some((
+                "statement_wrong",
+                "what is signed is not this request, here and now",
+            )),
+        }
+    }
 }
 
 /// The kinds of action of this server.
@@ -46,6 +80,8 @@ pub(crate) struct Origin {
     pub(crate) source: String,
     /// The request.
     pub(crate) request_id: [u8; 16],
+    /// When the request is answered.
+    pub(crate) answered: Sent,
 }
 
 impl Deed {
@@ -53,6 +89,8 @@ impl Deed {
     pub(crate) fn new(kind: Kind, origin: Origin) -> Self {
         Self {
             class: kind.class,
+            answered: origin.answered,
+            stated: Stated::Unasked,
             entry: AuditEntry {
                 time: origin.time,
                 actor: origin.actor.into(),
@@ -72,6 +110,36 @@ impl Deed {
                 statement: None,
             },
         }
+    }
+
+    /// Puts in what the actor signed. `here` is the chain and `is_recent` judges her time. Everything that she signs
+    /// must be in the deed already, but for time and purpose, which are hers to say.
+    pub(crate) fn stated(
+        mut self,
+        here: &ChainId,
+        is_recent: impl Fn(TimeMillis) -> bool,
+        signed: Option<&PersonSigned>,
+    ) -> Self {
+        let Some(signed) = signed else {
+            self.stated = Stated::Missing;
+            return self;
+        };
+        let entry = AuditEntry {
+            time: signed.at,
+            purpose: signed.purpose.as_str().into(),
+            statement: Some(SignedStatement {
+                salt: signed.salt,
+                signature: signed.signature,
+            }),
+            ..self.entry.clone()
+        };
+        if is_recent(signed.at) && entry.statement_check(here) == StatementCheck::Signed {
+            self.entry = entry;
+            self.stated = Stated::Signed;
+        } else {
+            self.stated = Stated::Wrong;
+        }
+        self
     }
 
     pub(crate) fn by(mut self, actor: PublicKey) -> Self {
@@ -110,9 +178,10 @@ impl Deed {
     }
 
     /// As the actor signed it, at the time that she says.
-    pub(crate) fn stated(mut self, time: TimeMillis, statement: SignedStatement) -> Self {
+    pub(crate) fn signed(mut self, time: TimeMillis, statement: SignedStatement) -> Self {
         self.entry.time = time;
         self.entry.statement = Some(statement);
+        self.stated = Stated::Signed;
         self
     }
 

@@ -9,7 +9,7 @@ use crate::database::blocking;
 use crate::server::audit_log::deed::Kind;
 use crate::server::audit_log::index::{Page, StoredEntry};
 use crate::server::buckets::Buckets;
-use crate::server::context::{Context, Turned, new_request_id};
+use crate::server::context::{Context, Turned, request_id_of};
 use crate::server::register::CardNo;
 use caduceus_crypto::{Hash, PublicKey, domain, encode, hash};
 use caduceus_network::exchange::{
@@ -41,7 +41,7 @@ pub(super) async fn answer(
     peer: Peer,
     request: AuditQueryRequest,
 ) -> Result<Reply<AuditPage>, Refused> {
-    let id = new_request_id();
+    let id = request_id_of(request.statement.as_ref());
     let outcome = run(&ctx, &peer, request, id).await;
     ctx.reply::<AuditQuery, _>(id, outcome)
 }
@@ -89,13 +89,21 @@ async fn run(
             (deed, Some(HashSet::from([Subject::Pseudonym(*pseudonym)])))
         }
         AuditRight::Staff => {
+            let deed = ctx.stated(deed, request.statement.as_ref());
             let staff = ctx.staff(peer, &deed, audits).await?;
             (deed.as_role(staff.role), None)
         }
     };
-    let logged = ctx.commit(deed).await?;
-    let head = ctx.chain.head().await.map_err(Turned::later)?;
-    let page = search(ctx, request.filter, scope, cursor, request.limit).await?;
+    let logged = ctx.commit(deed.clone()).await?;
+    let head = match ctx.chain.head().await {
+        Ok(head) => head,
+        Err(error) => return Err(ctx.fail(deed, error).await),
+    };
+    let page = match search(ctx, request.filter, scope, cursor, request.limit).await {
+        Ok(page) => page,
+        Err(Turned::Later { detail, .. }) => return Err(ctx.fail(deed, detail).await),
+        Err(turned) => return Err(turned),
+    };
     Ok(AuditPage {
         entries: page.found,
         next: page.next.map(|sequence| sequence.to_le_bytes().to_vec()),

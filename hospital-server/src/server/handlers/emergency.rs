@@ -153,7 +153,7 @@ fn stated(
         .by(actor)
         .about_pseudonym(point)
         .on_record(record)
-        .stated(at, statement);
+        .signed(at, statement);
     let check = deed.entry.statement_check(&ctx.map.private_chain);
     (check == StatementCheck::Signed).then_some(deed)
 }

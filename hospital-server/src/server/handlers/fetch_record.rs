@@ -193,7 +193,10 @@ async fn next_chunk(
     part: Part,
 ) -> FetchRecordReply {
     let record = request.claim.record_hash;
-    ctx.journal.vault_call(part.request_id, "range");
+    if ctx.vault_call(part.request_id, "range", &record).is_err() {
+        ctx.sessions.end(name);
+        return FetchRecordReply::withheld(ctx.map.hospital, record, "the vault cannot be read");
+    }
     match ctx.vault.range(record, request.offset, CHUNK_BYTES).await {
         Ok(bytes) => FetchRecordReply::Chunk {
             total: part.total,
@@ -254,7 +257,7 @@ async fn first_chunk(
         }
     }
     ctx.commit(deed.clone()).await?;
-    ctx.journal.vault_call(id, "get");
+    ctx.vault_call(id, "get", &record)?;
     match ctx.vault.get(record).await {
         Ok(bytes) => {
             let total = bytes.len() as u64;

@@ -1,11 +1,12 @@
 //! Entries of the key service and of workstations: committed before they use the result of what they log.
 
 use crate::roster::Standing;
-use crate::server::audit_log::deed::{Deed, Kind, class_of};
+use crate::server::audit_log::deed::{Deed, Kind, Stated, class_of};
 use crate::server::context::{Context, MAX_AGE_MILLIS, Turned, anybody, new_request_id};
 use caduceus_crypto::decode_exact;
 use caduceus_network::exchange::{ActionLogged, LogAction, LogActionRequest, Reply};
 use caduceus_network::{Peer, Refused};
+use private_chain::audit::StatementCheck;
 use private_chain::{Action, ActionClass, Actor, AuditEntry};
 use std::sync::Arc;
 
@@ -31,6 +32,15 @@ pub(super) async fn answer(
         Err(error) => Err(malformed(&ctx, &peer, id, error.to_string()).await),
     };
     ctx.reply::<LogAction, _>(id, outcome)
+}
+
+/// Whatever a person does she signs, inside the entry.
+fn stated(ctx: &Context, entry: &AuditEntry) -> Stated {
+    match entry.statement_check(&ctx.map.private_chain) {
+        StatementCheck::None => Stated::Missing,
+        StatementCheck::Signed => Stated::Signed,
+        StatementCheck::Wrong => Stated::Wrong,
+    }
 }
 
 async fn malformed(ctx: &Context, peer: &Peer, id: [u8; 16], detail: String) -> Turned {
@@ -74,6 +84,13 @@ async fn run(
             }
             Standing::Stranger => None,
         };
+    } else if peer.holds(&ctx.map.identity) {
+        // The hospital itself: what it changes on the chains is in its log before.
+        if actor != ctx.map.identity {
+            let detail = "an entry about somebody else's action";
+            return Err(ctx.deny(attempt, "entry_actor", detail).await);
+        }
+        entry.role = None;
     } else {
         let staff = ctx.staff(peer, &attempt, anybody).await?;
         if actor != staff.key {
@@ -87,6 +104,13 @@ async fn run(
         }
         entry.role = Some(staff.role);
     }
+    if stated(ctx, &entry) == Stated::Wrong {
+        let (rule, detail) = (
+            "statement_wrong",
+            "the entry's statement is not its actor's",
+        );
+        return Err(ctx.deny(attempt, rule, detail).await);
+    }
     if let Err(error) = entry.check() {
         return Err(ctx.deny(attempt, "entry_too_long", error.to_string()).await);
     }
@@ -96,8 +120,13 @@ async fn run(
             .await);
     }
     entry.organisation = ctx.map.hospital;
-    let class = class_of(&entry);
-    let logged = ctx.commit(Deed { class, entry }).await?;
+    let deed = Deed {
+        class: class_of(&entry),
+        stated: stated(ctx, &entry),
+        entry,
+        answered: peer.sent.clone(),
+    };
+    let logged = ctx.commit(deed).await?;
     Ok(ActionLogged {
         height: logged.height,
         block_hash: logged.block_hash,

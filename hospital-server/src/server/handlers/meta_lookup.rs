@@ -3,7 +3,7 @@
 use super::emergency::terms;
 use crate::database::blocking;
 use crate::server::audit_log::deed::Kind;
-use crate::server::context::{Context, Turned, anybody, new_request_id};
+use crate::server::context::{Context, Turned, anybody, request_id_of};
 use caduceus_network::exchange::{CardHolder, MetaLookup, MetaLookupRequest, Reply};
 use caduceus_network::{Peer, Refused};
 use private_chain::{Action, ActionClass};
@@ -16,7 +16,7 @@ pub(super) async fn answer(
     peer: Peer,
     request: MetaLookupRequest,
 ) -> Result<Reply<CardHolder>, Refused> {
-    let id = new_request_id();
+    let id = request_id_of(request.statement.as_ref());
     let outcome = run(&ctx, &peer, request, id).await;
     ctx.reply::<MetaLookup, _>(id, outcome)
 }
@@ -30,6 +30,7 @@ async fn run(
     let deed = ctx
         .deed(KIND, peer, id)
         .about_card(ctx.card_hash(&request.card));
+    let deed = ctx.stated(deed, request.statement.as_ref());
     let staff = ctx.staff(peer, &deed, anybody).await?;
     let deed = deed.as_role(staff.role);
     let register = ctx.register.clone();

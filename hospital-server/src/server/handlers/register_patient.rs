@@ -3,8 +3,9 @@
 use crate::database::blocking;
 use crate::network_map::fits_scheme;
 use crate::server::audit_log::deed::Kind;
-use crate::server::context::{Context, Turned, new_request_id};
-use caduceus_crypto::{Card, DeskCode};
+use crate::server::context::{Context, Turned, request_id_of};
+use crate::server::register::RegisterError;
+use caduceus_crypto::DeskCode;
 use caduceus_network::exchange::{NewCard, RegisterPatient, RegisterPatientRequest, Reply};
 use caduceus_network::{Peer, Refused};
 use private_chain::{Action, ActionClass, Role};
@@ -26,7 +27,7 @@ pub(super) async fn answer(
     peer: Peer,
     request: RegisterPatientRequest,
 ) -> Result<Reply<NewCard>, Refused> {
-    let id = new_request_id();
+    let id = request_id_of(request.statement.as_ref());
     let outcome = run(&ctx, &peer, request, id).await;
     ctx.reply::<RegisterPatient, _>(id, outcome)
 }
@@ -37,7 +38,10 @@ async fn run(
     request: RegisterPatientRequest,
     id: [u8; 16],
 ) -> Result<NewCard, Turned> {
-    let deed = ctx.deed(KIND, peer, id);
+    let deed = ctx
+        .deed(KIND, peer, id)
+        .about_card(ctx.card_hash(&request.card));
+    let deed = ctx.stated(deed, request.statement.as_ref());
     let staff = ctx.staff(peer, &deed, registers).await?;
     let scheme = ctx.map.index_scheme;
     if !fits_scheme(scheme, &request.meta) {
@@ -50,18 +54,25 @@ async fn run(
             .deny(deed.as_role(staff.role), "meta_index_key", detail)
             .await);
     }
-    let card = Card::generate(&mut OsRng, ctx.map.hospital);
+    let number = request.card;
+    let register = ctx.register.clone();
+    if blocking(move || register.card(&number)).await.is_ok() {
+        let taken = RegisterError::CardTaken;
+        return Err(ctx.register_refusal(deed.as_role(staff.role), taken).await);
+    }
     let code = DeskCode::generate(&mut OsRng);
     let since = ctx.now();
-    let deed = deed
-        .as_role(staff.role)
-        .about_card(ctx.card_hash(&card.number));
+    let deed = deed.as_role(staff.role);
     ctx.commit(deed.clone()).await?;
-    let (register, number, code) = (ctx.register.clone(), card.number, *code.as_bytes());
+    let (register, code) = (ctx.register.clone(), *code.as_bytes());
     let added = blocking(move || register.add_card(&number, &code, request.meta, since)).await;
-    if let Err(error) = added {
-        tracing::error!(%error, "a card cannot be entered");
-        return Err(ctx.fail(deed, "the register cannot be written").await);
+    match added {
+        Ok(()) => {}
+        Err(RegisterError::Database(error)) => {
+            tracing::error!(%error, "a card cannot be entered");
+            return Err(ctx.fail(deed, "the register cannot be written").await);
+        }
+        Err(error) => return Err(ctx.register_refusal(deed, error).await),
     }
     Ok(NewCard {
         card: number,

@@ -1,8 +1,8 @@
 //! A workstation uploads a sealed record and has it anchored.
 //!
-//! Order at the end of an upload: the evidence is checked against the bytes; the intent is durable; the vault
-//! has the record, durably, and signs for it; anchor and audit entry are submitted together; both are proved to
-//! be in committed blocks; the receipt is signed and durable, and with it under which card the pseudonym goes.
+//! Order at the end of an upload: the evidence is checked against the bytes; the intent is durable, and so is the audit
+//! entry, which is on its way to the chain from here on; the vault has the record, durably, and signs for it; the anchor
+//! is submitted; both are proved to be in committed blocks; the receipt is signed and durable, and with it under which card the pseudonym goes.
 //! Every step can be repeated, and a repetition under the same request identifier makes the same bytes, which the
 //! chain commits once: a crash anywhere loses nothing. A record that the chain refuses stays in the vault as
 //! bytes that nothing names, and its pseudonym opens nobody's log.
@@ -16,9 +16,9 @@ mod evidence;
 use super::emergency::terms::{self, WrapFault};
 use crate::chain::{ChainError, Placed};
 use crate::database::blocking;
-use crate::server::audit_log::Logged;
+use crate::server::audit_log::Ahead;
 use crate::server::audit_log::deed::{Deed, Kind};
-use crate::server::context::{Context, Staff, Turned, new_request_id};
+use crate::server::context::{Context, Staff, Turned, new_request_id, not_logged};
 use crate::server::register::{RecordRow, Register, RegisterError, RequestRow};
 use crate::server::uploads::UploadError;
 use crate::server::vault::VaultError;
@@ -118,14 +118,17 @@ async fn finish_upload(
             .deed(AMEND, peer, finish.request_id)
             .because(format!("replaces {replaced}")),
     };
-    let deed = deed.about_card(ctx.card_hash(&finish.card));
+    let mut deed = deed.about_card(ctx.card_hash(&finish.card));
+    if let Ok(body) = evidence::body_of(&finish) {
+        deed = deed.on_record(body.record_hash);
+    }
+    let deed = ctx.stated(deed, finish.statement.as_ref());
     let staff = ctx.staff(peer, &deed, Role::may_anchor).await?;
     let deed = deed.as_role(staff.role);
     let body = match evidence::statement(&finish, &staff, ctx.map.hospital) {
         Ok(body) => body,
         Err((rule, detail)) => return Err(ctx.deny(deed, rule, detail).await),
     };
-    let deed = deed.on_record(body.record_hash);
     let mut begun = false;
     match before(ctx, &finish, &staff, body.record_hash).await? {
         Before::Done(reply) => return Ok(reply),
@@ -142,7 +145,7 @@ async fn finish_upload(
         return Err(ctx.register_refusal(deed, error).await);
     }
     amends::check(ctx, &deed, &finish).await?;
-    let bytes = bytes_of(ctx, &deed, &finish, &staff, body.record_hash).await?;
+    let (ahead, bytes) = bytes_of(ctx, &deed, &finish, &staff, body.record_hash).await?;
     if let Err((rule, detail)) = evidence::matches(&body, &bytes) {
         return Err(ctx.deny(deed, rule, detail).await);
     }
@@ -151,8 +154,12 @@ async fn finish_upload(
         emergency_wrap(ctx, &deed, &finish, &bytes).await?;
     }
     intend(ctx, &deed, &finish, &staff, &body).await?;
-    let anchor = vaulted(ctx, &finish, &staff, body, bytes).await?;
-    let (placed, _logged) = anchored_and_logged(ctx, &deed, &anchor, &finish).await?;
+    let ahead = match ahead {
+        Some(ahead) => ahead,
+        None => ctx.ahead(deed.clone()).await?,
+    };
+    let anchor = vaulted(ctx, &deed, &finish, &staff, body, bytes).await?;
+    let placed = anchored_and_logged(ctx, &deed, &anchor, &finish, ahead).await?;
     concluded(ctx, &finish, &staff, &anchor, &placed).await
 }
 
@@ -231,16 +238,20 @@ async fn bytes_of(
     finish: &Finish,
     staff: &Staff,
     record: Hash,
-) -> Result<Arc<Vec<u8>>, Turned> {
+) -> Result<(Option<Ahead>, Arc<Vec<u8>>), Turned> {
     let (uploads, owner, name, total) =
         (ctx.uploads.clone(), staff.key, finish.upload, finish.total);
     match blocking(move || uploads.whole(owner, name, total)).await {
-        Ok(bytes) => Ok(Arc::new(bytes)),
+        Ok(bytes) => Ok((None, Arc::new(bytes))),
         Err(UploadError::Unknown) => {
-            ctx.journal.vault_call(finish.request_id, "get");
+            // The vault is not touched without an entry.
+            let ahead = ctx.ahead(deed.clone()).await?;
+            ctx.vault_call(finish.request_id, "get", &record)?;
             match ctx.vault.get(record).await {
-                Ok(bytes) => Ok(Arc::new(bytes)),
-                Err(VaultError::Disk { .. }) => Err(Turned::later("the vault cannot be read")),
+                Ok(bytes) => Ok((Some(ahead), Arc::new(bytes))),
+                Err(VaultError::Disk { .. }) => {
+                    Err(ctx.fail(deed.clone(), "the vault cannot be read").await)
+                }
                 Err(_) => Err(upload_refusal(ctx, deed.clone(), UploadError::Unknown).await),
             }
         }
@@ -271,16 +282,19 @@ async fn intend(
 /// Puts the bytes into the vault and signs for them.
 async fn vaulted(
     ctx: &Context,
+    deed: &Deed,
     finish: &Finish,
     staff: &Staff,
     body: AnchorBody,
     bytes: Arc<Vec<u8>>,
 ) -> Result<Anchor, Turned> {
     let stored_bytes = bytes.len() as u64;
-    ctx.journal.vault_call(finish.request_id, "put");
+    ctx.vault_call(finish.request_id, "put", &body.record_hash)?;
     if let Err(error) = ctx.vault.put(body.record_hash, bytes).await {
         tracing::error!(%error, "the vault cannot keep a record");
-        return Err(Turned::later("the vault cannot keep the record"));
+        return Err(ctx
+            .fail(deed.clone(), "the vault cannot keep the record")
+            .await);
     }
     Ok(Anchor {
         author: staff.key,
@@ -292,13 +306,14 @@ async fn vaulted(
     })
 }
 
-/// Submits anchor and audit entry together and waits until both are committed.
+/// Submits the anchor and waits until it and the audit entry are committed.
 async fn anchored_and_logged(
     ctx: &Context,
     deed: &Deed,
     anchor: &Anchor,
     finish: &Finish,
-) -> Result<(Placed, Logged), Turned> {
+    ahead: Ahead,
+) -> Result<Placed, Turned> {
     // Hundreds of curve points, with an index scheme that has them.
     let whole = anchor.clone();
     if let Err(error) = blocking(move || whole.check()).await {
@@ -307,9 +322,12 @@ async fn anchored_and_logged(
             .await);
     }
     let tx = transaction(anchor, finish).encode();
-    let (placed, logged) = tokio::join!(ctx.chain.submit(&tx), ctx.commit(deed.clone()));
+    let (placed, logged) = tokio::join!(ctx.chain.submit(&tx), ahead.committed());
     match placed {
-        Ok(placed) => Ok((placed, logged?)),
+        Ok(placed) => {
+            logged.map_err(not_logged)?;
+            Ok(placed)
+        }
         // The entry that said it would be done is followed by one that says it was not.
         Err(ChainError::Rejected { rule, detail }) => {
             Err(ctx.deny(deed.clone(), &rule, detail).await)

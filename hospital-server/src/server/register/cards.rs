@@ -94,8 +94,14 @@ impl Register {
             tokens: 0,
         };
         let txn = self.db.begin_write()?;
-        txn.open_table(CARDS)?
-            .insert(&card[..], encode(&row).as_slice())?;
+        let taken = txn
+            .open_table(CARDS)?
+            .insert(&card[..], encode(&row).as_slice())?
+            .is_some();
+        if taken {
+            txn.abort()?;
+            return Err(RegisterError::CardTaken);
+        }
         txn.commit()?;
         Ok(())
     }

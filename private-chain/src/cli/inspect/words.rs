@@ -73,6 +73,17 @@ fn tx(bytes: &[u8]) -> Result<TxWords, DecodeError> {
             });
             ("rotate", said)
         }
+        Tx::Policy(signed) => {
+            let body = signed.body;
+            let said = json!({
+                "generation": body.generation,
+                "applies_at": body.applies_at.0,
+                "text_bytes": body.text.len(),
+                "actions_limited": body.limits.per_action.len(),
+                "classes_retained": body.retention.months.len(),
+            });
+            ("policy", said)
+        }
         Tx::EmergencyKey(signed) => {
             let body = signed.body;
             let officers: Vec<String> = body.officers.iter().map(ToString::to_string).collect();

@@ -2,7 +2,7 @@
 //!
 //! The packages that a crate reaches do not show this, because all of it is in the standard library or one
 //! import away. So the modules of each pure crate are read, from `lib.rs` on, as a pure build compiles them:
-//! without comments, tests, and what stands behind the `node` feature.
+//! without comments, tests, and what stands behind the features `log` and `node`.
 
 use super::resolve::workspace;
 use std::path::Path;
@@ -30,7 +30,11 @@ const FORBIDDEN: &[&str] = &[
 ];
 
 /// Attributes of items that a pure build leaves out.
-const GATES: &[&str] = &["#[cfg(test)]", "#[cfg(feature = \"node\")]"];
+const GATES: &[&str] = &[
+    "#[cfg(test)]",
+    "#[cfg(feature = \"log\")]",
+    "#[cfg(feature = \"node\")]",
+];
 
 /// The lines that a pure build compiles, with their numbers from 1. Expects the layout of rustfmt: an item
 /// ends with the first line at its own indent that begins with a closing brace.

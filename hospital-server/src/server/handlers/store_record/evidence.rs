@@ -12,20 +12,19 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// A broken rule: its name, and what it says.
 type Broken = (&'static str, String);
 
+/// What the upload's end claims, unverified.
+pub(super) fn body_of(finish: &Finish) -> Result<AnchorBody, Broken> {
+    decode_exact(&finish.anchor_body, MAX_BODY_BYTES)
+        .map_err(|error| ("anchor_malformed", error.to_string()))
+}
+
 /// The author's statement: decodes, is for this hospital, and is signed by the caller.
 pub(super) fn statement(
     finish: &Finish,
     staff: &Staff,
     hospital: HospitalId,
 ) -> Result<AnchorBody, Broken> {
-    if !finish.entry.is_empty() {
-        return Err((
-            "entry_unsupported",
-            "the server draws up and signs the audit entry".to_owned(),
-        ));
-    }
-    let body: AnchorBody = decode_exact(&finish.anchor_body, MAX_BODY_BYTES)
-        .map_err(|error| ("anchor_malformed", error.to_string()))?;
+    let body = body_of(finish)?;
     if body.hospital != hospital {
         return Err((
             "anchor_other_hospital",

@@ -50,7 +50,7 @@ fn a_repeated_request_makes_the_same_transaction() {
         anchor_body: encode(&anchor.body),
         author_signature: Signature([9; 64]),
         amends,
-        entry: Vec::new(),
+        statement: None,
     };
     let replaced = Hash([8; 32]);
     let plain = transaction(&anchor, &finish(None));
