@@ -96,7 +96,14 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
          try: --help\n",
     ),
     (
-        &["emergency", "request", "--card", "nonsense", "--reason", "x"],
+        &[
+            "emergency",
+            "request",
+            "--card",
+            "nonsense",
+            "--reason",
+            "x",
+        ],
         2,
         "error: not a card number: CAD1 and 37 letters and digits expected\n\
          try: the text of the card's QR code: CAD1-...|64 digits\n",
