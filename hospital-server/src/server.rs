@@ -33,8 +33,8 @@ mod uploads;
 mod vault;
 
 pub use self::audit_log::{
-    AuditLog, AuditWriter, AuditWriterConfig, AuditWriterError, ChainDelivery, Deliver,
-    Delivered, LogError, Logged,
+    AuditLog, AuditWriter, AuditWriterConfig, AuditWriterError, ChainDelivery, Deliver, Delivered,
+    LogError, Logged,
 };
 pub use self::buckets::BucketError;
 pub use self::linker::LinkStatus;

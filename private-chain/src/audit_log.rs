@@ -5,6 +5,10 @@
 
 pub mod index;
 pub mod keys;
+#[cfg(feature = "rows")]
+mod rows;
 
-pub use index::{Index, IndexError, Unread};
+pub use index::{Index, IndexError, Unread, pack_rows, unpack_rows};
 pub use keys::{BucketKeys, KeyError};
+#[cfg(feature = "rows")]
+pub use rows::{Rows, RowsError, rows_via};

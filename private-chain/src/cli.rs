@@ -10,7 +10,10 @@ mod start;
 use audit::Audit;
 use caduceus_cli::{CliError, CommonArgs, HiddenCommand, Output, Program};
 use caduceus_ledger::ChainKind;
-use caduceus_operator::{InitArgs, home, init, make_key, status, validate};
+use caduceus_node::NodeHome;
+use caduceus_operator::{
+    DeedKind, InitArgs, announce, command_line, home, init, make_key, status, validate,
+};
 use clap::{Parser, Subcommand};
 use genesis::GenesisArgs;
 use inspect::Inspect;
@@ -89,6 +92,24 @@ impl Program for Arguments {
 
 const PROGRAM: &str = "private-chain";
 
+impl Command {
+    /// What the audit log says of the command; none for one that touches no node, or only asks whether it is well.
+    fn kind(&self) -> Option<DeedKind> {
+        match self {
+            Command::Start => Some(DeedKind::Execute),
+            Command::Inspect { .. } | Command::Validate { .. } => Some(DeedKind::Read),
+            Command::Members { what, .. } => Some(what.kind()),
+            Command::Audit { .. } => Some(DeedKind::AuditRead),
+            Command::Key { .. }
+            | Command::Genesis(_)
+            | Command::Init(_)
+            | Command::Status
+            | Command::Mine(_)
+            | Command::Hidden(_) => None,
+        }
+    }
+}
+
 /// Runs a command.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
     if let Command::Hidden(hidden) = &arguments.command {
@@ -112,13 +133,31 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
         command => command,
     };
     let home = home(&arguments.common, PROGRAM)?;
+    let announced = match command.kind() {
+        Some(kind) => Some(announce(&home, PROGRAM, kind, &command_line()).await?),
+        None => None,
+    };
+    let outcome = carry_out(command, &arguments.common, home, &output).await;
+    match announced {
+        Some(announced) => announced.ended(outcome),
+        None => outcome,
+    }
+}
+
+/// Does what was announced.
+async fn carry_out(
+    command: Command,
+    common: &CommonArgs,
+    home: NodeHome,
+    output: &Output,
+) -> Result<(), CliError> {
     match command {
         Command::Start => start::run(home).await,
-        Command::Status => status(&home, PROGRAM, &output).await,
-        Command::Inspect { what } => inspect::run(&home, &what, &output),
-        Command::Validate { fast } => validate(&home, &PrivateMachine, fast, &output),
-        Command::Members { what, identity } => members::run(&home, what, &identity, &output).await,
-        Command::Audit { what } => audit::run(&home, &what, &arguments.common, &output).await,
+        Command::Status => status(&home, PROGRAM, output).await,
+        Command::Inspect { what } => inspect::run(&home, &what, output),
+        Command::Validate { fast } => validate(&home, &PrivateMachine, fast, output),
+        Command::Members { what, identity } => members::run(&home, what, &identity, output).await,
+        Command::Audit { what } => audit::run(&home, &what, common, output).await,
         // Done above: they need no node.
         Command::Key { .. } | Command::Genesis(_) | Command::Init(_) | Command::Mine(_) => Ok(()),
         Command::Hidden(hidden) => hidden.run::<Arguments>(),

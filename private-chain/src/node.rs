@@ -1,6 +1,7 @@
 //! A running node of a hospital's private chain: the chain's exchanges, anchors and tag counters.
 
 mod anchors;
+mod audit;
 
 use crate::{PrivateMachine, query};
 use caduceus_cli::NetworkFile;
@@ -16,6 +17,9 @@ use caduceus_node::{
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::task::block_in_place;
+
+pub use audit::{AuditLogError, NodeAudit};
 
 /// All that a private node needs to start.
 pub struct PrivateNodeConfig {
@@ -38,6 +42,8 @@ pub struct PrivateNodeConfig {
     pub queriers: BTreeSet<PublicKey>,
     /// Who may fetch anchors and nothing else: alliance nodes.
     pub anchor_readers: BTreeSet<PublicKey>,
+    /// The hospital's server, which has the keys of the audit log's buckets too.
+    pub server: Option<PeerAddr>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// What its operator set.
@@ -75,12 +81,21 @@ impl Readers {
     }
 }
 
+/// The address of the hospital's server in a network file; none if it is not there or does not parse.
+fn server(home: &NodeHome, network: &NetworkFile) -> Option<PeerAddr> {
+    let chain = home.genesis.chain_id().to_string();
+    let mut hospitals = network.hospitals.iter();
+    let own = hospitals.find(|hospital| hospital.chain_id.eq_ignore_ascii_case(&chain));
+    own?.server.parse().ok()
+}
+
 impl PrivateNodeConfig {
     /// From a node's folder and the network file. Alliance nodes fetch anchors, the key service of this chain's
     /// hospital reads who is enrolled; other hospitals read nothing.
     pub fn from_home(home: NodeHome, network: &NetworkFile, clock: Arc<dyn Clock>) -> Self {
         let readers = Readers::read(&home, network);
         Self {
+            server: server(&home, network),
             engine: home.engine(),
             peers: home.service_peers(),
             queriers: readers.queriers,
@@ -109,6 +124,9 @@ pub enum PrivateNodeError {
     /// The genesis is not that of a private chain.
     #[error("{0}")]
     Genesis(String),
+    /// The audit log cannot be opened.
+    #[error(transparent)]
+    Audit(#[from] AuditLogError),
 }
 
 /// A running private node.
@@ -117,6 +135,8 @@ pub struct PrivateNode {
     pub node: Arc<Node<PrivateMachine>>,
     /// Its service swarm.
     pub service: Service,
+    /// Its audit log.
+    pub audit: NodeAudit,
     relay: RelayPeers,
     readers: Arc<RwLock<Readers>>,
 }
@@ -135,6 +155,7 @@ impl PrivateNode {
             limits: Limits::default(),
         })
         .await?;
+        let (home, key) = (config.home.clone(), config.key.clone());
         let chain = NodeConfig {
             home: config.home,
             genesis: config.genesis,
@@ -166,6 +187,10 @@ impl PrivateNode {
         };
         serve_chain(&service, &node, policy);
         serve_snapshots(&service, &node, relay.clone());
+        let audit = block_in_place(|| {
+            let (relay, hospital) = (relay.clone(), hospital(&node));
+            NodeAudit::start(&home, &key, &service, &node, relay, config.server, hospital)
+        })?;
         node.start_engine();
         let others = readers.clone();
         let anchor_readers: Authorise = Arc::new(move |peer: &Peer| {
@@ -178,6 +203,7 @@ impl PrivateNode {
         Ok(Self {
             node,
             service,
+            audit,
             relay,
             readers,
         })
@@ -188,13 +214,15 @@ impl PrivateNode {
     pub fn reload(&self, home: &NodeHome, network: &NetworkFile) {
         self.relay.set(home.service_peers());
         self.node.set_peers(home.consensus_peers());
+        self.audit.set_server(server(home, network));
         let readers = Readers::read(home, network);
         *self.readers.write().unwrap_or_else(PoisonError::into_inner) = readers;
     }
 
-    /// Stops serving, then the engine.
+    /// Stops serving, then the audit log and the engine.
     pub async fn stop(&self) {
         self.service.shutdown().await;
+        self.audit.stop().await;
         self.node.stop().await;
     }
 }

@@ -150,10 +150,7 @@ impl Servers {
 /// When there is none.
 pub fn bucket_key_of(hospital: &HospitalLayout, bucket: &Bucket) -> anyhow::Result<[u8; 32]> {
     let name = format!("{}-{}.key", bucket.class.as_str(), bucket.month);
-    let path = hospital
-        .server_home()
-        .join("buckets")
-        .join(name);
+    let path = hospital.server_home().join("buckets").join(name);
     let bytes =
         std::fs::read(&path).with_context(|| format!("the bucket key {}", path.display()))?;
     bytes

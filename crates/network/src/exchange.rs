@@ -13,12 +13,15 @@
 //! | [`StoreRecord`], [`TagCounters`], [`MetaLookup`] | the hospital server | its workstations |
 //! | [`RegisterPatient`] | the hospital server | registrars, administrators |
 //! | [`LogAction`] | the hospital server | the key service; workstations; the identity key |
+//! | [`LogDeed`] | the hospital server | the hospital's own nodes |
 //! | [`IndexKey`] | the key service | workstations |
 //! | [`DepositPairSecret`] | the key service | the hospital server |
 //! | [`Register`], [`IssueTokens`], [`FetchReceipt`] | the hospital server | anybody with a card |
 //! | [`DeliverFragments`], [`Reencrypt`] | a proxy (alliance node) | grantor; ticket holder |
 //! | [`AuditQuery`] | the hospital server | the patient; auditors |
 //! | [`Emergency`] | the hospital server | the patient; physicians; officers |
+//! | [`BucketKeys`] | a node of a private chain, the hospital server | nodes and server of that hospital |
+//! | [`AuditRows`] | a node of a private chain | the hospital's own keys; the node's own |
 //! | [`Health`] | any service | anybody |
 //!
 //! "Anybody" is rate-limited by peer. A request whose sender has shown no right is refused without a byte;
@@ -28,6 +31,8 @@
 //! encodings, and this crate knows no chain.
 
 mod audit_query;
+mod audit_rows;
+mod bucket_keys;
 mod deliver_fragments;
 mod deposit_pair_secret;
 mod emergency;
@@ -41,6 +46,7 @@ mod last_vote;
 mod light_blocks;
 mod linked_records;
 mod log_action;
+mod log_deed;
 mod meta_lookup;
 mod person_signed;
 mod query;
@@ -59,6 +65,13 @@ mod tag_counters;
 mod tests;
 
 pub use audit_query::{AuditFilter, AuditPage, AuditQuery, AuditQueryRequest, AuditRight};
+pub use audit_rows::{
+    AuditRows, AuditRowsReply, AuditRowsRequest, MAX_AUDIT_FILTER_BYTES, MAX_AUDIT_ROWS,
+    MAX_AUDIT_ROWS_BYTES,
+};
+pub use bucket_keys::{
+    BucketKeys, BucketKeysReply, BucketKeysRequest, BucketName, LivingKey, MAX_BUCKETS,
+};
 pub use deliver_fragments::{DeliverFragments, DeliverFragmentsRequest, FragmentKept};
 pub use deposit_pair_secret::{DepositPairSecret, DepositPairSecretRequest, pair_secret_context};
 pub use emergency::{
@@ -82,6 +95,7 @@ pub use linked_records::{
     LinkedRecords, LinkedRecordsReply, LinkedRecordsRequest, MAX_LINKED_BYTES,
 };
 pub use log_action::{ActionLogged, LogAction, LogActionRequest};
+pub use log_deed::{Deed, DeedKind, DeedOutcome, LogDeed};
 pub use meta_lookup::{CardHolder, EmergencyTerms, MetaLookup, MetaLookupRequest};
 pub use person_signed::PersonSigned;
 pub use query::{MAX_LISTED, Query, QueryReply, QueryRequest};
@@ -149,7 +163,10 @@ pub const PROTOCOLS: &[&str] = &[
     SnapshotChunk::PROTOCOL,
     Health::PROTOCOL,
     LastVote::PROTOCOL,
+    BucketKeys::PROTOCOL,
+    AuditRows::PROTOCOL,
     Emergency::PROTOCOL,
+    LogDeed::PROTOCOL,
 ];
 
 /// Longest name of a rule in a denial, bytes.

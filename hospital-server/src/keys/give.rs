@@ -146,7 +146,9 @@ async fn answered(
         }
     };
     match logged {
-        Ok(Reply::Done(_)) => peer.sent.then(move || drop(tokio::task::spawn_blocking(close))),
+        Ok(Reply::Done(_)) => peer
+            .sent
+            .then(move || drop(tokio::task::spawn_blocking(close))),
         Ok(_) => blocking(close).await,
         Err(_) => ctx.live.end(&request),
     }

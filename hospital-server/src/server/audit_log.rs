@@ -149,9 +149,7 @@ impl AuditLog {
     pub(crate) async fn record_ahead(&self, deed: Deed) -> Result<Ahead, LogError> {
         let is_to_be_done = deed.entry.outcome == Outcome::Success;
         let opens = is_to_be_done.then(|| Arc::new(AtomicBool::new(false)));
-        let (durable, ahead) = self
-            .enqueue(deed.class, deed.entry, opens.clone())
-            .await?;
+        let (durable, ahead) = self.enqueue(deed.class, deed.entry, opens.clone()).await?;
         let Ok(action) = durable.await else {
             // It was refused before it was stored: the other end says why.
             return match ahead.committed().await {

@@ -7,6 +7,7 @@ pub(crate) mod fetch_record;
 mod health;
 mod issue_tokens;
 mod log_action;
+mod log_deed;
 mod meta_lookup;
 mod receipt;
 mod register;
@@ -16,8 +17,8 @@ mod store_record;
 use super::context::Context;
 use crate::serving::add;
 use caduceus_network::exchange::{
-    AuditQuery, Emergency, FetchReceipt, FetchRecord, Health, IssueTokens, LogAction, MetaLookup,
-    Register, RegisterPatient, StoreRecord,
+    AuditQuery, Emergency, FetchReceipt, FetchRecord, Health, IssueTokens, LogAction, LogDeed,
+    MetaLookup, Register, RegisterPatient, StoreRecord,
 };
 use caduceus_network::{Peer, Service};
 use std::collections::BTreeSet;
@@ -39,6 +40,7 @@ pub(crate) fn serve(service: &Service, ctx: &Arc<Context>) {
     add::<_, StoreRecord, _, _>(service, ctx, anyone, store_record::answer);
     add::<_, FetchRecord, _, _>(service, ctx, is_alliance_node, fetch_record::answer);
     add::<_, LogAction, _, _>(service, ctx, anyone, log_action::answer);
+    add::<_, LogDeed, _, _>(service, ctx, anyone, log_deed::answer);
     add::<_, AuditQuery, _, _>(service, ctx, anyone, audit_query::answer);
     add::<_, FetchReceipt, _, _>(service, ctx, anyone, receipt::answer);
     add::<_, Health, _, _>(service, ctx, anyone, health::answer);

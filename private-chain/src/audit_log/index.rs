@@ -24,6 +24,7 @@ mod store;
 use super::keys::{BucketKeys, KeyError};
 use crate::audit::{AuditBatch, AuditRow, BatchKey, Bucket, Filter, Place, SecretBytes};
 use caduceus_ledger::ChainId;
+pub use codec::Malformed;
 use state::{BucketState, State, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -320,15 +321,30 @@ impl Index {
         unread
     }
 
-    /// The buckets of which entries wait for a key.
-    pub fn waiting(&self) -> Vec<Bucket> {
-        let unread = self.unread(&Filter::default()).into_iter();
-        let waiting = unread.filter_map(|what| match what {
-            Unread::NoKey(bucket) => Some(bucket),
-            Unread::Unopened(..) => None,
+    /// The buckets of which entries wait for a key, and the beginning of the first batch with such an entry.
+    pub fn waiting(&self) -> Vec<(Bucket, u64)> {
+        let state = self.read();
+        let gaps = state.buckets.iter().filter_map(|(bucket, found)| {
+            let (start, _) = found.gap?;
+            let missing = !self.keys.is_destroyed(bucket) && matches!(self.key(bucket), Ok(None));
+            missing.then_some((*bucket, start))
         });
-        waiting.collect()
+        gaps.collect()
     }
+}
+
+/// Rows as bytes, for an answer. They are of ascending sequence numbers.
+pub fn pack_rows(rows: &[AuditRow]) -> Vec<u8> {
+    codec::encode(&columns::Columns::build(rows))
+}
+
+/// Reads at most `limit` packed rows, in ascending order.
+///
+/// # Errors
+/// When the bytes are nothing that [`pack_rows`] makes, or are more rows.
+pub fn unpack_rows(bytes: &[u8], limit: usize) -> Result<Vec<AuditRow>, Malformed> {
+    let columns = codec::decode(bytes, limit)?;
+    Ok((0..columns.len()).map(|row| columns.row(row)).collect())
 }
 
 #[cfg(test)]

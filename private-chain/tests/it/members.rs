@@ -83,6 +83,7 @@ fn network(path: &Path) {
                     caduceus_network::peer_id(&key)
                 ),
                 key: key.to_string(),
+                hospital: None,
             }],
         },
         hospitals: Vec::new(),

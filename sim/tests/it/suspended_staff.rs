@@ -26,11 +26,21 @@ fn denied(rule: &str) -> Answer {
 }
 
 /// The entries of a request.
-fn of(chain: &ChainId, entries: &[AuditEntry], asked: &Asked) -> Vec<(String, Outcome, StatementCheck)> {
+fn of(
+    chain: &ChainId,
+    entries: &[AuditEntry],
+    asked: &Asked,
+) -> Vec<(String, Outcome, StatementCheck)> {
     let request = hex::encode(asked.0);
     let found = entries.iter().filter(|entry| *entry.request == *request);
     found
-        .map(|entry| (entry.subtype.to_string(), entry.outcome, entry.statement_check(chain)))
+        .map(|entry| {
+            (
+                entry.subtype.to_string(),
+                entry.outcome,
+                entry.statement_check(chain),
+            )
+        })
         .collect()
 }
 
@@ -75,11 +85,16 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
         assert_eq!(asked.1, Answer::Done, "{asked:?}");
         let found = of(&chain, &entries, asked);
         assert_eq!(found.len(), 1, "{asked:?}: {found:?}");
-        assert_eq!((found[0].1, found[0].2), (Outcome::Success, StatementCheck::Signed));
+        assert_eq!(
+            (found[0].1, found[0].2),
+            (Outcome::Success, StatementCheck::Signed)
+        );
     }
     let by_admin = |subtype: &str| {
         let all = ward.entries().unwrap();
-        all.iter().filter(|entry| &*entry.subtype == subtype).count()
+        all.iter()
+            .filter(|entry| &*entry.subtype == subtype)
+            .count()
     };
     assert_eq!(by_admin("staff-enrol"), 3);
 
@@ -99,7 +114,10 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
     for asked in [&wrong, &late] {
         let found = of(&chain, &entries, asked);
         assert_eq!(found.len(), 1, "{asked:?}: {found:?}");
-        assert_eq!((found[0].1, found[0].2), (Outcome::Denied, StatementCheck::None));
+        assert_eq!(
+            (found[0].1, found[0].2),
+            (Outcome::Denied, StatementCheck::None)
+        );
     }
 
     // Suspended: the first refusal comes in time, and from then on there is nothing else.
@@ -139,7 +157,10 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
     };
     assert_eq!(rule, "staff_suspended");
     assert_eq!(denials() - already, after.len() + 1);
-    println!("{} requests of suspended staff refused and logged", after.len() + 1);
+    println!(
+        "{} requests of suspended staff refused and logged",
+        after.len() + 1
+    );
     // The patient's own reading goes on.
     assert_eq!(patient.fetch(&stored).await.unwrap(), Answer::Done);
 

@@ -29,7 +29,7 @@ const NOW: TimeMillis = TimeMillis(1_700_000_000_000);
 fn names_are_distinct_and_versioned() {
     let distinct: BTreeSet<&str> = PROTOCOLS.iter().copied().collect();
     assert_eq!(distinct.len(), PROTOCOLS.len());
-    assert_eq!(PROTOCOLS.len(), 26);
+    assert_eq!(PROTOCOLS.len(), 28);
     for name in PROTOCOLS {
         let parts: Vec<&str> = name.split('/').collect();
         assert_eq!(parts.len(), 4, "{name}");
@@ -231,6 +231,26 @@ fn the_largest_messages_about_records_fit() {
         tags: vec![Tag([1; 16]); MAX_TAGS],
     });
     response::<TagCounters>(TagCountersReply::new(&[true; MAX_TAGS]));
+    request::<BucketKeys>(BucketKeysRequest::Fetch {
+        buckets: vec![[1; 3]; MAX_BUCKETS],
+    });
+    let key = LivingKey {
+        bucket: [1; 3],
+        key: [2; 32],
+    };
+    request::<BucketKeys>(BucketKeysRequest::Offer(key.clone()));
+    response::<BucketKeys>(BucketKeysReply::Keys(vec![key; MAX_BUCKETS]));
+    request::<AuditRows>(AuditRowsRequest {
+        filter: vec![1; MAX_AUDIT_FILTER_BYTES],
+        newest_first: true,
+        cursor: Some(u64::MAX),
+        limit: MAX_AUDIT_ROWS,
+    });
+    response::<AuditRows>(AuditRowsReply::Rows {
+        rows: vec![1; MAX_AUDIT_ROWS_BYTES],
+        next: Some(u64::MAX),
+        unread: vec![[1; 3]; 4096],
+    });
     request::<FetchReceipt>(FetchReceiptRequest { record_hash: HASH });
     response::<FetchReceipt>(FetchReceiptReply {
         receipt: vec![1; 4 * 1024],
@@ -515,6 +535,25 @@ fn a_field_over_its_bound_is_refused() {
     };
     let bytes = encode(&too_many);
     assert!(decode_exact::<TagCountersRequest>(&bytes, TagCounters::MAX_REQUEST).is_err());
+}
+
+#[test]
+fn too_many_buckets_or_bytes_are_refused_and_a_key_is_not_printed() {
+    let too_many = encode(&BucketKeysRequest::Fetch {
+        buckets: vec![[1; 3]; MAX_BUCKETS + 1],
+    });
+    assert!(decode_exact::<BucketKeysRequest>(&too_many, BucketKeys::MAX_REQUEST).is_err());
+    let too_long = encode(&AuditRowsReply::Rows {
+        rows: vec![1; MAX_AUDIT_ROWS_BYTES + 1],
+        next: None,
+        unread: Vec::new(),
+    });
+    assert!(decode_exact::<AuditRowsReply>(&too_long, AuditRows::MAX_RESPONSE).is_err());
+    let offer = BucketKeysRequest::Offer(LivingKey {
+        bucket: [1; 3],
+        key: [77; 32],
+    });
+    assert!(!format!("{offer:?}").contains("77"));
 }
 
 #[test]

@@ -4,9 +4,7 @@ use caduceus_crypto::{Hash, HospitalId, PublicKey, TimeMillis};
 use caduceus_ledger::ChainId;
 use caduceus_network::Sent;
 use caduceus_network::exchange::PersonSigned;
-use private_chain::audit::{
-    MAX_REASON_BYTES, MAX_SOURCE_BYTES, SignedStatement, StatementCheck,
-};
+use private_chain::audit::{MAX_REASON_BYTES, MAX_SOURCE_BYTES, SignedStatement, StatementCheck};
 use private_chain::{Action, ActionClass, AuditEntry, Outcome, Role, Subject};
 
 /// An audit entry and its retention class.

@@ -17,7 +17,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::{Hash, encode};
 use caduceus_ledger::ChainId;
 use private_chain::SealedEntry;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -134,8 +136,7 @@ impl AuditIndex {
             open: outgoing.open.clone(),
         };
         let txn = self.db.begin_write()?;
-        txn.open_table(OUTBOX)?
-            .insert(id, outgoing.tx.as_slice())?;
+        txn.open_table(OUTBOX)?.insert(id, outgoing.tx.as_slice())?;
         txn.open_table(PROGRESS)?
             .insert(id, encode(&progress).as_slice())?;
         close(&txn, &outgoing.closed)?;

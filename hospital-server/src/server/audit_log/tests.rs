@@ -3,12 +3,12 @@
 use super::deed::{Deed, Stated};
 use super::testing::{FakeChain, entry};
 use super::*;
-use private_chain::policy::Limits;
 use crate::clock::system_clock;
 use crate::server::buckets::Buckets;
 use caduceus_crypto::SecretKey;
 use caduceus_network::Sent;
 use private_chain::audit::BatchKey;
+use private_chain::policy::Limits;
 use std::path::Path;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -145,7 +145,11 @@ async fn what_a_crash_leaves_open_is_entered_as_unknown_once() {
     };
     running.log.record(deed(denied)).await.unwrap();
     running.log.record(deed(upload(4, record))).await.unwrap();
-    running.log.record(deed(upload(5, Hash([8; 32])))).await.unwrap();
+    running
+        .log
+        .record(deed(upload(5, Hash([8; 32]))))
+        .await
+        .unwrap();
     chain.inner.lock().unwrap().anchored.push(record);
     answered.answered.happened();
     // Committed, and the server dies before it hears so.

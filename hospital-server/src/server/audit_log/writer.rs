@@ -217,7 +217,9 @@ impl<D: Deliver> Core<D> {
             }
             let batch = gather(first, &mut state.spare, &mut waiting);
             let (core, pace) = (Arc::clone(&self), Arc::clone(&state.pace));
-            state.flying.spawn(async move { core.write(batch, &pace).await });
+            state
+                .flying
+                .spawn(async move { core.write(batch, &pace).await });
         }
         while state.flying.join_next().await.is_some() {}
     }
@@ -407,7 +409,10 @@ struct Drafted {
     refused: Vec<(Waiting, LogError)>,
 }
 
-async fn next(spare: &mut Option<Waiting>, waiting: &mut mpsc::Receiver<Waiting>) -> Option<Waiting> {
+async fn next(
+    spare: &mut Option<Waiting>,
+    waiting: &mut mpsc::Receiver<Waiting>,
+) -> Option<Waiting> {
     match spare.take() {
         Some(first) => Some(first),
         None => waiting.recv().await,

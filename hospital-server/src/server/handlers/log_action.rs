@@ -105,7 +105,10 @@ async fn run(
         entry.role = Some(staff.role);
     }
     if stated(ctx, &entry) == Stated::Wrong {
-        let (rule, detail) = ("statement_wrong", "the entry's statement is not its actor's");
+        let (rule, detail) = (
+            "statement_wrong",
+            "the entry's statement is not its actor's",
+        );
         return Err(ctx.deny(attempt, rule, detail).await);
     }
     if let Err(error) = entry.check() {

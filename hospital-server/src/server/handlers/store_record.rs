@@ -292,7 +292,9 @@ async fn vaulted(
     ctx.vault_call(finish.request_id, "put", &body.record_hash)?;
     if let Err(error) = ctx.vault.put(body.record_hash, bytes).await {
         tracing::error!(%error, "the vault cannot keep a record");
-        return Err(ctx.fail(deed.clone(), "the vault cannot keep the record").await);
+        return Err(ctx
+            .fail(deed.clone(), "the vault cannot keep the record")
+            .await);
     }
     Ok(Anchor {
         author: staff.key,

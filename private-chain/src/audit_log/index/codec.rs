@@ -28,7 +28,7 @@ const ROW_BYTES: usize = MAX_CIPHERTEXT_BYTES + 256;
 /// Bytes that are no columns.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes are no rows of an audit index")]
-pub(super) struct Malformed;
+pub struct Malformed;
 
 fn width(values: usize) -> usize {
     match values {

@@ -228,18 +228,22 @@ impl Columns {
             }
             statements.extend(row.entry.statement.clone().map(|statement| (at, statement)));
         }
-        let built = Self::assemble(
+        Self::assemble(
             rows.iter().map(|row| row.sequence).collect(),
             rows.iter().map(|row| row.entry.time.0).collect(),
             places,
             cells.map(Column::build),
             statements,
         )
-        .expect("rows come in the order of the chain, each with its batch");
-        for row in 0..rows.len() {
-            built.entry(row);
+        .expect("rows come in the order of the chain, each with its batch")
+    }
+
+    /// Makes all entries, so that no query has to.
+    pub(super) fn warm(self) -> Self {
+        for row in 0..self.len() {
+            self.entry(row);
         }
-        built
+        self
     }
 
     /// All rows of runs that follow each other.

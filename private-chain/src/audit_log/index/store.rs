@@ -186,7 +186,7 @@ impl Index {
             _ => return,
         };
         // The writer alone changes it, so queries need not wait.
-        let run = Arc::new(Run::in_memory(Columns::build(&recent)));
+        let run = Arc::new(Run::in_memory(Columns::build(&recent).warm()));
         if let Some(found) = self.write().buckets.get_mut(&bucket) {
             found.recent.clear();
             found.runs.push(run);

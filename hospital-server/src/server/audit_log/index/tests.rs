@@ -147,4 +147,3 @@ fn pages_follow_each_other_in_both_directions() {
         assert_eq!(seen, expected);
     }
 }
-

@@ -143,6 +143,8 @@ fn altered_columns_are_refused_or_rows() {
         rows
     );
     assert!(codec::decode(&good, rows.len() - 1).is_err());
+    assert_eq!(unpack_rows(&pack_rows(&rows[3..9]), 6).unwrap(), rows[3..9]);
+    assert_eq!(unpack_rows(&pack_rows(&[]), 6).unwrap(), []);
     let mut refused = 0;
     for position in 0..raw.len() {
         for flip in [1, 0x80] {
