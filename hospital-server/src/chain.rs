@@ -134,6 +134,18 @@ impl ChainClient {
         self.trust.highest()
     }
 
+    /// Its nodes.
+    #[cfg(feature = "serve")]
+    pub(crate) fn nodes(&self) -> &[PeerAddr] {
+        &self.nodes
+    }
+
+    /// What it asks them with.
+    #[cfg(feature = "serve")]
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
+    }
+
     /// The chain.
     #[cfg(feature = "serve")]
     pub(crate) fn chain(&self) -> ChainId {

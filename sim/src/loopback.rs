@@ -10,6 +10,8 @@ use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::{Clock, NodeHome, SystemClock};
 use caduceus_operator::take_up_deeds;
 use hospital_server::server::ServerConfig;
+use private_chain::Bucket;
+use private_chain::audit::SecretBytes;
 use private_chain::node::{PrivateNode, PrivateNodeConfig};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -192,6 +194,19 @@ impl Chains {
             alliance: Vec::new(),
             private,
         })
+    }
+
+    /// The key of one of a hospital's retention buckets, as a node of this process keeps it.
+    ///
+    /// # Errors
+    /// When none has it.
+    pub fn bucket_key(&self, hospital: usize, bucket: &Bucket) -> anyhow::Result<SecretBytes> {
+        for node in self.private_here(hospital) {
+            if let Some(key) = node.audit.keys().get(bucket)? {
+                return Ok(key);
+            }
+        }
+        anyhow::bail!("no node here has the key of {bucket}")
     }
 
     /// An alliance node of this process.

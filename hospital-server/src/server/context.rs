@@ -2,9 +2,8 @@
 
 use super::access_file::AccessFile;
 use super::audit_log::deed::{Deed, Kind, Origin};
-use super::audit_log::index::AuditIndex;
+use super::audit_log::ring::Ring;
 use super::audit_log::{Ahead, AuditLog, LogError, Logged};
-use super::buckets::Buckets;
 use super::gate::Gate;
 use super::handlers::fetch_record::Sessions;
 use super::linker::LinkStatus;
@@ -48,9 +47,8 @@ pub(crate) struct Context {
     pub(crate) vault: Vault,
     pub(crate) accesses: AccessFile,
     pub(crate) uploads: Uploads,
-    pub(crate) buckets: Arc<Buckets>,
+    pub(crate) ring: Ring,
     pub(crate) log: AuditLog,
-    pub(crate) index: AuditIndex,
     pub(crate) journal: Journal,
     pub(crate) gate: Gate,
     pub(crate) sessions: Sessions,

@@ -2,6 +2,7 @@
 //! only then releases its result.
 
 mod audit_query;
+mod bucket_keys;
 mod emergency;
 pub(crate) mod fetch_record;
 mod health;
@@ -17,11 +18,12 @@ mod store_record;
 use super::context::Context;
 use crate::serving::add;
 use caduceus_network::exchange::{
-    AuditQuery, Emergency, FetchReceipt, FetchRecord, Health, IssueTokens, LogAction, LogDeed,
-    MetaLookup, Register, RegisterPatient, StoreRecord,
+    AuditQuery, BucketKeys, Emergency, FetchReceipt, FetchRecord, Health, IssueTokens, LogAction,
+    LogDeed, MetaLookup, Register, RegisterPatient, StoreRecord,
 };
 use caduceus_network::{Exchange, Peer, Service};
 use private_chain::policy::Operation;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Anybody may ask; the handler judges. Attempts by strangers are logged, so they must get that far.
@@ -48,6 +50,8 @@ pub const ROUTES: &[(&str, &[Operation])] = &[
     (AuditQuery::PROTOCOL, &[Operation::AuditQuery]),
     (FetchReceipt::PROTOCOL, &[Operation::Receipt]),
     (Health::PROTOCOL, &[]),
+    // Keys go to the hospital's own nodes, by their key alone: what they read of it they have entries for.
+    (BucketKeys::PROTOCOL, &[]),
     (
         Emergency::PROTOCOL,
         &[
@@ -60,6 +64,14 @@ pub const ROUTES: &[(&str, &[Operation])] = &[
 
 /// Serves everything.
 pub(crate) fn serve(service: &Service, ctx: &Arc<Context>) {
+    let chain_nodes: BTreeSet<_> = ctx
+        .map
+        .private_nodes
+        .iter()
+        .filter_map(|node| Peer::new(node.id, node.address.clone()).key)
+        .collect();
+    let is_chain_node = move |peer: &Peer| peer.key.is_some_and(|key| chain_nodes.contains(&key));
+    add::<_, BucketKeys, _, _>(service, ctx, is_chain_node, bucket_keys::answer);
     add::<_, RegisterPatient, _, _>(service, ctx, anyone, register_patient::answer);
     add::<_, MetaLookup, _, _>(service, ctx, anyone, meta_lookup::answer);
     add::<_, Register, _, _>(service, ctx, anyone, register::answer);

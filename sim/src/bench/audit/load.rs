@@ -103,8 +103,9 @@ impl Network {
             writers.push(writer.start(stopped.clone()));
             services.push(service);
         }
-        Ok(Self {
-            organisation: hospital.id,
+        let organisation = hospital.id;
+        let network = Self {
+            organisation,
             chains: Mutex::new(chains),
             layout,
             writers,
@@ -113,7 +114,23 @@ impl Network {
             stop,
             in_flight,
             _folder: folder,
-        })
+        };
+        network.warm_up().await?;
+        Ok(network)
+    }
+
+    /// One entry through each writer, one after the other: the first draws the bucket's key, the others get it. It is
+    /// of today, so none of the queries is about it.
+    async fn warm_up(&self) -> anyhow::Result<()> {
+        for (log, _) in &self.writers {
+            let entry = AuditEntry {
+                time: (system_clock())(),
+                subtype: "warm-up".into(),
+                ..self.entry(&Row::default())
+            };
+            log.record_entry(CLASS, entry).await?;
+        }
+        self.level(VALIDATORS as u64).await
     }
 
     pub(super) fn nodes(&self) -> usize {
@@ -123,7 +140,6 @@ impl Network {
     /// Submits each row by itself to the writer of its node, so many waiting at once, and waits until every node has
     /// every row.
     pub(super) async fn insert(&self, by_node: &[Vec<Row>]) -> anyhow::Result<Inserted> {
-        // One row first: it draws the bucket's key, connects and warms up, and is not counted.
         let before = self.count()?;
         let blocks = self.height()?;
         let bytes = size_of(&self.layout.hospitals[0].nodes[0]);
