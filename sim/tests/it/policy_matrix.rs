@@ -118,7 +118,8 @@ fn may(kind: Kind, ask: Ask) -> bool {
         Ask::RegisterPatient => matches!(role, Registrar | Administrator),
         Ask::MetaLookup => true,
         Ask::IndexKey | Ask::Upload | Ask::Amend(_) => matches!(role, Physician | Nurse),
-        Ask::LogOwnAction => true,
+        Ask::LogOwnAction | Ask::EmergencyReview => true,
+        Ask::EmergencyRequest => role == Physician,
         Ask::WholeLog | Ask::LogOfOneself => matches!(role, Auditor | Administrator),
         Ask::LogOthersAction | Ask::Relay(_) => false,
         Ask::Tokens | Ask::Register | Ask::LogOfPatient => false,
@@ -158,7 +159,11 @@ async fn each_request_ends_as_the_policy_says_and_each_denial_is_in_the_log() {
     for (protocol, operations) in ROUTES {
         for operation in *operations {
             // A record is fetched under the patient's or a grant's signature; the node's own part is asked here.
-            let carried = *operation == Operation::FetchRecord;
+            // A word on emergencies counts under the patient's own view key.
+            let carried = matches!(
+                operation,
+                Operation::FetchRecord | Operation::EmergencyConsent
+            );
             assert!(
                 carried || asked.contains(operation),
                 "{protocol}: {operation} is not asked"

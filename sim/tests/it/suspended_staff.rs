@@ -127,7 +127,7 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
     let suspended = Instant::now();
     loop {
         let (_, answer) = doctor.look_up(&patient.card, None).await;
-        if answer == denied("staff_suspended") {
+        if answer == denied("policy") {
             break;
         }
         assert_eq!(answer, Answer::Done);
@@ -140,7 +140,7 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
         let all = ward.entries().unwrap();
         all.iter()
             .filter(|entry| {
-                entry.outcome == Outcome::Denied && entry.reason.contains("staff_suspended")
+                entry.outcome == Outcome::Denied && entry.reason.contains("always-suspended")
             })
             .count()
     };
@@ -148,14 +148,14 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
     let mut after = everything(&doctor, &auditor, &patient).await;
     after.push(registrar.make_card(patient.meta()).await);
     for asked in &after {
-        assert_eq!(asked.1, denied("staff_suspended"), "{asked:?}");
+        assert_eq!(asked.1, denied("policy"), "{asked:?}");
     }
     // The visit was open, its index key in memory; its uploads end with the first message.
     let refused = visit.upload(note("after")).await;
     let Err(WorkstationError::Denied { rule, .. }) = refused else {
         panic!("{refused:?}");
     };
-    assert_eq!(rule, "staff_suspended");
+    assert_eq!(rule, "policy");
     assert_eq!(denials() - already, after.len() + 1);
     println!(
         "{} requests of suspended staff refused and logged",

@@ -8,9 +8,7 @@ use caduceus_custody::fhir;
 use caduceus_custody::keystore::KeystoreParams;
 use caduceus_custody::secret_box::seal_to;
 use caduceus_custody::seed::PatientSeed;
-use caduceus_network::exchange::{
-    Register, RegisterPatient, RegisterPatientRequest, RegisterRequest, Reply, pair_secret_context,
-};
+use caduceus_network::exchange::{Register, RegisterRequest, Reply, pair_secret_context};
 use caduceus_network::{Limits, Service, ServiceConfig};
 use caduceus_node::NodeHome;
 use hospital_server::system_clock;
@@ -228,18 +226,13 @@ async fn records(world: &World, doctor: &Caller, registrar: &Caller) -> ([u8; 16
 async fn patient(world: &World, registrar: &Caller) -> (Caller, [u8; 16], [u8; 5], MetaAddress) {
     let hospital = &world.layout.hospitals[0];
     let meta = meta();
-    let request = RegisterPatientRequest { meta };
-    let made = registrar
-        .service
-        .call::<RegisterPatient>(&hospital.server_address, request)
-        .await
-        .unwrap();
-    let Reply::Done(made) = made else {
-        panic!("the registrar registers: {made:?}");
-    };
+    let desk = station(world, registrar).await;
+    let made = desk.register_patient(&meta).await.unwrap();
+    desk.close().await;
+    let (card, code) = (made.qr.card.number, *made.desk_code.as_bytes());
     let audit = fresh();
     let mut caller = Caller::of(Kind::Patient, fresh()).await;
-    let request = registration(world, &audit, made.card, made.desk_code, meta);
+    let request = registration(world, &audit, card, code, meta);
     let registered = caller
         .service
         .call::<Register>(&hospital.server_address, request)
@@ -247,7 +240,7 @@ async fn patient(world: &World, registrar: &Caller) -> (Caller, [u8; 16], [u8; 5
         .unwrap();
     assert!(matches!(registered, Reply::Done(_)), "{registered:?}");
     caller.audit = Some(audit);
-    (caller, made.card, made.desk_code, meta)
+    (caller, card, code, meta)
 }
 
 /// A registration with a card and its desk code.

@@ -6,10 +6,11 @@ use caduceus_crypto::{Hash, SecretKey, Signature, encode};
 use caduceus_network::Exchange;
 use caduceus_network::PeerAddr;
 use caduceus_network::exchange::{
-    AuditFilter, AuditQuery, AuditQueryRequest, AuditRight, FetchReceipt, FetchReceiptRequest,
-    FetchRecord, FetchRecordRequest, Finish, IndexKey, IndexKeyRequest, IssueTokens,
-    IssueTokensRequest, LogAction, LogActionRequest, MetaLookup, MetaLookupRequest, RecordClaim,
-    Register, RegisterPatient, RegisterPatientRequest, StoreRecord, StoreRecordRequest,
+    AuditFilter, AuditQuery, AuditQueryRequest, AuditRight, Emergency, EmergencyCall,
+    EmergencyRequest, EmergencyTarget, FetchReceipt, FetchReceiptRequest, FetchRecord,
+    FetchRecordRequest, Finish, IndexKey, IndexKeyRequest, IssueTokens, IssueTokensRequest,
+    LogAction, LogActionRequest, MetaLookup, MetaLookupRequest, RecordClaim, Register,
+    RegisterPatient, RegisterPatientRequest, StoreRecord, StoreRecordRequest,
 };
 use private_chain::policy::Operation;
 use private_chain::{Action, AuditEntry, Outcome};
@@ -42,6 +43,10 @@ pub enum Ask {
     Tokens,
     Register,
     LogOfPatient,
+    /// Records opened without their patient.
+    EmergencyRequest,
+    /// Somebody else looks at such a request.
+    EmergencyReview,
 }
 
 impl Ask {
@@ -65,6 +70,8 @@ impl Ask {
         Ask::Tokens,
         Ask::Register,
         Ask::LogOfPatient,
+        Ask::EmergencyRequest,
+        Ask::EmergencyReview,
     ];
 
     pub fn operation(self) -> Operation {
@@ -80,6 +87,8 @@ impl Ask {
             Ask::WholeLog | Ask::LogOfOneself | Ask::LogOfPatient => Operation::AuditQuery,
             Ask::Tokens => Operation::IssueTokens,
             Ask::Register => Operation::Register,
+            Ask::EmergencyRequest => Operation::Emergency,
+            Ask::EmergencyReview => Operation::EmergencyApprove,
         }
     }
 }
@@ -111,15 +120,33 @@ pub async fn send(world: &World, ward: &Ward, caller: &Caller, ask: Ask) {
     let audit: &SecretKey = caller.audit.as_ref().unwrap_or(&caller.key);
     match ask {
         Ask::RegisterPatient => {
-            call::<RegisterPatient>(caller, server, RegisterPatientRequest { meta: meta() }).await;
+            call::<RegisterPatient>(
+                caller,
+                server,
+                RegisterPatientRequest {
+                    card: random(),
+                    meta: meta(),
+                    statement: None,
+                },
+            )
+            .await;
         }
         Ask::MetaLookup => {
-            call::<MetaLookup>(caller, server, MetaLookupRequest { card: ward.card }).await;
+            call::<MetaLookup>(
+                caller,
+                server,
+                MetaLookupRequest {
+                    card: ward.card,
+                    statement: None,
+                },
+            )
+            .await;
         }
         Ask::IndexKey => {
             let request = IndexKeyRequest {
                 card: ward.card,
                 quarter: now().epoch().quarter(),
+                statement: None,
             };
             call::<IndexKey>(caller, &hospital.keys_address, request).await;
         }
@@ -141,7 +168,7 @@ pub async fn send(world: &World, ward: &Ward, caller: &Caller, ask: Ask) {
                 anchor_body: Vec::new(),
                 author_signature: Signature([0; 64]),
                 amends: Some(record(told)),
-                entry: Vec::new(),
+                statement: None,
             });
             call::<StoreRecord>(caller, server, request).await;
         }
@@ -204,6 +231,7 @@ pub async fn send(world: &World, ward: &Ward, caller: &Caller, ask: Ask) {
                 limit: 1,
                 at: now(),
                 right: AuditRight::Staff,
+                statement: None,
             };
             let request = match ask {
                 Ask::LogOfPatient => request.signed_by_audit_key(audit),
@@ -221,6 +249,27 @@ pub async fn send(world: &World, ward: &Ward, caller: &Caller, ask: Ask) {
             }
             .signed_for_tokens(audit);
             call::<IssueTokens>(caller, server, request).await;
+        }
+        Ask::EmergencyRequest => {
+            let request = EmergencyRequest {
+                hospital: hospital.id,
+                requester: caller.key.public(),
+                target: EmergencyTarget::Record(ward.current),
+                reason: "unconscious".to_owned(),
+                at: now(),
+                nonce: random(),
+                signature: Signature([0; 64]),
+            }
+            .signed(&caller.key);
+            let asked = EmergencyCall::Request {
+                card: None,
+                request,
+            };
+            call::<Emergency>(caller, server, asked).await;
+        }
+        Ask::EmergencyReview => {
+            let request = Hash(random());
+            call::<Emergency>(caller, server, EmergencyCall::Review { request }).await;
         }
         Ask::Register => {
             let (card, code) = match own {
