@@ -9,6 +9,7 @@ mod columns;
 mod entry;
 mod fhir;
 mod filter;
+pub mod import;
 mod known;
 pub mod model;
 pub mod proof;

@@ -114,7 +114,7 @@ impl Command {
             Command::Start => Some(DeedKind::Execute),
             Command::Inspect { .. } | Command::Validate { .. } => Some(DeedKind::Read),
             Command::Members { what, .. } => Some(what.kind()),
-            Command::Audit { .. } => Some(DeedKind::AuditRead),
+            Command::Audit { what } => Some(what.kind()),
             Command::Policy { what, .. } => what.kind(),
             Command::Key { .. }
             | Command::Genesis(_)
@@ -143,6 +143,10 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
                 &output,
             );
         }
+        Command::Audit { what } => match audit::run_offline(what, &arguments.common, &output)? {
+            None => return Ok(()),
+            Some(what) => Command::Audit { what },
+        },
         Command::Mine(mine) => {
             return mine::run(&mine, &arguments.common, PROGRAM, &output).await;
         }
@@ -177,7 +181,7 @@ async fn carry_out(
         Command::Inspect { what } => inspect::run(&home, &what, output),
         Command::Validate { fast } => validate(&home, &PrivateMachine, fast, output),
         Command::Members { what, identity } => members::run(&home, what, &identity, output).await,
-        Command::Audit { what } => audit::run(&home, &what, common, output).await,
+        Command::Audit { what } => audit::run(&home, what, common, output).await,
         Command::Policy { what, identity } => policy::run(&home, what, &identity, output).await,
         // Done above: they need no node.
         Command::Key { .. } | Command::Genesis(_) | Command::Init(_) | Command::Mine(_) => Ok(()),

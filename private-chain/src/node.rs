@@ -169,6 +169,7 @@ impl PrivateNode {
         if let Err(error) = statesync::join(&service, &config.peers, &chain).await {
             tracing::warn!(%error, "the node does not join by a snapshot");
         }
+        let own = chain.key.public();
         let node = Node::open(chain, PrivateMachine)?;
         let relay = RelayPeers::new(config.peers);
         node.set_relay(Arc::new(PeerRelay::new(service.clone(), relay.clone())));
@@ -178,7 +179,7 @@ impl PrivateNode {
             queriers: config.queriers,
             anchor_readers: config.anchor_readers,
         }));
-        let queriers = queriers(&node, readers.clone());
+        let queriers = queriers(&node, own, readers.clone());
         let policy = ChainPolicy {
             program: "private-chain",
             submit: hospital(&node),
@@ -240,8 +241,13 @@ fn hospital(node: &Arc<Node<PrivateMachine>>) -> Authorise {
     })
 }
 
-/// The hospital's own keys, those that the network file names, and staff enrolled and not suspended.
-fn queriers(node: &Arc<Node<PrivateMachine>>, readers: Arc<RwLock<Readers>>) -> Authorise {
+/// The hospital's own keys, the node's own (its operator's commands), those that the network file names, and staff
+/// enrolled and not suspended.
+fn queriers(
+    node: &Arc<Node<PrivateMachine>>,
+    own: PublicKey,
+    readers: Arc<RwLock<Readers>>,
+) -> Authorise {
     let (node, hospital) = (node.clone(), hospital(node));
     Arc::new(move |peer: &Peer| {
         let Some(key) = &peer.key else { return false };
@@ -250,7 +256,7 @@ fn queriers(node: &Arc<Node<PrivateMachine>>, readers: Arc<RwLock<Readers>>) -> 
             .unwrap_or_else(PoisonError::into_inner)
             .queriers
             .contains(key);
-        if named || hospital(peer) {
+        if named || *key == own || hospital(peer) {
             return true;
         }
         let Ok(snapshot) = node.chain().snapshot() else {

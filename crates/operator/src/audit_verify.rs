@@ -7,6 +7,7 @@
 mod alliance;
 mod follow;
 mod here;
+mod state;
 
 use alliance::{Recorded, recorded};
 use caduceus_cli::{CliError, NetworkFile, Output};
@@ -15,6 +16,7 @@ use caduceus_ledger::CheckpointHead;
 use caduceus_node::NodeHome;
 use here::{Here, here};
 use serde::Serialize;
+pub use state::{AllianceState, alliance_state};
 
 /// What the comparison says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -13,7 +13,7 @@ mod status;
 mod validate;
 mod voters;
 
-pub use audit_verify::audit_verify;
+pub use audit_verify::{AllianceState, alliance_state, audit_verify};
 pub use caduceus_network::exchange::{Deed, DeedKind, DeedOutcome};
 pub use deeds::{
     Announced, DeedFiles, DeedSink, HospitalServer, announce, command_line, drain_deeds,

@@ -18,6 +18,7 @@
 use super::bucket::{ActionClass, month_of};
 use super::entry::{Action, Actor, AuditEntry, Outcome};
 use super::filter::AuditRow;
+use crate::policy::{Limits, Retention};
 use caduceus_crypto::time::TimeMillis;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +85,18 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// Those that a policy states.
+    pub fn of_policy(limits: &Limits, retention: &Retention) -> Self {
+        let per_action = limits.per_action.iter();
+        Self {
+            per_action: per_action
+                .map(|(action, bound)| (action.clone(), u64::from(*bound)))
+                .collect(),
+            per_slot: limits.per_slot.map(u64::from),
+            retention: retention.months.clone(),
+        }
+    }
+
     /// D of an entry's action.
     pub fn of_action(&self, entry: &AuditEntry) -> Option<u64> {
         let bound = |name: &str| self.per_action.get(name).copied();

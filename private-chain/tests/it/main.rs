@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[cfg(feature = "node")]
+mod audit_files;
+#[cfg(feature = "node")]
 mod audit_log;
 #[cfg(feature = "node")]
 mod members;

@@ -90,10 +90,7 @@ impl World {
                     if start + u64::from(index) < from {
                         continue;
                     }
-                    let key = self
-                        .servers
-                        .bucket_key(&self.layout, 0, &sealed.bucket())
-                        .unwrap();
+                    let key = self.chains.bucket_key(0, &sealed.bucket()).unwrap();
                     found.push(batch.open(index, &key).unwrap());
                 }
             }

@@ -5,7 +5,7 @@ use caduceus_cli::{CliError, NetworkFile};
 use caduceus_crypto::{HospitalId, SecretKey, TimeMillis, decode_exact};
 use caduceus_ledger::checkpoint::head_key;
 use caduceus_ledger::light::{MAX_HEAD_AGE_MILLIS, check_fresh};
-use caduceus_ledger::{CheckpointHead, Height, LightClient, LightError, StateProofAt};
+use caduceus_ledger::{CheckpointHead, Genesis, Height, LightClient, LightError, StateProofAt};
 use caduceus_network::exchange::{Query, QueryReply, QueryRequest};
 use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::home::read_genesis;
@@ -31,7 +31,18 @@ pub(super) async fn recorded(
     path: &Path,
     hospital: &HospitalId,
 ) -> Result<Recorded, CliError> {
-    let light = trusted(file, path)?;
+    let (_, light) = trusted(file, path)?;
+    with_nodes(file, async |nodes, node| {
+        ask(nodes, node, &light, hospital).await
+    })
+    .await
+}
+
+/// Asks each node of the network file in turn, until one's answer holds.
+pub(super) async fn with_nodes<T>(
+    file: &NetworkFile,
+    ask: impl AsyncFn(&Nodes<'_>, &str) -> Result<T, Doubt>,
+) -> Result<T, CliError> {
     let unreachable = |why: String| {
         CliError::unreachable(
             format!("no alliance node proves what is on record: {why}"),
@@ -58,9 +69,9 @@ pub(super) async fn recorded(
         all: &all,
     };
     for node in entries {
-        match ask(&nodes, &node.service, &light, hospital).await {
-            Ok(recorded) => {
-                found = Some(recorded);
+        match ask(&nodes, &node.service).await {
+            Ok(answer) => {
+                found = Some(answer);
                 break;
             }
             Err(Doubt::Absent(why)) => absent = format!("{}: {why}", node.name),
@@ -69,7 +80,7 @@ pub(super) async fn recorded(
     }
     service.shutdown().await;
     match (found, unproved) {
-        (Some(recorded), _) => Ok(recorded),
+        (Some(answer), _) => Ok(answer),
         (None, Some(why)) => Err(CliError::verification_failed(
             format!("an alliance node's answer does not hold: {why}"),
             "ask again when another alliance node can be reached, and report that one",
@@ -79,7 +90,7 @@ pub(super) async fn recorded(
 }
 
 /// The genesis beside the network file, if it is the one that the file names.
-fn trusted(file: &NetworkFile, path: &Path) -> Result<LightClient, CliError> {
+pub(super) fn trusted(file: &NetworkFile, path: &Path) -> Result<(Genesis, LightClient), CliError> {
     let again = "get the network file and its genesis again from whoever runs the network";
     let genesis = read_genesis(&file.genesis_path(path))
         .map_err(|e| CliError::usage(format!("the alliance's genesis: {e}"), again))?;
@@ -92,7 +103,8 @@ fn trusted(file: &NetworkFile, path: &Path) -> Result<LightClient, CliError> {
             again,
         ));
     }
-    Ok(LightClient::from_genesis(&genesis))
+    let light = LightClient::from_genesis(&genesis);
+    Ok((genesis, light))
 }
 
 /// Why a node's answer is not taken.
@@ -128,7 +140,11 @@ async fn ask(
     }
 }
 
-async fn fetch(service: &Service, node: &PeerAddr, key: &[u8]) -> Result<StateProofAt, Doubt> {
+pub(super) async fn fetch(
+    service: &Service,
+    node: &PeerAddr,
+    key: &[u8],
+) -> Result<StateProofAt, Doubt> {
     let request = QueryRequest::State { key: key.to_vec() };
     let document = match service.call::<Query>(node, request).await {
         Ok(QueryReply::Found(document)) => document,

@@ -4,7 +4,7 @@
 use super::alliance::Doubt;
 use caduceus_crypto::{TimeMillis, decode_exact};
 use caduceus_ledger::light::{Bisection, MAX_LIGHT_BLOCK_BYTES, Progress};
-use caduceus_ledger::{Height, LightBlock, LightClient, LightError};
+use caduceus_ledger::{Genesis, Height, LightBlock, LightClient, LightError, Trusted};
 use caduceus_network::exchange::{LightBlocks, LightBlocksRequest};
 use caduceus_network::{PeerAddr, Service};
 
@@ -47,6 +47,45 @@ impl Nodes<'_> {
         }
         let start = |light: &LightClient| light.toward(newest.clone(), now);
         self.walk(node, light, start).await
+    }
+
+    /// The light blocks that lead from a genesis to a height, each reached from the one before. The trusting period is
+    /// waived: who shows them to somebody else says nothing of their age.
+    pub(super) async fn way_to(
+        &self,
+        node: &PeerAddr,
+        genesis: &Genesis,
+        height: Height,
+        now: TimeMillis,
+    ) -> Result<Vec<LightBlock>, Doubt> {
+        let target = self
+            .fetch(node, Some(height))
+            .await
+            .map_err(Doubt::Absent)?;
+        let mut point = Trusted::from_genesis(genesis);
+        let mut blocks = Vec::new();
+        for _ in 0..MAX_LEGS {
+            let way = Bisection::beyond_period(&point, target.clone(), &target, now);
+            let mut way = way.map_err(doubt)?;
+            let outcome = self.complete(node, &mut way).await;
+            for passed in way.passed() {
+                let (Some(head), Some(voters)) = (passed.head(), passed.validators()) else {
+                    continue;
+                };
+                blocks.push(LightBlock {
+                    head: head.clone(),
+                    validators: voters.clone(),
+                    next_validators: passed.next_validators().clone(),
+                });
+                point = passed.clone();
+            }
+            if outcome?.is_none() {
+                return Ok(blocks);
+            }
+        }
+        Err(Doubt::Absent(format!(
+            "the voters changed too often up to height {height}"
+        )))
     }
 
     /// The newest block that this node and another one both show. Either may be some blocks behind the other.

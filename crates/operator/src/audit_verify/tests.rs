@@ -365,3 +365,48 @@ async fn a_node_without_the_old_headers_is_judged_by_the_head_alone() {
     service.shutdown().await;
     world.alliance.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_header_of_any_age_is_proved_from_the_genesis() {
+    use caduceus_crypto::{decode_exact, merkle};
+    use caduceus_ledger::checkpoint::tree_key;
+    use caduceus_ledger::light::{Bisection, Progress};
+    use caduceus_ledger::{HeaderTree, Trusted};
+    let world = World::new().await;
+    let home = world.home("private");
+    let headers = world.grow(&home, 5, Off(0));
+    world.checkpoint(&home).await;
+    let hospital = HospitalId::from_identity(&key(1).public());
+    let state = alliance_state(&world.network(), &tree_key(&hospital))
+        .await
+        .unwrap();
+    let mut point = Trusted::from_genesis(&state.genesis);
+    for block in &state.blocks {
+        let now = SystemClock.now();
+        let mut way = Bisection::beyond_period(&point, block.clone(), block, now).unwrap();
+        let Progress::Done(reached) = way.advance().unwrap() else {
+            panic!("a block in between is missing");
+        };
+        point = *reached;
+    }
+    let root = point.head().unwrap().header.state_root;
+    let value = state.proof.verify(&root).unwrap().unwrap();
+    let tree: HeaderTree = decode_exact(value, HeaderTree::MAX_BYTES).unwrap();
+    assert_eq!(tree.size(), 5);
+    let leaves: Vec<Vec<u8>> = headers
+        .iter()
+        .map(|h| h.hash().as_bytes().to_vec())
+        .collect();
+    for (index, header) in headers.iter().enumerate() {
+        let proof = merkle::prove(&leaves, index);
+        tree.check(header.height, &header.hash(), &proof).unwrap();
+    }
+    // Of a hospital that nobody knows the absence is proved.
+    let nobody = tree_key(&HospitalId([7; 32]));
+    let state = alliance_state(&world.network(), &nobody).await.unwrap();
+    let root = state.blocks.last().unwrap().head.header.state_root;
+    assert_eq!(state.proof.verify(&root).unwrap(), None);
+    world.alliance.stop().await;
+    let error = alliance_state(&world.network(), &nobody).await.unwrap_err();
+    assert_eq!(error.exit, ExitCode::Unreachable);
+}

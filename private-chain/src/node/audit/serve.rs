@@ -41,7 +41,9 @@ pub(super) fn keys(shared: &Arc<Shared>) {
     let known = Arc::downgrade(shared);
     let authorise = move |peer: &Peer| {
         known.upgrade().is_some_and(|shared| {
-            shared.relay.may_hand_on(peer) || is_server(&shared, peer).unwrap_or(false)
+            peer.holds(&shared.own)
+                || shared.relay.may_hand_on(peer)
+                || is_server(&shared, peer).unwrap_or(false)
         })
     };
     let shared = Arc::downgrade(shared);
