@@ -10,7 +10,8 @@ mod start;
 use alliance_chain::AllianceMachine;
 use caduceus_cli::{CliError, CommonArgs, HiddenCommand, Output, Program};
 use caduceus_ledger::ChainKind;
-use caduceus_operator::{InitArgs, home, init, status, validate};
+use caduceus_node::NodeHome;
+use caduceus_operator::{DeedKind, InitArgs, announce, command_line, home, init, status, validate};
 use clap::{Parser, Subcommand};
 use genesis::GenesisArgs;
 use inspect::Inspect;
@@ -76,6 +77,22 @@ impl Program for Arguments {
 
 const PROGRAM: &str = "alliance-chain";
 
+impl Command {
+    /// What the hospital's audit log says of the command; none for one that touches no node, or only asks whether it
+    /// is well.
+    fn kind(&self) -> Option<DeedKind> {
+        match self {
+            Command::Start => Some(DeedKind::Execute),
+            Command::Inspect { .. }
+            | Command::Validate { .. }
+            | Command::Credits
+            | Command::Proxy { .. } => Some(DeedKind::Read),
+            Command::Members { what } => Some(what.kind()),
+            Command::Genesis(_) | Command::Init(_) | Command::Status | Command::Hidden(_) => None,
+        }
+    }
+}
+
 /// Runs a command.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
     if let Command::Hidden(hidden) = &arguments.command {
@@ -95,16 +112,29 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
         command => command,
     };
     let home = home(&arguments.common, PROGRAM)?;
+    let announced = match command.kind() {
+        Some(kind) => Some(announce(&home, PROGRAM, kind, &command_line()).await?),
+        None => None,
+    };
+    let outcome = carry_out(command, home, &output).await;
+    match announced {
+        Some(announced) => announced.ended(outcome),
+        None => outcome,
+    }
+}
+
+/// Does what was announced.
+async fn carry_out(command: Command, home: NodeHome, output: &Output) -> Result<(), CliError> {
     match command {
         Command::Start => start::run(home).await,
-        Command::Status => status(&home, PROGRAM, &output).await,
-        Command::Inspect { what } => inspect::run(&home, &what, &output),
-        Command::Validate { fast } => validate(&home, &AllianceMachine, fast, &output),
-        Command::Members { what } => members::run(&home, what, &output).await,
+        Command::Status => status(&home, PROGRAM, output).await,
+        Command::Inspect { what } => inspect::run(&home, &what, output),
+        Command::Validate { fast } => validate(&home, &AllianceMachine, fast, output),
+        Command::Members { what } => members::run(&home, what, output).await,
         // Done above: they need no node.
         Command::Genesis(_) | Command::Init(_) => Ok(()),
-        Command::Proxy { what } => proxy::run(&home, &what, PROGRAM, &output).await,
-        Command::Credits => credits::run(&home, &output).await,
+        Command::Proxy { what } => proxy::run(&home, &what, PROGRAM, output).await,
+        Command::Credits => credits::run(&home, output).await,
         Command::Hidden(hidden) => hidden.run::<Arguments>(),
     }
 }

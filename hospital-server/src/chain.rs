@@ -129,6 +129,23 @@ impl ChainClient {
         self.preferred.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Height of the highest header that was accepted.
+    pub(crate) fn height(&self) -> Height {
+        self.trust.highest()
+    }
+
+    /// Its nodes.
+    #[cfg(feature = "serve")]
+    pub(crate) fn nodes(&self) -> &[PeerAddr] {
+        &self.nodes
+    }
+
+    /// What it asks them with.
+    #[cfg(feature = "serve")]
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
+    }
+
     /// The chain.
     #[cfg(feature = "serve")]
     pub(crate) fn chain(&self) -> ChainId {

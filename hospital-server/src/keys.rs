@@ -32,6 +32,7 @@ use crate::database::blocking;
 use crate::journal::{ActionJournal, Journal};
 use crate::key_file::{read_key, write_key};
 use crate::network_map::{HospitalMap, MapError};
+use crate::policies::Policies;
 use crate::roster::Roster;
 use crate::serving::add;
 use caduceus_cli::{CliError, NetworkFile, create_private_dir};
@@ -165,6 +166,7 @@ struct Context {
     pairs: Pairs,
     live: open::Live,
     roster: Roster,
+    policies: Policies,
     service: Service,
     journal: Journal,
     clock: Clock,
@@ -232,7 +234,8 @@ pub async fn start(config: KeysConfig) -> Result<RunningKeys, KeysError> {
         index: IndexKeyService::new(index),
         pairs,
         live: open::Live::default(),
-        roster: Roster::new(chain),
+        roster: Roster::new(chain.clone()),
+        policies: Policies::new(chain),
         service: service.clone(),
         journal: Journal(config.journal),
         clock: config.clock,

@@ -20,6 +20,8 @@ pub mod key_file;
 pub mod keys;
 pub mod network_map;
 #[cfg(any(feature = "serve", feature = "keys"))]
+mod policies;
+#[cfg(any(feature = "serve", feature = "keys"))]
 mod roster;
 #[cfg(feature = "serve")]
 pub mod server;

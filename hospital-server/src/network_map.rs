@@ -39,6 +39,8 @@ pub struct HospitalMap {
     pub alliance_nodes: Vec<PeerAddr>,
     /// The keys that those nodes prove.
     pub alliance_keys: Vec<PublicKey>,
+    /// The keys of the nodes that the hospital runs: those of its private chain, and its own of the alliance.
+    pub operated_keys: Vec<PublicKey>,
     /// Index scheme of the network.
     pub index_scheme: SchemeId,
 }
@@ -122,7 +124,14 @@ impl HospitalMap {
         }
         let mut alliance_nodes = Vec::with_capacity(network.alliance.nodes.len());
         let mut alliance_keys = Vec::with_capacity(network.alliance.nodes.len());
+        let mut operated_keys: Vec<PublicKey> = private_nodes
+            .iter()
+            .filter_map(|node| Peer::new(node.id, node.address.clone()).key)
+            .collect();
         for node in &network.alliance.nodes {
+            if node.hospital.as_ref() == Some(&entry.name) {
+                operated_keys.push(field::<PublicKey>(name, "alliance.nodes.key", &node.key)?);
+            }
             alliance_nodes.push(field::<PeerAddr>(
                 name,
                 "alliance.nodes.service",
@@ -145,6 +154,7 @@ impl HospitalMap {
             alliance_chain: ChainId(alliance_chain),
             alliance_nodes,
             alliance_keys,
+            operated_keys,
             index_scheme: field(name, "index_scheme", &network.index_scheme)?,
         })
     }

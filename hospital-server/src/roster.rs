@@ -2,6 +2,7 @@
 
 use crate::chain::{ChainClient, ChainError};
 use caduceus_crypto::{PublicKey, TimeMillis};
+use private_chain::policy::Principal;
 use private_chain::{Role, StaffRecord, state};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,27 +14,34 @@ const MEMORY: Duration = Duration::from_secs(2);
 /// Keys remembered at once.
 const MAX_REMEMBERED: usize = 4096;
 
-/// What a key is at this hospital now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Enrolled and in good standing.
-    Active(Role),
-    /// Enrolled once, but suspended.
-    Suspended(Role),
-    /// Enrolled, but not for now.
-    NotValid(Role),
-    /// Not enrolled.
-    Stranger,
+/// What a key is at this hospital.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// The key.
+    pub(crate) key: PublicKey,
+    /// Its role, suspended or not valid as it may be; none if it was never enrolled.
+    pub(crate) role: Option<Role>,
+    /// What policies judge: a member of staff, or a stranger.
+    pub(crate) principal: Principal,
 }
 
-impl Standing {
-    fn of(record: Option<&StaffRecord>, now: TimeMillis) -> Self {
-        match record {
-            None => Self::Stranger,
-            Some(staff) if staff.suspended_at.is_some() => Self::Suspended(staff.role),
-            Some(staff) if !staff.covers(now) => Self::NotValid(staff.role),
-            Some(staff) => Self::Active(staff.role),
+impl Known {
+    fn of(key: &PublicKey, record: Option<&StaffRecord>, now: TimeMillis) -> Self {
+        Self {
+            key: *key,
+            role: record.map(|staff| staff.role),
+            principal: match record {
+                Some(staff) => Principal::staff(key, staff, now),
+                None => Principal::Stranger {
+                    id: key.to_string(),
+                },
+            },
         }
+    }
+
+    /// Whether she was never enrolled here.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.role.is_none()
     }
 }
 
@@ -58,13 +66,9 @@ impl Roster {
     ///
     /// # Errors
     /// [`ChainError::Unavailable`] when no node gives an answer that verifies.
-    pub(crate) async fn standing(
-        &self,
-        key: &PublicKey,
-        now: TimeMillis,
-    ) -> Result<Standing, ChainError> {
+    pub(crate) async fn who(&self, key: &PublicKey, now: TimeMillis) -> Result<Known, ChainError> {
         if let Some(record) = self.recall(key) {
-            return Ok(Standing::of(record.as_ref(), now));
+            return Ok(Known::of(key, record.as_ref(), now));
         }
         let asked = Instant::now();
         let place = state::staff(key);
@@ -87,7 +91,7 @@ impl Roster {
         }
         remembered.insert(*key, (asked, record.clone()));
         drop(remembered);
-        Ok(Standing::of(record.as_ref(), now))
+        Ok(Known::of(key, record.as_ref(), now))
     }
 
     fn recall(&self, key: &PublicKey) -> Option<Option<StaffRecord>> {

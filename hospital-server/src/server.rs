@@ -10,8 +10,8 @@
 //! | `vault-access.log` | what the vault gave and took, a line a call; earlier months beside it |
 //! | `uploads/` | uploads in progress; emptied at start |
 //! | `register.redb` | cards, records and receipts |
-//! | `audit.redb` | sealed audit entries, those on their way to the chain, and open actions |
-//! | `buckets/` | keys of the retention buckets; not for backups |
+//! | `audit.redb` | audit entries on their way to the chain, and open actions; sealed |
+//! | `audit-keys/` | keys of the retention buckets, wrapped by the server key; not for backups |
 //! | `issuer.der` | the key that blindly signs search tokens |
 //! | `linker.cursor` | a hint for the linker; may be deleted |
 //!
@@ -21,7 +21,7 @@
 
 mod access_file;
 mod audit_log;
-mod buckets;
+mod bucket_watch;
 mod context;
 mod from_home;
 mod gate;
@@ -33,10 +33,10 @@ mod uploads;
 mod vault;
 
 pub use self::audit_log::{
-    AuditLog, AuditWriter, AuditWriterConfig, AuditWriterError, ChainDelivery, Deliver,
-    Delivered, LogError, Logged,
+    AuditLog, AuditWriter, AuditWriterConfig, AuditWriterError, ChainDelivery, Deliver, Delivered,
+    LogError, Logged,
 };
-pub use self::buckets::BucketError;
+pub use self::handlers::ROUTES;
 pub use self::linker::LinkStatus;
 pub use self::register::{MAX_DESK_TRIES, RegisterError, TOKENS_A_DAY};
 pub use self::uploads::UploadError;
@@ -48,11 +48,12 @@ use crate::clock::Clock;
 use crate::database::blocking;
 use crate::journal::{ActionJournal, Journal};
 use crate::network_map::{HospitalMap, MapError};
+use crate::policies::Policies;
 use crate::roster::Roster;
 use access_file::{ACCESS_FILE, AccessFile};
 use alliance_chain::AllianceGenesis;
 use audit_log::index::AuditIndex;
-use buckets::Buckets;
+use audit_log::ring::Ring;
 use caduceus_cli::{CliError, NetworkFile, create_private_dir, read_limited, write_private_new};
 use caduceus_client::{ClientError, Trust};
 use caduceus_crypto::index::SchemeId;
@@ -62,7 +63,7 @@ use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, Star
 use context::Context;
 use linker::Linker;
 use private_chain::PrivateGenesis;
-use private_chain::policy::Limits;
+use private_chain::policy::Limits as ActionLimits;
 use rand_core::OsRng;
 use register::Register;
 use std::path::{Path, PathBuf};
@@ -153,7 +154,7 @@ pub enum ServerError {
     Audit(#[from] DatabaseFailure),
     /// The bucket keys cannot be used.
     #[error(transparent)]
-    Buckets(#[from] BucketError),
+    Buckets(#[from] private_chain::audit_log::KeyError),
     /// The vault cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -175,7 +176,7 @@ pub struct RunningServer {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     links: watch::Receiver<LinkStatus>,
-    limits: watch::Sender<Limits>,
+    limits: watch::Sender<ActionLimits>,
 }
 
 /// Starts a server.
@@ -190,7 +191,8 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
     check_keys(&config, &map)?;
     let home = config.home.clone();
     let private_chain = map.private_chain;
-    let store = blocking(move || Store::open(&home, private_chain)).await?;
+    let server_key = config.server.clone();
+    let store = blocking(move || Store::open(&home, private_chain, &server_key)).await?;
     let service = Service::start(ServiceConfig {
         key: &config.server,
         listen: config.listen.clone(),
@@ -215,7 +217,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         "trusted-alliance",
     )?;
     let (stop, stopped) = watch::channel(false);
-    let (limits, limited) = watch::channel(Limits::default());
+    let (limits, limited) = watch::channel(ActionLimits::default());
     let writer = AuditWriter::with(
         (
             ChainDelivery::from(chain.clone()),
@@ -223,7 +225,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
             config.clock.clone(),
         ),
         store.index.clone(),
-        Arc::clone(&store.buckets),
+        store.ring.clone(),
         limited,
     )?;
     let (log, writing) = writer.start(stopped.clone());
@@ -235,7 +237,8 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         identity: config.identity.clone(),
         token_key: store.issuer.public().clone(),
     };
-    let (links, linking) = linker.start(stopped);
+    let (links, linking) = linker.start(stopped.clone());
+    let forgetting = bucket_watch::start(chain.clone(), store.ring.clone(), stopped);
     let context = Arc::new(Context {
         map,
         identity: config.identity,
@@ -243,15 +246,15 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         issuer: store.issuer,
         service: service.clone(),
         roster: Roster::new(chain.clone()),
+        policies: Policies::new(chain.clone()),
         chain,
         alliance,
         register: store.register,
         vault: store.vault,
         accesses: store.accesses,
         uploads: store.uploads,
-        buckets: store.buckets,
+        ring: store.ring.clone(),
         log,
-        index: store.index,
         journal: Journal(config.journal),
         gate: gate::Gate::default(),
         sessions: handlers::fetch_record::Sessions::default(),
@@ -266,7 +269,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         service,
         context,
         stop,
-        tasks: vec![writing, linking],
+        tasks: vec![writing, linking, forgetting],
         links,
         limits,
     })
@@ -323,13 +326,13 @@ struct Store {
     vault: Vault,
     accesses: AccessFile,
     uploads: Uploads,
-    buckets: Arc<Buckets>,
+    ring: Ring,
     index: AuditIndex,
     issuer: Arc<TokenIssuer>,
 }
 
 impl Store {
-    fn open(home: &Path, private_chain: ChainId) -> Result<Self, ServerError> {
+    fn open(home: &Path, private_chain: ChainId, server: &SecretKey) -> Result<Self, ServerError> {
         create_private_dir(home).map_err(ServerError::Home)?;
         // The databases first: their locks keep a second process from emptying the uploads of this one.
         let register = Register::open(&home.join("register.redb"))?;
@@ -342,7 +345,7 @@ impl Store {
                 source,
             })?,
             uploads: Uploads::open(&home.join("uploads"))?,
-            buckets: Arc::new(Buckets::open(&home.join("buckets"))?),
+            ring: Ring::open(&home.join("audit-keys"), server)?,
             index,
             issuer: Arc::new(token_issuer(&home.join("issuer.der"))?),
         })
@@ -390,7 +393,7 @@ impl RunningServer {
     }
 
     /// Sets the bounds of the audit log: from the next entry on.
-    pub fn set_limits(&self, limits: Limits) {
+    pub fn set_limits(&self, limits: ActionLimits) {
         self.limits.send_replace(limits);
     }
 

@@ -5,17 +5,22 @@ mod genesis;
 mod inspect;
 mod members;
 mod mine;
+mod policy;
 mod start;
 
 use audit::Audit;
 use caduceus_cli::{CliError, CommonArgs, HiddenCommand, Output, Program};
 use caduceus_ledger::ChainKind;
-use caduceus_operator::{InitArgs, home, init, make_key, status, validate};
+use caduceus_node::NodeHome;
+use caduceus_operator::{
+    DeedKind, InitArgs, announce, command_line, home, init, make_key, status, validate,
+};
 use clap::{Parser, Subcommand};
 use genesis::GenesisArgs;
 use inspect::Inspect;
 use members::Members;
 use mine::Mine;
+use policy::PolicyCommand;
 use private_chain::PrivateMachine;
 use std::path::PathBuf;
 
@@ -73,6 +78,19 @@ enum Command {
         #[command(subcommand)]
         what: Audit,
     },
+    /// Show, check and change the policies that decide who may do what.
+    Policy {
+        #[command(subcommand)]
+        what: PolicyCommand,
+        /// The hospital's identity key: it proposes, and a running node answers it
+        #[arg(
+            long,
+            value_name = "KEY-FILE",
+            global = true,
+            default_value = "identity.key"
+        )]
+        identity: PathBuf,
+    },
     #[command(flatten)]
     Hidden(HiddenCommand),
 }
@@ -88,6 +106,25 @@ impl Program for Arguments {
 }
 
 const PROGRAM: &str = "private-chain";
+
+impl Command {
+    /// What the audit log says of the command; none for one that touches no node, or only asks whether it is well.
+    fn kind(&self) -> Option<DeedKind> {
+        match self {
+            Command::Start => Some(DeedKind::Execute),
+            Command::Inspect { .. } | Command::Validate { .. } => Some(DeedKind::Read),
+            Command::Members { what, .. } => Some(what.kind()),
+            Command::Audit { .. } => Some(DeedKind::AuditRead),
+            Command::Policy { what, .. } => what.kind(),
+            Command::Key { .. }
+            | Command::Genesis(_)
+            | Command::Init(_)
+            | Command::Status
+            | Command::Mine(_)
+            | Command::Hidden(_) => None,
+        }
+    }
+}
 
 /// Runs a command.
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliError> {
@@ -109,16 +146,39 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), CliE
         Command::Mine(mine) => {
             return mine::run(&mine, &arguments.common, PROGRAM, &output).await;
         }
+        Command::Policy {
+            what: PolicyCommand::Check { file, asked },
+            ..
+        } => return policy::check(&file, &asked, &output),
         command => command,
     };
     let home = home(&arguments.common, PROGRAM)?;
+    let announced = match command.kind() {
+        Some(kind) => Some(announce(&home, PROGRAM, kind, &command_line()).await?),
+        None => None,
+    };
+    let outcome = carry_out(command, &arguments.common, home, &output).await;
+    match announced {
+        Some(announced) => announced.ended(outcome),
+        None => outcome,
+    }
+}
+
+/// Does what was announced.
+async fn carry_out(
+    command: Command,
+    common: &CommonArgs,
+    home: NodeHome,
+    output: &Output,
+) -> Result<(), CliError> {
     match command {
         Command::Start => start::run(home).await,
-        Command::Status => status(&home, PROGRAM, &output).await,
-        Command::Inspect { what } => inspect::run(&home, &what, &output),
-        Command::Validate { fast } => validate(&home, &PrivateMachine, fast, &output),
-        Command::Members { what, identity } => members::run(&home, what, &identity, &output).await,
-        Command::Audit { what } => audit::run(&home, &what, &arguments.common, &output).await,
+        Command::Status => status(&home, PROGRAM, output).await,
+        Command::Inspect { what } => inspect::run(&home, &what, output),
+        Command::Validate { fast } => validate(&home, &PrivateMachine, fast, output),
+        Command::Members { what, identity } => members::run(&home, what, &identity, output).await,
+        Command::Audit { what } => audit::run(&home, &what, common, output).await,
+        Command::Policy { what, identity } => policy::run(&home, what, &identity, output).await,
         // Done above: they need no node.
         Command::Key { .. } | Command::Genesis(_) | Command::Init(_) | Command::Mine(_) => Ok(()),
         Command::Hidden(hidden) => hidden.run::<Arguments>(),

@@ -18,7 +18,7 @@ pub mod params;
 mod text;
 mod version;
 
-pub use bounds::{MAX_DEPTH, MAX_POLICIES, MAX_TOKENS};
+pub use bounds::{MAX_DEPTH, MAX_OPERATORS, MAX_POLICIES, MAX_TOKENS};
 pub use decide::{Decision, explain};
 pub use facts::{
     Circumstances, Duty, Operation, Principal, Question, RecordState, Relation, Resource, Unknown,

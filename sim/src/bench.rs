@@ -3,6 +3,7 @@
 //! A bench makes its data from a seed, checks that the answers it times are right, and says in its output how it
 //! measured.
 
+pub mod audit;
 pub mod chain;
 pub mod latency;
 pub(crate) mod measure;
@@ -12,6 +13,7 @@ pub mod sync;
 use caduceus_cli::{CliError, CommonArgs, Output};
 use clap::Subcommand;
 
+pub use self::audit::AuditBenchArgs;
 pub use self::chain::ChainBenchArgs;
 pub use self::latency::LatencyBenchArgs;
 pub use self::search::SearchBenchArgs;
@@ -26,6 +28,8 @@ pub enum BenchCommand {
     Chain(ChainBenchArgs),
     /// Upload and search on an idle network, one at a time: what one person waits.
     Latency(LatencyBenchArgs),
+    /// Log the audit trail of the iDASH 2018 competition on four validators and query it at each, beside PostgreSQL.
+    Audit(AuditBenchArgs),
     /// Join a long chain by a snapshot, over real sockets, and compare every row.
     Sync(SyncBenchArgs),
 }
@@ -45,6 +49,7 @@ pub async fn run(
             tokio::task::block_in_place(|| search::run(&arguments, common, output))
         }
         BenchCommand::Chain(arguments) => chain::run(&arguments, output).await,
+        BenchCommand::Audit(arguments) => audit::run(&arguments, output).await,
         BenchCommand::Latency(arguments) => latency::run(&arguments, output).await,
         BenchCommand::Sync(arguments) => {
             tokio::task::block_in_place(|| sync::run(&arguments, common, output))

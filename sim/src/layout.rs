@@ -228,6 +228,7 @@ impl ChainPlan {
                 name: format!("n{n}"),
                 service: service.to_string(),
                 key: key.public().to_string(),
+                hospital: None,
             })
             .collect()
     }
@@ -343,7 +344,14 @@ impl Layout {
             alliance: AllianceSection {
                 genesis: "alliance.genesis".to_owned(),
                 chain_id: genesis.chain_id().to_string(),
-                nodes: plan.entries(),
+                nodes: {
+                    // The first ones are the hospitals' own.
+                    let mut nodes = plan.entries();
+                    for (node, hospital) in nodes.iter_mut().zip(&hospitals) {
+                        node.hospital = Some(hospital.name.clone());
+                    }
+                    nodes
+                },
             },
             hospitals: entries,
         };

@@ -8,11 +8,14 @@ use caduceus_crypto::TimeMillis;
 use caduceus_network::exchange::Health;
 use caduceus_network::{Limits, PeerAddr, Service, ServiceConfig};
 use caduceus_node::{Clock, NodeHome, SystemClock};
+use caduceus_operator::take_up_deeds;
+use hospital_server::server::ServerConfig;
+use private_chain::Bucket;
+use private_chain::audit::SecretBytes;
 use private_chain::node::{PrivateNode, PrivateNodeConfig};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use hospital_server::server::ServerConfig;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -94,18 +97,26 @@ pub async fn run_node(kind: &str, home: &Path) -> anyhow::Result<()> {
         "alliance" => {
             let node =
                 AllianceNode::start(AllianceNodeConfig::from_home(home, &network, clock)).await?;
+            let deeds = take_up_deeds(path, &network, &node.service)?;
             while signals.next().await == caduceus_cli::Asked::Reload {
                 let (home, network) = read()?;
                 node.reload(&home, &network);
+            }
+            if let Some(deeds) = deeds {
+                deeds.abort();
             }
             node.stop().await;
         }
         "private" => {
             let node =
                 PrivateNode::start(PrivateNodeConfig::from_home(home, &network, clock)).await?;
+            let deeds = take_up_deeds(path, &network, &node.service)?;
             while signals.next().await == caduceus_cli::Asked::Reload {
                 let (home, network) = read()?;
                 node.reload(&home, &network);
+            }
+            if let Some(deeds) = deeds {
+                deeds.abort();
             }
             node.stop().await;
         }
@@ -164,6 +175,38 @@ impl Chains {
             alliance,
             private: Vec::new(),
         })
+    }
+
+    /// Starts the nodes of the private chains only.
+    ///
+    /// # Errors
+    /// When a node does not start.
+    pub async fn start_private_alone(layout: &Layout) -> anyhow::Result<Self> {
+        let mut private = Vec::new();
+        for (h, hospital) in layout.hospitals.iter().enumerate() {
+            let mut nodes = Vec::new();
+            for n in 0..hospital.nodes.len() {
+                nodes.push(start_private(layout, h, n, false).await?);
+            }
+            private.push(nodes);
+        }
+        Ok(Self {
+            alliance: Vec::new(),
+            private,
+        })
+    }
+
+    /// The key of one of a hospital's retention buckets, as a node of this process keeps it.
+    ///
+    /// # Errors
+    /// When none has it.
+    pub fn bucket_key(&self, hospital: usize, bucket: &Bucket) -> anyhow::Result<SecretBytes> {
+        for node in self.private_here(hospital) {
+            if let Some(key) = node.audit.keys().get(bucket)? {
+                return Ok(key);
+            }
+        }
+        anyhow::bail!("no node here has the key of {bucket}")
     }
 
     /// An alliance node of this process.

@@ -7,7 +7,6 @@ use caduceus_network::Limits;
 use hospital_server::keys::{self, KeysConfig, RunningKeys};
 use hospital_server::server::{self, RunningServer, ServerConfig};
 use hospital_server::{ActionJournal, system_clock};
-use private_chain::Bucket;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -120,19 +119,6 @@ impl Servers {
             .join(record.to_string())
     }
 
-    /// The key of one of a hospital's retention buckets.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn bucket_key(
-        &self,
-        layout: &Layout,
-        hospital: usize,
-        bucket: &Bucket,
-    ) -> anyhow::Result<[u8; 32]> {
-        bucket_key_of(&layout.hospitals[hospital], bucket)
-    }
-
     /// Stops all of them.
     pub async fn stop(&mut self) {
         for keys in self.keys.drain(..) {
@@ -142,21 +128,4 @@ impl Servers {
             server.stop().await;
         }
     }
-}
-
-/// The key of one of a hospital's retention buckets, as its server keeps it.
-///
-/// # Errors
-/// When there is none.
-pub fn bucket_key_of(hospital: &HospitalLayout, bucket: &Bucket) -> anyhow::Result<[u8; 32]> {
-    let name = format!("{}-{}.key", bucket.class.as_str(), bucket.month);
-    let path = hospital
-        .server_home()
-        .join("buckets")
-        .join(name);
-    let bytes =
-        std::fs::read(&path).with_context(|| format!("the bucket key {}", path.display()))?;
-    bytes
-        .try_into()
-        .map_err(|_| anyhow::anyhow!("{} does not hold 32 bytes", path.display()))
 }

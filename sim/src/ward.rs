@@ -16,6 +16,7 @@ use hospital_server::keys::{self, KeysConfig, RunningKeys};
 use hospital_server::server::{self, RunningServer, ServerConfig};
 use hospital_server::system_clock;
 use hospital_server::workstation::Administrator;
+use private_chain::audit::SecretBytes;
 use private_chain::node::{PrivateNode, PrivateNodeConfig};
 use private_chain::{AuditEntry, Bucket, Role, query};
 use std::path::Path;
@@ -175,15 +176,21 @@ impl Ward {
             for (_, place, batch) in query::audit_batches(&snapshot, first, PAGE)? {
                 first += u64::from(place.count);
                 for (index, sealed) in (0u32..).zip(&batch.entries) {
-                    found.push(batch.open(index, &self.bucket_key(&sealed.bucket())?)?);
+                    let key = self.bucket_key(&sealed.bucket())?;
+                    found.push(batch.open(index, &key)?);
                 }
             }
         }
         Ok(found)
     }
 
-    fn bucket_key(&self, bucket: &Bucket) -> anyhow::Result<[u8; 32]> {
-        crate::servers::bucket_key_of(self.hospital(), bucket)
+    fn bucket_key(&self, bucket: &Bucket) -> anyhow::Result<SecretBytes> {
+        for node in &self.nodes {
+            if let Some(key) = node.audit.keys().get(bucket)? {
+                return Ok(key);
+            }
+        }
+        anyhow::bail!("no node has the key of {bucket}")
     }
 
     /// The records anchored on the chain.

@@ -15,7 +15,7 @@ use alliance_chain::{Member, MemberRecord};
 use caduceus_cli::{CliError, Output, read_limited};
 use caduceus_crypto::{HospitalId, SecretKey};
 use caduceus_node::NodeHome;
-use caduceus_operator::OwnNode;
+use caduceus_operator::{DeedKind, OwnNode};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +58,22 @@ pub(super) enum Members {
         #[arg(long, value_name = "KEY")]
         proxy: String,
     },
+}
+
+impl Members {
+    /// Whether it shows or changes.
+    pub(super) fn kind(&self) -> DeedKind {
+        match self {
+            Members::List
+            | Members::Validators
+            | Members::Proxies
+            | Members::Affected { .. }
+            | Members::Show { .. } => DeedKind::Read,
+            Members::Propose { .. } | Members::Approve { .. } | Members::Submit { .. } => {
+                DeedKind::Update
+            }
+        }
+    }
 }
 
 /// Does it, at the running node of a folder.

@@ -3,6 +3,7 @@
 use alliance_chain::node::{AllianceNode, AllianceNodeConfig};
 use caduceus_cli::{Asked, CliError, NetworkFile, Signals};
 use caduceus_node::{NodeHome, SystemClock};
+use caduceus_operator::take_up_deeds;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,12 +25,16 @@ pub(super) async fn run(home: NodeHome) -> Result<(), CliError> {
             "mend what it names, then start again",
         )
     })?;
+    let deeds = take_up_deeds(&path, &network, &node.service)?;
     tracing::info!(moniker, "running");
     while signals.next().await == Asked::Reload {
         match reload(&node, &path) {
             Ok(()) => tracing::info!(moniker, "peers and hospitals are read again"),
             Err(error) => tracing::warn!(moniker, %error, "nothing is read again"),
         }
+    }
+    if let Some(deeds) = deeds {
+        deeds.abort();
     }
     node.stop().await;
     Ok(())

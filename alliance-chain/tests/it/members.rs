@@ -157,6 +157,7 @@ fn found() -> World {
                     caduceus_network::peer_id(&own.parse().unwrap())
                 ),
                 key: own,
+                hospital: None,
             }],
         },
         hospitals: Vec::new(),

@@ -210,6 +210,7 @@ fn start(home: &Path, port: u16) -> Running {
                     peer_id(&key(3).public())
                 ),
                 key: key(3).public().to_string(),
+                hospital: None,
             }],
         },
         hospitals: Vec::new(),

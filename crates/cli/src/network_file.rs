@@ -81,6 +81,10 @@ pub struct NodeEntry {
     pub service: String,
     /// Its validator key, 66 digits.
     pub key: String,
+    /// Of an alliance node, the name of the hospital that runs it: what its operator does is in that hospital's audit
+    /// log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hospital: Option<String>,
 }
 
 /// Why a network file cannot be used.

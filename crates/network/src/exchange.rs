@@ -13,6 +13,7 @@
 //! | [`StoreRecord`], [`TagCounters`], [`MetaLookup`] | the hospital server | its workstations |
 //! | [`RegisterPatient`] | the hospital server | registrars, administrators |
 //! | [`LogAction`] | the hospital server | the key service; workstations; the identity key |
+//! | [`LogDeed`] | the hospital server | the hospital's own nodes |
 //! | [`IndexKey`] | the key service | workstations |
 //! | [`DepositPairSecret`] | the key service | the hospital server |
 //! | [`Register`], [`IssueTokens`], [`FetchReceipt`] | the hospital server | anybody with a card |
@@ -45,6 +46,7 @@ mod last_vote;
 mod light_blocks;
 mod linked_records;
 mod log_action;
+mod log_deed;
 mod meta_lookup;
 mod person_signed;
 mod query;
@@ -93,6 +95,7 @@ pub use linked_records::{
     LinkedRecords, LinkedRecordsReply, LinkedRecordsRequest, MAX_LINKED_BYTES,
 };
 pub use log_action::{ActionLogged, LogAction, LogActionRequest};
+pub use log_deed::{Deed, DeedKind, DeedOutcome, LogDeed};
 pub use meta_lookup::{CardHolder, EmergencyTerms, MetaLookup, MetaLookupRequest};
 pub use person_signed::PersonSigned;
 pub use query::{MAX_LISTED, Query, QueryReply, QueryRequest};
@@ -163,6 +166,7 @@ pub const PROTOCOLS: &[&str] = &[
     BucketKeys::PROTOCOL,
     AuditRows::PROTOCOL,
     Emergency::PROTOCOL,
+    LogDeed::PROTOCOL,
 ];
 
 /// Longest name of a rule in a denial, bytes.

@@ -11,15 +11,44 @@
 
 mod drain;
 mod file;
+mod sink;
 
 pub use drain::{DeedSink, drain_deeds};
-pub use file::{Deed, DeedFiles, DeedKind, DeedOutcome};
+pub use file::DeedFiles;
+pub use sink::HospitalServer;
 
-use caduceus_cli::CliError;
+use caduceus_cli::{CliError, NetworkFile};
 use caduceus_crypto::TimeMillis;
+use caduceus_network::Service;
+use caduceus_network::exchange::{Deed, DeedKind, DeedOutcome};
 use caduceus_node::{Clock, NodeHome, SystemClock};
 use rand_core::{OsRng, RngCore};
+use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// Takes up the deeds of a node that runs, if the network file says which hospital's log they belong to; otherwise they
+/// wait.
+///
+/// # Errors
+/// Failure, when the folder cannot be used or another process takes its deeds up.
+pub fn take_up_deeds(
+    home: &Path,
+    network: &NetworkFile,
+    service: &Service,
+) -> Result<Option<JoinHandle<()>>, CliError> {
+    let home = NodeHome::load(home)
+        .map_err(|e| CliError::usage(e.to_string(), "mend the file, then start the node again"))?;
+    match HospitalServer::of(&home, network, service) {
+        Some(server) => drain_deeds(&home, server).map(Some),
+        None => {
+            tracing::warn!(
+                "the network file names no hospital for this node: its operators' deeds wait"
+            );
+            Ok(None)
+        }
+    }
+}
 
 /// How long a command waits for its entry.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -55,7 +84,8 @@ pub async fn announce(
         outcome: DeedOutcome::Success,
         reason: String::new(),
         request,
-    };
+    }
+    .cut();
     let name = files.write(&deed)?;
     if files.is_drained() {
         let until = Instant::now() + PATIENCE;
@@ -88,14 +118,20 @@ impl Announced {
             caduceus_cli::ExitCode::Denied => DeedOutcome::Denied,
             _ => DeedOutcome::Failed,
         };
-        self.files.write(&Deed {
+        let failed = Deed {
             time: now(),
             outcome: ended,
             reason: error.what.clone(),
             ..self.deed
-        })?;
+        };
+        self.files.write(&failed.cut())?;
         Err(error)
     }
+}
+
+/// The command as it was typed, without the program. Secrets are never in it: they are in files.
+pub fn command_line() -> String {
+    std::env::args().skip(1).collect::<Vec<_>>().join(" ")
 }
 
 fn now() -> TimeMillis {

@@ -14,8 +14,10 @@ mod validate;
 mod voters;
 
 pub use audit_verify::audit_verify;
+pub use caduceus_network::exchange::{Deed, DeedKind, DeedOutcome};
 pub use deeds::{
-    Announced, Deed, DeedFiles, DeedKind, DeedOutcome, DeedSink, announce, drain_deeds,
+    Announced, DeedFiles, DeedSink, HospitalServer, announce, command_line, drain_deeds,
+    take_up_deeds,
 };
 pub use home::home;
 pub use init::{InitArgs, init, key_file, make_key, read_toml, write_genesis};

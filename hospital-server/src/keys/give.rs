@@ -5,7 +5,7 @@
 
 use super::Context;
 use crate::database::blocking;
-use crate::roster::Standing;
+use crate::policies::RULE;
 use caduceus_crypto::card::CardNumber;
 use caduceus_crypto::{MetaAddress, PublicKey, TimeMillis, domain, encode};
 use caduceus_custody::secret_box::seal_to;
@@ -15,6 +15,7 @@ use caduceus_network::exchange::{
 };
 use caduceus_network::{CallError, Exchange, Peer, Refused};
 use private_chain::audit::{MAX_SOURCE_BYTES, SignedStatement, StatementCheck};
+use private_chain::policy::{Operation, Question, Relation, Resource};
 use private_chain::{Action, AuditEntry, Outcome, Role, Subject};
 use rand_core::{OsRng, RngCore};
 use std::sync::Arc;
@@ -46,8 +47,8 @@ pub(super) async fn answer(
         }
     };
     let later = |detail: &str| Ok(Reply::later(AFTER_MILLIS, detail));
-    let standing = match ctx.roster.standing(&staff, ctx.now()).await {
-        Ok(standing) => standing,
+    let known = match ctx.roster.who(&staff, ctx.now()).await {
+        Ok(known) => known,
         Err(error) => return later(&error.to_string()),
     };
     let pairs = ctx.pairs.clone();
@@ -59,13 +60,18 @@ pub(super) async fn answer(
             return later("the key service's disk cannot be used");
         }
     };
+    let presented = Resource::card(card_number(&ctx, &request).hash(), Relation::Treating);
+    let question = Question::new(known.principal.clone(), Operation::IndexKey, presented);
+    let denial = match ctx.policies.denial(&question).await {
+        Ok(denial) => denial,
+        Err(error) => return later(&error.to_string()),
+    };
     let mut entry = entry(&ctx, &peer, staff, &request, request_id);
-    let signed = state(&ctx, &mut entry, request.statement.as_ref());
-    let verdict = signed.and_then(|()| judge(&ctx, standing, &request, pair));
-    // Who is no member of staff has nothing to be signed for.
-    let verdict = match standing {
-        Standing::Stranger => Err(("staff_unknown", "not enrolled".to_owned())),
-        _ => verdict,
+    // What the policy denies is denied for that reason, signed or not.
+    let verdict = match denial {
+        Some(why) => Err((RULE, why)),
+        None => state(&ctx, &mut entry, request.statement.as_ref())
+            .and_then(|()| judge(&ctx, &request, pair)),
     };
     (entry.outcome, entry.reason) = match &verdict {
         Ok(_) => (Outcome::Success, request.quarter.to_string().into()),
@@ -104,7 +110,7 @@ pub(super) async fn answer(
         }) => return Ok(Reply::later(after_millis, detail)),
         Err(error) => return later(&format!("the audit log: {error}")),
     }
-    if standing == Standing::Stranger {
+    if known.is_stranger() {
         return Err(Refused::because("not enrolled"));
     }
     ctx.journal.replied(request_id, IndexKey::PROTOCOL);
@@ -146,7 +152,9 @@ async fn answered(
         }
     };
     match logged {
-        Ok(Reply::Done(_)) => peer.sent.then(move || drop(tokio::task::spawn_blocking(close))),
+        Ok(Reply::Done(_)) => peer
+            .sent
+            .then(move || drop(tokio::task::spawn_blocking(close))),
         Ok(_) => blocking(close).await,
         Err(_) => ctx.live.end(&request),
     }
@@ -154,22 +162,10 @@ async fn answered(
 
 fn judge(
     ctx: &Context,
-    standing: Standing,
     request: &IndexKeyRequest,
     pair: Option<(MetaAddress, Zeroizing<[u8; 32]>)>,
 ) -> Result<(MetaAddress, Zeroizing<[u8; 32]>), Broken> {
     let broken = |rule: &'static str, detail: &str| Err((rule, detail.to_owned()));
-    match standing {
-        Standing::Active(role) if role.may_anchor() => {}
-        Standing::Active(role) => {
-            return Err(("staff_role", format!("a {role} writes no records")));
-        }
-        Standing::Suspended(_) => return broken("staff_suspended", "the enrolment is suspended"),
-        Standing::NotValid(_) => {
-            return broken("staff_not_valid", "the enrolment does not hold now");
-        }
-        Standing::Stranger => return broken("staff_unknown", "not enrolled"),
-    }
     let now = ctx.now().0;
     let current = [
         now.saturating_sub(CLOCK_DRIFT_MILLIS),
@@ -191,6 +187,15 @@ fn judge(
             "the card's patient has not registered yet".to_owned(),
         )
     })
+}
+
+fn card_number(ctx: &Context, request: &IndexKeyRequest) -> CardNumber {
+    let mut hospital_prefix = [0u8; 4];
+    hospital_prefix.copy_from_slice(&ctx.map.hospital.0[..4]);
+    CardNumber {
+        number: request.card,
+        hospital_prefix,
+    }
 }
 
 /// Puts what the caller signed into the entry, if it is that.
@@ -228,12 +233,7 @@ fn entry(
     request: &IndexKeyRequest,
     request_id: [u8; 16],
 ) -> AuditEntry {
-    let mut hospital_prefix = [0u8; 4];
-    hospital_prefix.copy_from_slice(&ctx.map.hospital.0[..4]);
-    let card = CardNumber {
-        number: request.card,
-        hospital_prefix,
-    };
+    let card = card_number(ctx, request);
     // A multiaddress is ASCII, so it can be cut anywhere.
     let mut source = peer.address.to_string();
     source.truncate(MAX_SOURCE_BYTES);

@@ -129,7 +129,9 @@ mod tests {
 
     fn lines(path: &Path) -> Vec<serde_json::Value> {
         let text = fs::read_to_string(path).unwrap();
-        let whole = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let whole = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
         whole.collect()
     }
 
@@ -139,7 +141,8 @@ mod tests {
         let path = home.path().join(ACCESS_FILE);
         let record = Hash([0xab; 32]);
         let note = |file: &AccessFile, time: u64, kind: &str| {
-            file.note(TimeMillis(time), &[7; 16], kind, &record).unwrap();
+            file.note(TimeMillis(time), &[7; 16], kind, &record)
+                .unwrap();
         };
         let file = AccessFile::open(home.path()).unwrap();
         note(&file, NOVEMBER, "put");

@@ -1,11 +1,10 @@
 //! The audit log's writing end: entries are sealed, signed by the server, and committed on the private chain
 //! before the action's result is released (DESIGN 5.3, write ahead). Committed means proved under a certified
-//! header, sequence numbers included: one node's word neither releases a result nor overwrites an index row.
+//! header, sequence numbers included: one node's word releases no result.
 //!
 //! One task writes. Entries that wait together go into one transaction under one signature, and a few transactions
 //! are under way at once, so load costs transactions in proportion to blocks, not to actions. A transaction is
-//! durable in the outbox before it is submitted: after a crash it is submitted again, and the index misses nothing
-//! that is committed. With it, durably, goes which of its actions are open: what a crash keeps from being closed is
+//! durable in the outbox before it is submitted: after a crash it is submitted again. With it, durably, goes which of its actions are open: what a crash keeps from being closed is
 //! entered as of unknown outcome at the next start.
 
 mod bounds;
@@ -13,6 +12,7 @@ pub(crate) mod deed;
 mod delivery;
 pub(crate) mod index;
 pub(crate) mod open;
+pub(crate) mod ring;
 #[cfg(test)]
 mod testing;
 mod writer;
@@ -149,9 +149,7 @@ impl AuditLog {
     pub(crate) async fn record_ahead(&self, deed: Deed) -> Result<Ahead, LogError> {
         let is_to_be_done = deed.entry.outcome == Outcome::Success;
         let opens = is_to_be_done.then(|| Arc::new(AtomicBool::new(false)));
-        let (durable, ahead) = self
-            .enqueue(deed.class, deed.entry, opens.clone())
-            .await?;
+        let (durable, ahead) = self.enqueue(deed.class, deed.entry, opens.clone()).await?;
         let Ok(action) = durable.await else {
             // It was refused before it was stored: the other end says why.
             return match ahead.committed().await {

@@ -2,9 +2,8 @@
 
 use super::access_file::AccessFile;
 use super::audit_log::deed::{Deed, Kind, Origin};
-use super::audit_log::index::AuditIndex;
+use super::audit_log::ring::Ring;
 use super::audit_log::{Ahead, AuditLog, LogError, Logged};
-use super::buckets::Buckets;
 use super::gate::Gate;
 use super::handlers::fetch_record::Sessions;
 use super::linker::LinkStatus;
@@ -16,11 +15,13 @@ use crate::chain::ChainClient;
 use crate::clock::Clock;
 use crate::journal::Journal;
 use crate::network_map::HospitalMap;
-use crate::roster::{Roster, Standing};
-use caduceus_crypto::{Hash, PublicKey, SecretKey, TimeMillis, TokenIssuer};
+use crate::policies::{Policies, RULE};
+use crate::roster::{Known, Roster};
+use caduceus_crypto::{Hash, SecretKey, TimeMillis, TokenIssuer};
 use caduceus_network::exchange::{PersonSigned, Reply};
 use caduceus_network::{Exchange, Peer, Refused, Service};
-use private_chain::{Outcome, Role};
+use private_chain::policy::{Operation, Principal, Question, Resource};
+use private_chain::{ActionClass, Outcome};
 use rand_core::{OsRng, RngCore};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -41,13 +42,13 @@ pub(crate) struct Context {
     pub(crate) chain: ChainClient,
     pub(crate) alliance: ChainClient,
     pub(crate) roster: Roster,
+    pub(crate) policies: Policies,
     pub(crate) register: Register,
     pub(crate) vault: Vault,
     pub(crate) accesses: AccessFile,
     pub(crate) uploads: Uploads,
-    pub(crate) buckets: Arc<Buckets>,
+    pub(crate) ring: Ring,
     pub(crate) log: AuditLog,
-    pub(crate) index: AuditIndex,
     pub(crate) journal: Journal,
     pub(crate) gate: Gate,
     pub(crate) sessions: Sessions,
@@ -82,13 +83,6 @@ impl Turned {
     pub(crate) fn refused(reason: impl ToString) -> Self {
         Self::Refused(Refused::because(reason.to_string()))
     }
-}
-
-/// A member of staff in good standing.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Staff {
-    pub(crate) key: PublicKey,
-    pub(crate) role: Role,
 }
 
 /// A random request identifier.
@@ -255,7 +249,40 @@ impl Context {
         callers.admit(self.now(), caller, limit)
     }
 
-    /// The caller as a member of staff who may do this; anybody else is turned away or denied, and logged.
+    /// Who calls, as the chain has her. A peer without a key of this system's kind is turned away.
+    ///
+    /// # Errors
+    /// [`Turned`].
+    pub(crate) async fn caller(&self, peer: &Peer, deed: &Deed) -> Result<Known, Turned> {
+        let Some(key) = peer.key else {
+            return Err(self.turn_away(deed.clone(), "no key of this system").await);
+        };
+        self.roster
+            .who(&key, self.now())
+            .await
+            .map_err(Turned::later)
+    }
+
+    /// Asks the policy in force. What it denies is logged; a stranger is turned away, anybody else is told why.
+    ///
+    /// # Errors
+    /// [`Turned`].
+    pub(crate) async fn permit(&self, deed: &Deed, question: Question) -> Result<(), Turned> {
+        let mut question = question;
+        question.context.purpose = deed.entry.purpose.to_string();
+        question.context.emergency = deed.class == ActionClass::Emergency;
+        let denial = self.policies.denial(&question).await;
+        let Some(why) = denial.map_err(Turned::later)? else {
+            return Ok(());
+        };
+        let deed = deed.clone();
+        Err(match question.principal {
+            Principal::Stranger { .. } => self.turn_away(deed, format!("{RULE}: {why}")).await,
+            _ => self.deny(deed, RULE, why).await,
+        })
+    }
+
+    /// The caller, if the policy in force lets her do this; else she is turned away or denied, and logged.
     ///
     /// # Errors
     /// [`Turned`].
@@ -263,36 +290,20 @@ impl Context {
         &self,
         peer: &Peer,
         deed: &Deed,
-        may: fn(Role) -> bool,
-    ) -> Result<Staff, Turned> {
-        let Some(key) = peer.key else {
-            return Err(self.turn_away(deed.clone(), "no key of this system").await);
-        };
-        let standing = self
-            .roster
-            .standing(&key, self.now())
-            .await
-            .map_err(Turned::later)?;
-        let (role, rule) = match standing {
-            Standing::Stranger => return Err(self.turn_away(deed.clone(), "not enrolled").await),
-            Standing::Active(role) if may(role) => {
-                return match deed.stated.broken() {
-                    None => Ok(Staff { key, role }),
-                    Some((rule, detail)) => {
-                        Err(self.deny(deed.clone().as_role(role), rule, detail).await)
-                    }
-                };
+        operation: Operation,
+        resource: Resource,
+    ) -> Result<Known, Turned> {
+        let known = self.caller(peer, deed).await?;
+        let deed = known.enter(deed.clone());
+        let question = Question::new(known.principal.clone(), operation, resource);
+        self.permit(&deed, question).await?;
+        // What staff may do they sign.
+        match deed.stated.broken() {
+            Some((rule, detail)) if !known.is_stranger() => {
+                Err(self.deny(deed, rule, detail).await)
             }
-            Standing::Active(role) => (role, "staff_role"),
-            Standing::Suspended(role) => (role, "staff_suspended"),
-            Standing::NotValid(role) => (role, "staff_not_valid"),
-        };
-        let detail = match rule {
-            "staff_role" => format!("a {role} may not do this"),
-            "staff_suspended" => "the enrolment is suspended".to_owned(),
-            _ => "the enrolment does not hold now".to_owned(),
-        };
-        Err(self.deny(deed.clone().as_role(role), rule, detail).await)
+            _ => Ok(known),
+        }
     }
 
     /// Ends a request about the register: a rule is denied and logged, a broken database asks for patience.
@@ -351,7 +362,12 @@ pub(crate) fn not_logged(error: LogError) -> Turned {
     }
 }
 
-/// Any role.
-pub(crate) fn anybody(_: Role) -> bool {
-    true
+impl Known {
+    /// Notes her role in an entry.
+    pub(crate) fn enter(&self, deed: Deed) -> Deed {
+        match self.role {
+            Some(role) => deed.as_role(role),
+            None => deed,
+        }
+    }
 }

@@ -10,6 +10,7 @@
 //! | `records` | record hash 32 | [`RecordRow`] |
 //! | `emergency_cards` | card hash 32 | `EmergencyConsent` |
 //! | `emergency_requests` | request hash 32 | [`EmergencyRow`] |
+//! | `superseded` | record hash 32 | record hash 32 of the version after it |
 //!
 //! Every method is one durable transaction. Card numbers never leave this file but to staff and the patient:
 //! logs and audit entries carry [`card_hash`].
@@ -38,6 +39,7 @@ const REQUESTS: ByteTable = TableDefinition::new("requests");
 const RECORDS: ByteTable = TableDefinition::new("records");
 const EMERGENCY_CARDS: ByteTable = TableDefinition::new("emergency_cards");
 const EMERGENCY_REQUESTS: ByteTable = TableDefinition::new("emergency_requests");
+const SUPERSEDED: ByteTable = TableDefinition::new("superseded");
 
 /// A card's number.
 pub(crate) type CardNo = [u8; 16];
@@ -165,6 +167,7 @@ impl Register {
             txn.open_table(RECORDS)?;
             txn.open_table(EMERGENCY_CARDS)?;
             txn.open_table(EMERGENCY_REQUESTS)?;
+            txn.open_table(SUPERSEDED)?;
         }
         txn.commit()?;
         Ok(Self { db: Arc::new(db) })

@@ -189,7 +189,8 @@ impl Workstation {
         &self,
         call: EmergencyCall,
     ) -> Result<EmergencyAnswer, WorkstationError> {
-        self.ask_judge::<Emergency, _>(Who::Server, call).await
+        self.ask_judge::<Emergency, _>(Who::Server, || call.clone())
+            .await
     }
 
     /// Asks to open records without their patient. Officers then approve the case by its identifier.

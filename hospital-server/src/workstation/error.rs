@@ -301,8 +301,9 @@ fn denied(what: String, rule: &str) -> CliError {
         rule if rule.contains("card") => {
             "check the card number, or register the patient: patient register META"
         }
-        rule if rule.contains("role") => "ask somebody whose role allows it",
-        rule if rule.contains("suspend") => "ask the administrator of the hospital",
+        "policy" | "anchor_author_role" => {
+            "ask somebody whom the hospital's policy lets do it, or its administrator"
+        }
         _ => "correct what the rule names, or ask the administrator of the hospital",
     };
     let unknown = rule.contains("unknown") && rule.contains("card");
@@ -388,6 +389,7 @@ fn wrong_document(what: String, fault: &FhirError) -> CliError {
 mod tests {
     use super::*;
     use caduceus_cli::ExitCode;
+    use caduceus_crypto::emergency::EmergencyKeyError;
 
     #[test]
     fn each_mistake_is_two_lines_with_its_code() {
@@ -397,7 +399,8 @@ mod tests {
             detail: "no".into(),
         };
         let scheme = SchemeId::Peks;
-        let mistakes: [(WorkstationError, ExitCode); 20] = [
+        let fault = |fault: EmergencyFault| WorkstationError::Emergency(fault);
+        let mistakes: [(WorkstationError, ExitCode); 31] = [
             (
                 FhirError::NotJson { line: 1, column: 2 }.into(),
                 ExitCode::Usage,
@@ -436,6 +439,29 @@ mod tests {
             (denied("amends_other_patient"), ExitCode::Denied),
             (denied("amend_already_replaced"), ExitCode::Denied),
             (denied("meta_index_key"), ExitCode::Denied),
+            (denied("emergency_unknown"), ExitCode::NotFound),
+            (denied("emergency_target_unknown"), ExitCode::NotFound),
+            (denied("emergency_one_person"), ExitCode::Denied),
+            (denied("emergency_too_few_officers"), ExitCode::Denied),
+            (denied("emergency_wrap_missing"), ExitCode::Denied),
+            (fault(EmergencyFault::Reason), ExitCode::Usage),
+            (
+                fault(EmergencyFault::NoShare { generation: 1 }),
+                ExitCode::NotFound,
+            ),
+            (fault(EmergencyFault::NotOfficer), ExitCode::Denied),
+            (
+                fault(EmergencyFault::ShareFile { what: "no" }),
+                ExitCode::VerificationFailed,
+            ),
+            (
+                fault(EmergencyFault::Terms { what: "no" }),
+                ExitCode::VerificationFailed,
+            ),
+            (
+                DealError::Key(EmergencyKeyError::Generation).into(),
+                ExitCode::Usage,
+            ),
             (WorkstationError::NoIndexKey { scheme }, ExitCode::Usage),
             (SchemeKeyError::Missing { scheme }.into(), ExitCode::Usage),
             (

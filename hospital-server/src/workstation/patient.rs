@@ -4,9 +4,9 @@ use caduceus_crypto::card::{Card, CardQr, DeskCode};
 use caduceus_crypto::index::SchemeId;
 use caduceus_crypto::pseudonym::MetaAddress;
 use caduceus_crypto::time::TimeMillis;
+use caduceus_network::exchange::{NewCard, RegisterPatient, RegisterPatientRequest};
 use private_chain::Action;
 use rand_core::OsRng;
-use caduceus_network::exchange::{NewCard, RegisterPatient, RegisterPatientRequest};
 
 use super::error::{Who, WorkstationError};
 use super::session::{Asked, PATIENT_ADMINISTRATION, Workstation, random_name};

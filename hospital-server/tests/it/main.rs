@@ -82,6 +82,38 @@ const MISTAKES: &[(&[&str], i32, &str)] = &[
         "error: invalid value 'wizard' for '--role <ROLE>': unknown role: physician, nurse, registrar, auditor or administrator expected\n\
          try: --help\n",
     ),
+    (
+        &[
+            "emergency",
+            "request",
+            "--record",
+            "nonsense",
+            "--reason",
+            "x",
+        ],
+        2,
+        "error: invalid value 'nonsense' for '--record <RECORD_HASH>': expected 64 hexadecimal digits, found 8 characters\n\
+         try: --help\n",
+    ),
+    (
+        &[
+            "emergency",
+            "request",
+            "--card",
+            "nonsense",
+            "--reason",
+            "x",
+        ],
+        2,
+        "error: not a card number: CAD1 and 37 letters and digits expected\n\
+         try: the text of the card's QR code: CAD1-...|64 digits\n",
+    ),
+    (
+        &["emergency", "accept", "nowhere.key"],
+        3,
+        "error: cannot read nowhere.key: No such file or directory (os error 2)\n\
+         try: a path that exists\n",
+    ),
 ];
 
 #[test]

@@ -4,7 +4,9 @@ use super::PROGRAM;
 use caduceus_cli::{CliError, Output};
 use caduceus_crypto::SecretKey;
 use caduceus_node::NodeHome;
-use caduceus_operator::{OwnNode, Place, SetEdit, ValidatorRow, key_file, validator_rows};
+use caduceus_operator::{
+    DeedKind, OwnNode, Place, SetEdit, ValidatorRow, key_file, validator_rows,
+};
 use clap::Subcommand;
 use private_chain::{HospitalKeys, Rotate, Tx, Validators, state};
 use serde::Serialize;
@@ -30,6 +32,16 @@ pub(super) enum Members {
         #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(..=168))]
         grace_hours: u16,
     },
+}
+
+impl Members {
+    /// Whether it shows or changes.
+    pub(super) fn kind(&self) -> DeedKind {
+        match self {
+            Members::Show => DeedKind::Read,
+            Members::Validators(_) | Members::Rotate { .. } => DeedKind::Update,
+        }
+    }
 }
 
 #[derive(Serialize)]

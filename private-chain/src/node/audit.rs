@@ -6,6 +6,7 @@
 
 mod fetch;
 mod follow;
+mod judge;
 mod retire;
 mod serve;
 
@@ -92,6 +93,8 @@ impl NodeAudit {
             server: RwLock::new(server),
             keyed: Notify::new(),
         });
+        node.chain()
+            .set_live_check(Arc::new(judge::Judge::new(&shared)));
         serve::keys(&shared);
         serve::rows(&shared, hospital);
         let (stop, stopped) = watch::channel(false);

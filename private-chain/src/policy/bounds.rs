@@ -10,6 +10,8 @@ use super::text::Problem;
 pub const MAX_POLICIES: usize = 256;
 /// Most words, numbers, strings and signs in one policy.
 pub const MAX_TOKENS: usize = 512;
+/// Most signs of operators (`&&` and `==` have two, a dot is one) in one policy: each may be a level of recursion.
+pub const MAX_OPERATORS: usize = 128;
 /// Deepest nesting of brackets, and most branches (`if`, `then`, `else`), in one policy.
 pub const MAX_DEPTH: usize = 12;
 
@@ -22,6 +24,7 @@ struct Counts {
     depth: usize,
     deepest: usize,
     branches: usize,
+    operators: usize,
 }
 
 /// Checks the bounds. Text that is no policy at all passes: Cedar says what is wrong with it.
@@ -60,6 +63,9 @@ fn statements(text: &str) -> Vec<Counts> {
             match byte {
                 b'(' | b'[' | b'{' => counts.depth += 1,
                 b')' | b']' | b'}' => counts.depth = counts.depth.saturating_sub(1),
+                b'&' | b'|' | b'!' | b'=' | b'<' | b'>' | b'+' | b'-' | b'*' | b'.' => {
+                    counts.operators += 1;
+                }
                 _ => {}
             }
             counts.deepest = counts.deepest.max(counts.depth);
@@ -87,6 +93,9 @@ impl Counts {
         }
         if self.deepest > MAX_DEPTH {
             return over("levels of brackets", self.deepest, MAX_DEPTH);
+        }
+        if self.operators > MAX_OPERATORS {
+            return over("signs of operators", self.operators, MAX_OPERATORS);
         }
         if self.branches > MAX_DEPTH {
             return over("branches", self.branches, MAX_DEPTH);
@@ -141,6 +150,9 @@ mod tests {
         let long = |n: usize| format!("\n{};", "a ".repeat(n - 1));
         assert_eq!(broken(&long(MAX_TOKENS)), None);
         assert_eq!(broken(&long(MAX_TOKENS + 1)), Some(2));
+        let signs = |n: usize| format!("{};", "+1".repeat(n));
+        assert_eq!(broken(&signs(MAX_OPERATORS)), None);
+        assert_eq!(broken(&signs(MAX_OPERATORS + 1)), Some(1));
         let branches = |n: usize| "if a then b else ".repeat(n);
         assert_eq!(broken(&branches(MAX_DEPTH)), None);
         assert_eq!(broken(&branches(MAX_DEPTH + 1)), Some(1));

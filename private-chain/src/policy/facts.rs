@@ -91,6 +91,10 @@ words! {
     Receipt = "receipt",
     /// A record is opened in an emergency.
     Emergency = "emergency",
+    /// Somebody else agrees that it is opened.
+    EmergencyApprove = "emergency-approve",
+    /// A patient opts in to emergency access, or out.
+    EmergencyConsent = "emergency-consent",
     /// Somebody else's entry is taken into the log.
     LogAction = "log-action",
     /// The audit log is read.

@@ -54,11 +54,6 @@ impl Role {
             Role::Administrator => "administrator",
         }
     }
-
-    /// Whether the role may author a record, hence sign an anchor.
-    pub fn may_anchor(self) -> bool {
-        matches!(self, Role::Physician | Role::Nurse)
-    }
 }
 
 impl fmt::Display for Role {

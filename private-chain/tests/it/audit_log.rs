@@ -59,7 +59,9 @@ fn free_ports(count: usize) -> Vec<u16> {
     let held: Vec<_> = (0..count)
         .map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
         .collect();
-    held.iter().map(|l| l.local_addr().unwrap().port()).collect()
+    held.iter()
+        .map(|l| l.local_addr().unwrap().port())
+        .collect()
 }
 
 struct World {
@@ -117,7 +119,9 @@ impl World {
     fn address(&self, n: usize) -> PeerAddr {
         PeerAddr {
             id: peer_id(&node_key(n).public()),
-            address: format!("/ip4/127.0.0.1/tcp/{}", self.services[n]).parse().unwrap(),
+            address: format!("/ip4/127.0.0.1/tcp/{}", self.services[n])
+                .parse()
+                .unwrap(),
         }
     }
 
@@ -126,7 +130,9 @@ impl World {
         let consensus = others.clone().map(|m| {
             let id = peer_id(&node_key(m).public());
             let port = self.consensus[m];
-            format!("/ip4/127.0.0.1/tcp/{port}/p2p/{id}").parse().unwrap()
+            format!("/ip4/127.0.0.1/tcp/{port}/p2p/{id}")
+                .parse()
+                .unwrap()
         });
         let config = PrivateNodeConfig {
             home: self.home(n),
@@ -134,7 +140,9 @@ impl World {
             key: node_key(n),
             moniker: format!("log-{}-{n}", self.services[n]),
             engine: Engine::Bft(BftSettings {
-                listen: format!("/ip4/127.0.0.1/tcp/{}", self.consensus[n]).parse().unwrap(),
+                listen: format!("/ip4/127.0.0.1/tcp/{}", self.consensus[n])
+                    .parse()
+                    .unwrap(),
                 peers: consensus.collect(),
             }),
             listen: self.address(n).address,
@@ -167,7 +175,15 @@ impl World {
     }
 
     async fn rows(&self, n: usize, filter: &Filter) -> Result<Rows, RowsError> {
-        rows_via(&self.caller, &self.address(n), filter, Order::OldestFirst, None, 10_000).await
+        rows_via(
+            &self.caller,
+            &self.address(n),
+            filter,
+            Order::OldestFirst,
+            None,
+            10_000,
+        )
+        .await
     }
 
     /// Asks a node until it has this many rows and lacks no key.
@@ -252,16 +268,28 @@ async fn four_nodes_keep_one_audit_log_and_forget_what_is_retired() {
     let stranger = caller(&identity()).await;
     let first = world.address(0);
     for key in &keys {
-        assert!(stranger.call::<BucketKeys>(&first, offer(key)).await.is_err());
+        assert!(
+            stranger
+                .call::<BucketKeys>(&first, offer(key))
+                .await
+                .is_err()
+        );
         let reply = world.caller.call::<BucketKeys>(&first, offer(key)).await;
         assert_eq!(reply.unwrap(), BucketKeysReply::Kept);
     }
-    let other = world.caller.call::<BucketKeys>(&first, offer(&(doomed, [1; 32])));
+    let other = world
+        .caller
+        .call::<BucketKeys>(&first, offer(&(doomed, [1; 32])));
     assert_eq!(other.await.unwrap(), BucketKeysReply::Conflict);
     let wanted = BucketKeysRequest::Fetch {
         buckets: vec![name(&doomed)],
     };
-    assert!(stranger.call::<BucketKeys>(&first, wanted.clone()).await.is_err());
+    assert!(
+        stranger
+            .call::<BucketKeys>(&first, wanted.clone())
+            .await
+            .is_err()
+    );
 
     let chain = world.genesis.chain_id();
     let mut count = 0;
@@ -274,7 +302,9 @@ async fn four_nodes_keep_one_audit_log_and_forget_what_is_retired() {
             draft.push(key, bucket.class, entry.time, &entry).unwrap();
             count += 1;
         }
-        world.commit(&Tx::audit(draft.sign(&chain, &server()))).await;
+        world
+            .commit(&Tx::audit(draft.sign(&chain, &server())))
+            .await;
     }
     let all = Filter::default();
     let answer = world.whole(0, &all, count).await;
@@ -285,19 +315,35 @@ async fn four_nodes_keep_one_audit_log_and_forget_what_is_retired() {
         reference: Some(format!("{CANARY}-3-4").into()),
         ..Filter::default()
     };
-    assert_eq!(world.whole(2, &of_canary, 1).await.page.rows[0].sequence, 79);
+    assert_eq!(
+        world.whole(2, &of_canary, 1).await.page.rows[0].sequence,
+        79
+    );
     // A newcomer has no vote and no keys, and gets both rows and keys from its peers.
     world.start(VOTERS).await;
     assert_eq!(world.whole(VOTERS, &all, count).await, answer);
     // Staff, auditors and strangers ask the server, not the nodes.
-    let denied = rows_via(&caller(&key(99)).await, &first, &all, Order::OldestFirst, None, 9).await;
+    let denied = rows_via(
+        &caller(&key(99)).await,
+        &first,
+        &all,
+        Order::OldestFirst,
+        None,
+        9,
+    )
+    .await;
     assert!(matches!(denied, Err(RowsError::Call(_))));
     // The hospital's identity and whoever has the node's key may search.
     for allowed in [identity(), operator_key(&node_key(0))] {
         let service = caller(&allowed).await;
-        let found = rows_via(&service, &first, &all, Order::NewestFirst, None, 9).await.unwrap();
+        let found = rows_via(&service, &first, &all, Order::NewestFirst, None, 9)
+            .await
+            .unwrap();
         let newest: Vec<u64> = found.page.rows.iter().map(|row| row.sequence).collect();
-        assert_eq!(newest, (count as u64 - 9..count as u64).rev().collect::<Vec<_>>());
+        assert_eq!(
+            newest,
+            (count as u64 - 9..count as u64).rev().collect::<Vec<_>>()
+        );
         service.shutdown().await;
     }
 
@@ -307,11 +353,16 @@ async fn four_nodes_keep_one_audit_log_and_forget_what_is_retired() {
     };
     for n in 0..NODES {
         world.node(n).audit.index().flush().unwrap();
-        assert!(run_files(&world, n) > 0, "node {n} has its entries in files");
+        assert!(
+            run_files(&world, n) > 0,
+            "node {n} has its entries in files"
+        );
     }
     // Two months later.
     world.clock.0.store(70 * DAY, Ordering::SeqCst);
-    world.commit(&Tx::Retire(SignedRetire::sign(doomed, &chain, &identity()))).await;
+    world
+        .commit(&Tx::Retire(SignedRetire::sign(doomed, &chain, &identity())))
+        .await;
     until("every validator says that it forgot the bucket", || {
         let snapshot = world.node(0).node.chain().snapshot().unwrap();
         (0..VOTERS).all(|n| {
@@ -324,14 +375,25 @@ async fn four_nodes_keep_one_audit_log_and_forget_what_is_retired() {
         world.node(VOTERS).audit.keys().is_destroyed(&doomed)
     })
     .await;
-    let left = answer.page.rows.iter().filter(|row| row.class == kept.class);
+    let left = answer
+        .page
+        .rows
+        .iter()
+        .filter(|row| row.class == kept.class);
     let left: Vec<_> = left.cloned().collect();
     for n in 0..NODES {
-        assert_eq!(world.whole(n, &all, left.len()).await.page.rows, left, "node {n}");
+        assert_eq!(
+            world.whole(n, &all, left.len()).await.page.rows,
+            left,
+            "node {n}"
+        );
         assert_eq!(run_files(&world, n), 0, "node {n}");
         assert!(world.node(n).audit.keys().get(&doomed).unwrap().is_none());
     }
-    let reply = world.caller.call::<BucketKeys>(&first, offer(&keys[0])).await;
+    let reply = world
+        .caller
+        .call::<BucketKeys>(&first, offer(&keys[0]))
+        .await;
     assert_eq!(reply.unwrap(), BucketKeysReply::Gone);
     let reply = world.caller.call::<BucketKeys>(&first, wanted).await;
     assert_eq!(reply.unwrap(), BucketKeysReply::Keys(Vec::new()));
@@ -345,7 +407,10 @@ async fn four_nodes_keep_one_audit_log_and_forget_what_is_retired() {
     let (found, files) = search(world.dir.path(), CANARY.as_bytes());
     println!("{files} files searched");
     assert_eq!(found, [planted]);
-    assert_eq!(search(world.dir.path(), &keys[0].1).0, Vec::<PathBuf>::new());
+    assert_eq!(
+        search(world.dir.path(), &keys[0].1).0,
+        Vec::<PathBuf>::new()
+    );
     for n in 0..NODES {
         let store = Store::open(&world.home(n).join("chain.redb")).unwrap();
         let report = validate(

@@ -83,11 +83,91 @@ fn network(path: &Path) {
                     caduceus_network::peer_id(&key)
                 ),
                 key: key.to_string(),
+                hospital: None,
             }],
         },
         hospitals: Vec::new(),
     };
     network.save(path).unwrap();
+}
+
+/// The hospital changes its policy at its running node.
+fn policies(world: &World) {
+    let write = |name: &str, text: &str| std::fs::write(world.path(name), text).unwrap();
+    let shown = world.good(&["policy", "show"]);
+    assert_eq!(shown["in_force"]["generation"], Value::Null);
+    assert_eq!(
+        (&shown["proposals"], &shown["next"]),
+        (&0.into(), &Value::Null)
+    );
+    let text = shown["in_force"]["text"].as_str().unwrap();
+    write(
+        "new.cedar",
+        &text.replace("\"physician\", Role::\"nurse\"", "\"nurse\""),
+    );
+    write(
+        "limits.toml",
+        "per_slot = 500\n[retention_months]\naudit-read = 36\n",
+    );
+    write(
+        "bad.cedar",
+        &text.replace("State::\"absent\"", "State::\"gone\""),
+    );
+    let all = "@id(\"none\") forbid (principal, action, resource);";
+    write("locked.cedar", &format!("{text}{all}"));
+    let who = |role: &str| {
+        let role = format!("role={role}");
+        let own = "relation=own,state=absent";
+        let ask = [
+            "--action",
+            "upload",
+            "--principal",
+            &role,
+            "--resource",
+            own,
+        ];
+        world.good(&[&["policy", "check", "new.cedar"], &ask[..]].concat())
+    };
+    assert_eq!(
+        who("physician")["why"],
+        "no policy permits upload to a physician"
+    );
+    let permitted = who("nurse");
+    assert_eq!(permitted["allowed"], true);
+    assert_eq!(permitted["policies"][0], "clinicians-write-own-records");
+    let propose = |file| ["policy", "propose", file, "--at", "+2"];
+    let with = |file, more: &[&'static str]| [&propose(file)[..], more].concat();
+    world.bad(&propose("bad.cedar"), 5, "does not validate: line ");
+    world.bad(&propose("locked.cedar"), 4, "policy_locks_out");
+    world.bad(
+        &with("new.cedar", &["--identity", "server.key"]),
+        4,
+        "policy_not_signed",
+    );
+    write("bad.toml", "[retention_months]\nodd = 36\n");
+    world.bad(
+        &with("new.cedar", &["--limits", "bad.toml"]),
+        2,
+        "no class of entries",
+    );
+    world.bad(
+        &["policy", "propose", "new.cedar", "--at", "1"],
+        4,
+        "policy_too_early",
+    );
+    let made = world.good(&with("new.cedar", &["--limits", "limits.toml"]));
+    assert_eq!(made["generation"], 0);
+    let shown = world.good(&["policy", "show"]);
+    assert_eq!(shown["proposals"], 1);
+    // Its block is the one before it applies, so it judges the next.
+    assert_eq!(shown["in_force"]["generation"], 0);
+    assert_eq!(shown["in_force"]["per_slot"], 500);
+    assert_eq!(shown["in_force"]["retention_months"]["audit-read"], 36);
+    assert_eq!(shown["in_force"]["since"], made["applies_at"]);
+    world.good(&["policy", "propose", "new.cedar", "--at", "+1000"]);
+    let shown = world.good(&["policy", "show"]);
+    assert_eq!(shown["in_force"]["generation"], 0);
+    assert_eq!(shown["next"]["generation"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,6 +248,8 @@ async fn a_hospital_makes_its_chain_and_changes_validators_and_keys() {
     world.good(&[&change[..], &weights].concat());
     let snapshot = node.node.chain().snapshot().unwrap();
     assert_eq!(validators(&snapshot).unwrap().count(), 2);
+
+    policies(&world);
 
     let (new_identity, new_server) = (
         world.made_key("identity2.key"),

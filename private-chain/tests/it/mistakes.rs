@@ -24,6 +24,58 @@ const MISTAKES: &[(&[&str], i32, &str, &str)] = &[
         "error: no node here: ",
         "try: --home DIR of a node",
     ),
+    (
+        &["policy", "check", "no-such-file.cedar"],
+        3,
+        "error: ",
+        "try: ",
+    ),
+    (
+        &[
+            "policy",
+            "check",
+            "Cargo.toml",
+            "--action",
+            "upload",
+            "--principal",
+            "role=nures",
+        ],
+        5,
+        "error: Cargo.toml does not parse: line 1: ",
+        "try: mend that line; what a policy can speak of is in docs/policy.md",
+    ),
+    (
+        &[
+            "policy",
+            "check",
+            "src/policy/default.cedar",
+            "--action",
+            "upload",
+            "--principal",
+            "role=nures",
+        ],
+        2,
+        "error: --principal: role=nures: unknown role: physician, nurse, registrar, auditor or administrator expected",
+        "try: policy check --help shows the words",
+    ),
+    (
+        &[
+            "policy",
+            "check",
+            "src/policy/default.cedar",
+            "--action",
+            "uplaod",
+        ],
+        2,
+        "error: invalid value 'uplaod' for '--action <ACTION>': unknown action \"uplaod\"",
+        "try: --help",
+    ),
+    (
+        &["policy", "propose", "src/policy/default.cedar"],
+        2,
+        "error: no node here: ",
+        "try: --home DIR of a node",
+    ),
 ];
 
 #[test]

@@ -9,12 +9,13 @@ use caduceus_crypto::{
     Anchor, AnchorBody, EmergencyKey, Hash, HospitalId, IndexEntries, Pseudonym, SecretKey, Tag,
     TimeMillis, codec, domain,
 };
-use caduceus_ledger::{ChainId, Validator, ValidatorSet};
+use caduceus_ledger::{ChainId, Height, Validator, ValidatorSet};
 use private_chain::audit::{Filter, Place, Statement};
+use private_chain::policy::{Limits, PolicyRecord, PolicyVersion, Retention};
 use private_chain::tx::{SignedDestroyed, SignedRetire};
 use private_chain::{
     Action, ActionClass, Actor, AuditBatch, AuditEntry, AuditReceipt, Bucket, DraftBatch, Enrol,
-    FormerServer, HospitalKeys, Outcome, PrivateGenesis, Resource, Role, Rotate,
+    FormerServer, HospitalKeys, Outcome, Policy, PrivateGenesis, Resource, Role, Rotate,
     SignedEmergencyKey, StaffRecord, Subject, Suspend, Tx, Validators,
 };
 use rand_chacha::ChaCha20Rng;
@@ -343,4 +344,61 @@ fn a_suspended_staff_record() {
         suspended_at: Some(TimeMillis(NOW.0 + 2)),
     };
     check("staff_record_suspended", &record);
+}
+
+fn limits() -> Limits {
+    Limits {
+        per_action: [("read".into(), 5_000), ("upload".into(), 200)].into(),
+        per_slot: Some(20_000),
+        slot_millis: Some(3_600_000),
+    }
+}
+
+fn retention() -> Retention {
+    Retention {
+        months: [
+            (ActionClass::ClinicalRead, 120),
+            (ActionClass::AuditRead, 36),
+        ]
+        .into(),
+    }
+}
+
+const POLICY: &str = "@id(\"hospital\") permit (principal is Server, action, resource);";
+
+#[test]
+fn a_transaction_that_proposes_a_policy() {
+    let body = Policy {
+        generation: 2,
+        text: POLICY.into(),
+        limits: limits(),
+        retention: retention(),
+        applies_at: Height(77),
+    };
+    check("tx_policy", &Tx::Policy(body.sign(&CHAIN, &key(1))));
+}
+
+#[test]
+fn the_policies_on_record() {
+    let version = |generation, since| PolicyVersion {
+        generation,
+        since: Height(since),
+        text: POLICY.into(),
+        limits: limits(),
+        retention: retention(),
+    };
+    let mut record = PolicyRecord {
+        generation: 1,
+        current: None,
+        next: Some(version(0, 50)),
+    };
+    check("policy_record_first", &record);
+    record.current = Some(version(1, 77));
+    record.next = Some(PolicyVersion {
+        limits: Limits::default(),
+        retention: Retention::default(),
+        ..version(2, 99)
+    });
+    record.generation = 3;
+    check("policy_record", &record);
 }

@@ -88,15 +88,24 @@ impl Report {
     fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
         if self.unlogged_actions > 0 {
-            broken.push(format!("{} actions without an entry", self.unlogged_actions));
+            broken.push(format!(
+                "{} actions without an entry",
+                self.unlogged_actions
+            ));
         }
         if self.unknown_alone > 0 {
-            broken.push(format!("{} closing entries close nothing", self.unknown_alone));
+            broken.push(format!(
+                "{} closing entries close nothing",
+                self.unknown_alone
+            ));
         }
         if !self.control_caught {
             broken.push("the control was not caught".to_owned());
         }
-        if self.answers == 0 || self.vault_calls == 0 || self.denied == 0 || self.unknown_closed == 0
+        if self.answers == 0
+            || self.vault_calls == 0
+            || self.denied == 0
+            || self.unknown_closed == 0
         {
             broken.push("no load, or no kill between entry and action".to_owned());
         }
@@ -195,7 +204,10 @@ async fn measure(arguments: &AuditArgs, root: &Path, output: &Output) -> anyhow:
 async fn committed(ward: &Ward, base: u64) -> anyhow::Result<()> {
     let begun = Instant::now();
     while ward.audit_count()? <= base {
-        ensure!(begun.elapsed() < RECOVERY, "the server has no entry committed");
+        ensure!(
+            begun.elapsed() < RECOVERY,
+            "the server has no entry committed"
+        );
         tokio::time::sleep(LOOK).await;
     }
     Ok(())

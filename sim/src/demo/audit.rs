@@ -30,9 +30,7 @@ pub async fn run(
             for (_, place, batch) in query::audit_batches(&snapshot, first, PAGE)? {
                 first += u64::from(place.count);
                 for (index, sealed) in (0u32..).zip(&batch.entries) {
-                    let key = world
-                        .servers
-                        .bucket_key(&world.layout, h, &sealed.bucket())?;
+                    let key = world.chains.bucket_key(h, &sealed.bucket())?;
                     logged.insert(batch.open(index, &key)?.request.to_string());
                 }
             }

@@ -271,9 +271,12 @@ impl Inpatient {
         let hospital = &layout.hospitals[0];
         let keys = PatientKeys::from_seed(&PatientSeed::generate(&mut OsRng));
         let made: Registered = registrar.station().register_patient(&keys.meta()).await?;
-        let key_service = Peer::new(hospital.keys_address.id, hospital.keys_address.address.clone())
-            .key
-            .context("the key service has a key")?;
+        let key_service = Peer::new(
+            hospital.keys_address.id,
+            hospital.keys_address.address.clone(),
+        )
+        .key
+        .context("the key service has a key")?;
         let card = made.qr;
         let secret = keys.pair_secret(&hospital.id);
         let audit = keys.audit_key(&hospital.id);

@@ -20,8 +20,8 @@ mod world;
 
 use caduceus_node::home::EngineKind;
 use table::Table;
-pub use world::files_below;
 use world::World;
+pub use world::files_below;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn mistakes_are_told_in_two_lines_and_leave_nothing_behind() {

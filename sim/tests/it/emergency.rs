@@ -87,12 +87,12 @@ fn replied_rule(reply: Reply<EmergencyAnswer>) -> String {
 async fn who_may_not_ask(world: &mut World, record: Hash, beas: Hash, early: Hash) {
     let aim = EmergencyAim::Record(record);
     let ask = |name: &'static str, aim| world.station(name).emergency_request(aim, REASON);
-    assert_eq!(rule(ask("nurse", aim).await), "staff_role");
+    assert_eq!(rule(ask("nurse", aim).await), "policy");
     let suspended = world.key("suspended").public();
     world.admin.suspend(suspended, "left").await.unwrap();
     // Remembered for two seconds.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    assert_eq!(rule(ask("suspended", aim).await), "staff_suspended");
+    assert_eq!(rule(ask("suspended", aim).await), "policy");
     let not_opted_in = ask("doctor", EmergencyAim::Record(beas)).await;
     assert_eq!(rule(not_opted_in), "emergency_not_opted_in");
     let not_wrapped = ask("doctor", EmergencyAim::Record(early)).await;
@@ -334,8 +334,12 @@ async fn the_patients_read_it(world: &World, anna: &Person, bea: &Person, record
     assert_eq!(count("emergency-approve", "success", REASON), 2);
     assert_eq!(count("emergency-open", "success", REASON), 2);
     for (subtype, rule, times) in [
-        ("emergency-request", "staff_role", 1),
-        ("emergency-request", "staff_suspended", 1),
+        ("emergency-request", "policy: no policy permits", 1),
+        (
+            "emergency-request",
+            "policy: forbidden by always-suspended",
+            1,
+        ),
         ("emergency-request", "emergency_no_reason", 1),
         ("emergency-request", "emergency_signature", 2),
         ("emergency-request", "emergency_no_wrap", 1),

@@ -6,4 +6,5 @@ mod chaos;
 mod emergency;
 mod free_rider;
 mod layering;
+mod policy_matrix;
 mod suspended_staff;

@@ -26,11 +26,21 @@ fn denied(rule: &str) -> Answer {
 }
 
 /// The entries of a request.
-fn of(chain: &ChainId, entries: &[AuditEntry], asked: &Asked) -> Vec<(String, Outcome, StatementCheck)> {
+fn of(
+    chain: &ChainId,
+    entries: &[AuditEntry],
+    asked: &Asked,
+) -> Vec<(String, Outcome, StatementCheck)> {
     let request = hex::encode(asked.0);
     let found = entries.iter().filter(|entry| *entry.request == *request);
     found
-        .map(|entry| (entry.subtype.to_string(), entry.outcome, entry.statement_check(chain)))
+        .map(|entry| {
+            (
+                entry.subtype.to_string(),
+                entry.outcome,
+                entry.statement_check(chain),
+            )
+        })
         .collect()
 }
 
@@ -75,11 +85,16 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
         assert_eq!(asked.1, Answer::Done, "{asked:?}");
         let found = of(&chain, &entries, asked);
         assert_eq!(found.len(), 1, "{asked:?}: {found:?}");
-        assert_eq!((found[0].1, found[0].2), (Outcome::Success, StatementCheck::Signed));
+        assert_eq!(
+            (found[0].1, found[0].2),
+            (Outcome::Success, StatementCheck::Signed)
+        );
     }
     let by_admin = |subtype: &str| {
         let all = ward.entries().unwrap();
-        all.iter().filter(|entry| &*entry.subtype == subtype).count()
+        all.iter()
+            .filter(|entry| &*entry.subtype == subtype)
+            .count()
     };
     assert_eq!(by_admin("staff-enrol"), 3);
 
@@ -99,7 +114,10 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
     for asked in [&wrong, &late] {
         let found = of(&chain, &entries, asked);
         assert_eq!(found.len(), 1, "{asked:?}: {found:?}");
-        assert_eq!((found[0].1, found[0].2), (Outcome::Denied, StatementCheck::None));
+        assert_eq!(
+            (found[0].1, found[0].2),
+            (Outcome::Denied, StatementCheck::None)
+        );
     }
 
     // Suspended: the first refusal comes in time, and from then on there is nothing else.
@@ -109,7 +127,7 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
     let suspended = Instant::now();
     loop {
         let (_, answer) = doctor.look_up(&patient.card, None).await;
-        if answer == denied("staff_suspended") {
+        if answer == denied("policy") {
             break;
         }
         assert_eq!(answer, Answer::Done);
@@ -122,7 +140,7 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
         let all = ward.entries().unwrap();
         all.iter()
             .filter(|entry| {
-                entry.outcome == Outcome::Denied && entry.reason.contains("staff_suspended")
+                entry.outcome == Outcome::Denied && entry.reason.contains("always-suspended")
             })
             .count()
     };
@@ -130,16 +148,19 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
     let mut after = everything(&doctor, &auditor, &patient).await;
     after.push(registrar.make_card(patient.meta()).await);
     for asked in &after {
-        assert_eq!(asked.1, denied("staff_suspended"), "{asked:?}");
+        assert_eq!(asked.1, denied("policy"), "{asked:?}");
     }
     // The visit was open, its index key in memory; its uploads end with the first message.
     let refused = visit.upload(note("after")).await;
     let Err(WorkstationError::Denied { rule, .. }) = refused else {
         panic!("{refused:?}");
     };
-    assert_eq!(rule, "staff_suspended");
+    assert_eq!(rule, "policy");
     assert_eq!(denials() - already, after.len() + 1);
-    println!("{} requests of suspended staff refused and logged", after.len() + 1);
+    println!(
+        "{} requests of suspended staff refused and logged",
+        after.len() + 1
+    );
     // The patient's own reading goes on.
     assert_eq!(patient.fetch(&stored).await.unwrap(), Answer::Done);
 

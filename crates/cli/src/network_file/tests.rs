@@ -12,6 +12,7 @@ fn node(name: &str) -> NodeEntry {
         name: name.to_owned(),
         service: format!("/ip4/127.0.0.1/tcp/4001/p2p/{PEER}"),
         key: "02".repeat(33),
+        hospital: None,
     }
 }
 

@@ -7,7 +7,7 @@ use caduceus_crypto::hash::hash;
 use caduceus_crypto::record::{VERSION, VERSION_EMERGENCY, parse};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
+use rand_core::{RngCore, SeedableRng};
 
 use crate::fixtures::{patient, request, sealed as sealed_plain};
 use crate::frame::Fields;

@@ -45,7 +45,7 @@ pub struct AuditFilter {
     /// How it ended: `allowed`, `denied`, `failed`.
     #[borsh(deserialize_with = "optional_text::<_, MAX_TERM_BYTES>")]
     pub outcome: Option<String>,
-    /// The patient: hash of her card, or of a pseudonym. Set by the server for a patient who asks.
+    /// The patient: hash of her card. Set by the server for a patient who asks, with all her names.
     pub patient: Option<Hash>,
     /// The record.
     pub record: Option<Hash>,

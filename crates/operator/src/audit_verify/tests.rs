@@ -113,6 +113,7 @@ impl World {
                     name: "n0".into(),
                     service: node.to_string(),
                     key: key(4).public().to_string(),
+                    hospital: None,
                 }],
             },
             hospitals: vec![HospitalEntry {

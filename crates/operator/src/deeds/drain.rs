@@ -1,8 +1,9 @@
 //! A running node takes up the deeds of its operators.
 
-use super::file::{Deed, DeedFiles};
+use super::file::DeedFiles;
 use async_trait::async_trait;
 use caduceus_cli::CliError;
+use caduceus_network::exchange::Deed;
 use caduceus_node::NodeHome;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -63,9 +64,9 @@ async fn once(files: &DeedFiles, sink: &impl DeedSink) -> Result<(), String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::file::{DeedKind, DeedOutcome};
     use super::*;
     use caduceus_crypto::{SecretKey, TimeMillis};
+    use caduceus_network::exchange::{DeedKind, DeedOutcome};
     use rand_core::OsRng;
     use std::sync::{Arc, Mutex};
 

@@ -4,9 +4,9 @@
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit};
-use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_cli::{CliError, create_private_dir, read_limited, write_private_new};
-use caduceus_crypto::{SecretKey, TimeMillis, codec, domain, hash::kdf};
+use caduceus_crypto::{SecretKey, codec, domain, hash::kdf};
+use caduceus_network::exchange::Deed;
 use caduceus_node::NodeHome;
 use rand_core::{OsRng, RngCore};
 use std::fs::{self, File, TryLockError};
@@ -19,53 +19,6 @@ const LOCK: &str = "lock";
 const NONCE_BYTES: usize = 12;
 /// Largest file, bytes.
 const MAX_BYTES: usize = 16 * 1024;
-
-/// What a command does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub enum DeedKind {
-    /// It shows something.
-    Read,
-    /// It searches the audit log.
-    AuditRead,
-    /// It changes something.
-    Update,
-    /// It runs or stops something.
-    Execute,
-}
-
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub enum DeedOutcome {
-    /// It is carried out.
-    Success,
-    /// It was refused.
-    Denied,
-    /// It failed.
-    Failed,
-}
-
-/// A command of an operator.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Deed {
-    /// When.
-    pub time: TimeMillis,
-    /// The program.
-    pub program: String,
-    /// The node's name.
-    pub node: String,
-    /// What kind of command it is.
-    pub kind: DeedKind,
-    /// The command with what it names, without secrets: `members rotate`.
-    pub command: String,
-    /// Who ran it, as the operating system says.
-    pub operator: String,
-    /// How it ended.
-    pub outcome: DeedOutcome,
-    /// Why it ended so.
-    pub reason: String,
-    /// Identifier that its entries share.
-    pub request: [u8; 16],
-}
 
 /// The folder.
 pub struct DeedFiles {
@@ -221,8 +174,10 @@ impl DeedFiles {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use caduceus_crypto::TimeMillis;
+    use caduceus_network::exchange::{DeedKind, DeedOutcome};
 
-    pub(super) fn deed(n: u64) -> Deed {
+    fn deed(n: u64) -> Deed {
         Deed {
             time: TimeMillis(1_700_000_000_000 + n),
             program: "private-chain".into(),

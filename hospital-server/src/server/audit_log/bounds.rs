@@ -159,7 +159,8 @@ impl Pace {
             counts.insert(slot, first);
         }
         let count = counts.entry(slot).or_default();
-        let fits = |bound: Option<u32>, found: u64| bound.is_none_or(|most| found < u64::from(most));
+        let fits =
+            |bound: Option<u32>, found: u64| bound.is_none_or(|most| found < u64::from(most));
         let fits = fits(limits.per_slot, count.total) && fits(of_action, count.of(action));
         if bounded && !fits {
             return Err(slot);

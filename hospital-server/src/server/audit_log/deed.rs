@@ -4,9 +4,7 @@ use caduceus_crypto::{Hash, HospitalId, PublicKey, TimeMillis};
 use caduceus_ledger::ChainId;
 use caduceus_network::Sent;
 use caduceus_network::exchange::PersonSigned;
-use private_chain::audit::{
-    MAX_REASON_BYTES, MAX_SOURCE_BYTES, SignedStatement, StatementCheck,
-};
+use private_chain::audit::{MAX_REASON_BYTES, MAX_SOURCE_BYTES, SignedStatement, StatementCheck};
 use private_chain::{Action, ActionClass, AuditEntry, Outcome, Role, Subject};
 
 /// An audit entry and its retention class.
@@ -180,9 +178,10 @@ impl Deed {
     }
 
     /// As the actor signed it, at the time that she says.
-    pub(crate) fn stated(mut self, time: TimeMillis, statement: SignedStatement) -> Self {
+    pub(crate) fn signed(mut self, time: TimeMillis, statement: SignedStatement) -> Self {
         self.entry.time = time;
         self.entry.statement = Some(statement);
+        self.stated = Stated::Signed;
         self
     }
 

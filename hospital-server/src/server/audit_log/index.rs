@@ -1,13 +1,12 @@
 //! What the server remembers of the audit log, in a redb file of its own: transactions on their way to the
-//! chain, which of their actions are still open, how many entries each slot of time has, and every committed entry
-//! by sequence number. Entries stay sealed here: when a bucket's key goes, nothing of its entries is left in clear.
+//! chain, which of their actions are still open, and how many entries each slot of time has. Entries are sealed here,
+//! and gone once they are on the chain and their actions closed: the nodes keep and search the log.
 //!
 //! | table | key | value |
 //! |---|---|---|
 //! | `outbox` | transaction identifier 32 | the transaction, until it is delivered and its actions are closed |
 //! | `progress` | transaction identifier 32 | [`Progress`] |
 //! | `slots` | length `u64` BE, start `u64` BE, action | entries `u64` |
-//! | `entries` | sequence `u64` | [`StoredEntry`] |
 //! | `meta` | `chain` | chain identifier 32 |
 
 use super::bounds::{Remembered, Slot};
@@ -16,8 +15,9 @@ use crate::database::{self, ByteTable, Bytes, DatabaseFailure, decode};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::{Hash, encode};
 use caduceus_ledger::ChainId;
-use private_chain::SealedEntry;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,8 @@ use std::sync::Arc;
 const OUTBOX: ByteTable = TableDefinition::new("outbox");
 const PROGRESS: ByteTable = TableDefinition::new("progress");
 const SLOTS: ByteTable = TableDefinition::new("slots");
-const ENTRIES: TableDefinition<'static, u64, Bytes> = TableDefinition::new("entries");
+/// Of before the nodes kept the log.
+const FORMER_ENTRIES: TableDefinition<'static, u64, Bytes> = TableDefinition::new("entries");
 const META: ByteTable = TableDefinition::new("meta");
 const META_CHAIN: &[u8] = b"chain";
 
@@ -66,32 +67,6 @@ pub(crate) struct Left {
     pub(crate) open: Vec<u32>,
 }
 
-/// A committed entry.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct StoredEntry {
-    /// Height of its block.
-    pub(crate) height: u64,
-    /// Hash of that block.
-    pub(crate) block_hash: Hash,
-    /// The transaction that brought it.
-    pub(crate) tx: Hash,
-    /// The batch in it.
-    pub(crate) batch: private_chain::audit::BatchId,
-    /// Index in the batch.
-    pub(crate) index: u32,
-    /// The entry.
-    pub(crate) sealed: SealedEntry,
-}
-
-/// A page of entries, and where to go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Page<T> {
-    /// What was found.
-    pub(crate) found: Vec<T>,
-    /// First sequence number that was not looked at; none at the end.
-    pub(crate) next: Option<u64>,
-}
-
 /// The open file; clones share it. Everything here waits for the disk.
 #[derive(Clone)]
 pub(crate) struct AuditIndex {
@@ -107,7 +82,7 @@ impl AuditIndex {
             txn.open_table(OUTBOX)?;
             txn.open_table(PROGRESS)?;
             txn.open_table(SLOTS)?;
-            txn.open_table(ENTRIES)?;
+            txn.delete_table(FORMER_ENTRIES)?;
             let mut meta = txn.open_table(META)?;
             let known = meta.get(META_CHAIN)?.map(|value| value.value().to_vec());
             match known {
@@ -134,8 +109,7 @@ impl AuditIndex {
             open: outgoing.open.clone(),
         };
         let txn = self.db.begin_write()?;
-        txn.open_table(OUTBOX)?
-            .insert(id, outgoing.tx.as_slice())?;
+        txn.open_table(OUTBOX)?.insert(id, outgoing.tx.as_slice())?;
         txn.open_table(PROGRESS)?
             .insert(id, encode(&progress).as_slice())?;
         close(&txn, &outgoing.closed)?;
@@ -152,22 +126,12 @@ impl AuditIndex {
         Ok(())
     }
 
-    /// Enters a committed transaction's entries. It stays until its actions are closed.
-    pub(crate) fn enter(
-        &self,
-        id: &Hash,
-        entries: Vec<(u64, StoredEntry)>,
-    ) -> Result<(), DatabaseFailure> {
+    /// Notes that a transaction is in a block. It stays until its actions are closed.
+    pub(crate) fn delivered(&self, id: &Hash) -> Result<(), DatabaseFailure> {
         let mut txn = self.db.begin_write()?;
         // A crash brings all tables back to where the transaction is still to be submitted: it is then submitted
-        // again and entered again. So this one need not wait for the disk.
+        // again. So this one need not wait for the disk.
         txn.set_durability(Durability::None)?;
-        {
-            let mut table = txn.open_table(ENTRIES)?;
-            for (sequence, entry) in &entries {
-                table.insert(*sequence, encode(entry).as_slice())?;
-            }
-        }
         let progress = progress(&txn, id)?;
         match progress {
             Some(progress) if !progress.open.is_empty() => {
@@ -243,51 +207,6 @@ impl AuditIndex {
             found.push((slot, action, decode(value.value(), "slot count")?));
         }
         Ok(found)
-    }
-
-    /// Looks through entries from a sequence number on, in either direction, until `limit` are found, `scan`
-    /// were looked at, or none are left.
-    pub(crate) fn page<T>(
-        &self,
-        from: Option<u64>,
-        newest_first: bool,
-        limit: usize,
-        scan: usize,
-        mut pick: impl FnMut(u64, StoredEntry) -> Option<T>,
-    ) -> Result<Page<T>, DatabaseFailure> {
-        let txn = self.db.begin_read()?;
-        let table = txn.open_table(ENTRIES)?;
-        let range = match (from, newest_first) {
-            (None, _) => table.range(0u64..)?,
-            (Some(from), false) => table.range(from..)?,
-            (Some(from), true) => table.range(..=from)?,
-        };
-        let mut page = Page {
-            found: Vec::new(),
-            next: None,
-        };
-        let mut looked = 0usize;
-        let mut range = range;
-        loop {
-            let pair = if newest_first {
-                range.next_back()
-            } else {
-                range.next()
-            };
-            let Some(pair) = pair else {
-                return Ok(page);
-            };
-            let (sequence, bytes) = pair?;
-            let sequence = sequence.value();
-            if page.found.len() >= limit || looked >= scan {
-                page.next = Some(sequence);
-                return Ok(page);
-            }
-            looked += 1;
-            if let Some(item) = pick(sequence, decode(bytes.value(), "audit entry")?) {
-                page.found.push(item);
-            }
-        }
     }
 }
 

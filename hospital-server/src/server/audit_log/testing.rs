@@ -5,8 +5,9 @@
 use super::{Deliver, Delivered, LogError};
 use caduceus_crypto::{Hash, HospitalId, SecretKey, TimeMillis, encode};
 use caduceus_ledger::{ChainId, tx_id};
+use private_chain::audit::SecretBytes;
 use private_chain::rules::AuditReceipt;
-use private_chain::{Action, AuditBatch, AuditEntry, Outcome, Tx};
+use private_chain::{Action, AuditBatch, AuditEntry, Bucket, Outcome, Tx};
 use rand_core::OsRng;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -47,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) silent: bool,
     pub(crate) batches: Vec<AuditBatch>,
     pub(crate) anchored: Vec<Hash>,
+    /// Keys that were shared.
+    pub(crate) keys: BTreeMap<Bucket, SecretBytes>,
     results: BTreeMap<Hash, Delivered>,
     entries: u64,
 }
@@ -91,6 +94,24 @@ impl Deliver for FakeChain {
             return Err(away());
         }
         Ok(inner.results[&id].clone())
+    }
+
+    async fn bucket_key(&self, bucket: &Bucket) -> Result<Option<SecretBytes>, LogError> {
+        let inner = self.inner.lock().unwrap();
+        if inner.away {
+            return Err(LogError::unavailable("away"));
+        }
+        Ok(inner.keys.get(bucket).cloned())
+    }
+
+    async fn share_key(&self, bucket: &Bucket, key: &SecretBytes) -> Result<(), LogError> {
+        let mut inner = self.inner.lock().unwrap();
+        if inner.away {
+            return Err(LogError::unavailable("away"));
+        }
+        let known = inner.keys.entry(*bucket).or_insert_with(|| key.clone());
+        assert_eq!(known, key);
+        Ok(())
     }
 
     async fn is_anchored(&self, record: &Hash) -> Result<bool, LogError> {

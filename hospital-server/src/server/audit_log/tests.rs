@@ -3,12 +3,11 @@
 use super::deed::{Deed, Stated};
 use super::testing::{FakeChain, entry};
 use super::*;
-use private_chain::policy::Limits;
 use crate::clock::system_clock;
-use crate::server::buckets::Buckets;
 use caduceus_crypto::SecretKey;
 use caduceus_network::Sent;
 use private_chain::audit::BatchKey;
+use private_chain::policy::Limits;
 use std::path::Path;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -68,14 +67,13 @@ impl Running {
 }
 
 /// The entries on the chain, in order.
-fn entries(chain: &FakeChain, home: &Path) -> Vec<AuditEntry> {
-    let buckets = Buckets::open(&home.join("buckets")).unwrap();
+fn entries(chain: &FakeChain) -> Vec<AuditEntry> {
     let inner = chain.inner.lock().unwrap();
     let mut found = Vec::new();
     for batch in &inner.batches {
         for (index, sealed) in (0u32..).zip(&batch.entries) {
-            let key = buckets.living(&sealed.bucket()).unwrap().unwrap();
-            let key = BatchKey::derive(&key, sealed.bucket(), &batch.id);
+            let key = &inner.keys[&sealed.bucket()];
+            let key = BatchKey::derive(key, sealed.bucket(), &batch.id);
             found.push(key.open(index, sealed).unwrap());
         }
     }
@@ -103,7 +101,7 @@ async fn many_entries_go_in_few_transactions_and_each_once() {
         tasks.spawn(async move { log.record_entry(CLASS, now(number)).await.unwrap() });
     }
     assert_eq!(tasks.join_all().await.len(), 3000);
-    let found = entries(&chain, home.path());
+    let found = entries(&chain);
     let distinct: std::collections::BTreeSet<_> =
         found.iter().map(|entry| entry.request.clone()).collect();
     assert_eq!((found.len(), distinct.len()), (3000, 3000));
@@ -145,7 +143,11 @@ async fn what_a_crash_leaves_open_is_entered_as_unknown_once() {
     };
     running.log.record(deed(denied)).await.unwrap();
     running.log.record(deed(upload(4, record))).await.unwrap();
-    running.log.record(deed(upload(5, Hash([8; 32])))).await.unwrap();
+    running
+        .log
+        .record(deed(upload(5, Hash([8; 32]))))
+        .await
+        .unwrap();
     chain.inner.lock().unwrap().anchored.push(record);
     answered.answered.happened();
     // Committed, and the server dies before it hears so.
@@ -153,7 +155,7 @@ async fn what_a_crash_leaves_open_is_entered_as_unknown_once() {
     assert!(running.log.record(deed(now(6))).await.is_err());
     running.crash().await;
     let requests = |chain: &FakeChain| {
-        let mut unknown: Vec<String> = entries(chain, home.path())
+        let mut unknown: Vec<String> = entries(chain)
             .into_iter()
             .filter(|entry| entry.outcome == Outcome::Unknown)
             .map(|entry| {
@@ -164,7 +166,7 @@ async fn what_a_crash_leaves_open_is_entered_as_unknown_once() {
         unknown.sort();
         unknown
     };
-    assert_eq!(entries(&chain, home.path()).len(), 6);
+    assert_eq!(entries(&chain).len(), 6);
     // The chain is silent still: the closing entries are sent, and sent again, and are there once.
     let running = Running::start(home.path(), &chain, Limits::default());
     assert!(running.log.record(deed(now(7))).await.is_err());
@@ -217,7 +219,7 @@ async fn at_a_bound_nothing_is_done_unlogged_and_no_entry_is_lost() {
     for outcome in &outcomes {
         assert!(matches!(outcome, Ok(_) | Err(LogError::Later { .. })));
     }
-    let found = entries(&chain, home.path());
+    let found = entries(&chain);
     assert_eq!(found.len(), done);
     let mut slots: std::collections::BTreeMap<u64, usize> = std::collections::BTreeMap::new();
     for entry in &found {

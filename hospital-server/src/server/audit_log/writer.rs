@@ -4,21 +4,22 @@ mod recovery;
 
 use super::bounds::{Pace, Remembered};
 use super::delivery::Deliver;
-use super::index::{AuditIndex, Outgoing, StoredEntry};
+use super::index::{AuditIndex, Outgoing};
 use super::open::{ActionRef, Closed};
+use super::ring::Ring;
 use super::{AuditLog, LogError, Logged, Waiting};
 use crate::clock::Clock;
 use crate::database::{DatabaseFailure, blocking};
-use crate::server::buckets::{BucketError, Buckets};
 use crate::server::stopped;
-use caduceus_crypto::{Hash, SecretKey};
+use caduceus_crypto::{Hash, SecretKey, TimeMillis};
 use caduceus_ledger::tx_id;
-use private_chain::audit::{MAX_CIPHERTEXT_BYTES, PAD_BYTES, month_of};
+use private_chain::audit::{MAX_CIPHERTEXT_BYTES, PAD_BYTES, SecretBytes, month_of};
+use private_chain::audit_log::KeyError;
 use private_chain::policy::Limits;
 use private_chain::tx::{BATCH_BYTES, MAX_ENTRIES_PER_TX};
-use private_chain::{ActionClass, AuditBatch, AuditEntry, Bucket, DraftBatch, Tx, query};
+use private_chain::{ActionClass, AuditEntry, Bucket, DraftBatch, Tx};
 use rand_core::OsRng;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -65,7 +66,7 @@ pub enum AuditWriterError {
     Outbox(#[from] DatabaseFailure),
     /// The bucket keys cannot be used.
     #[error(transparent)]
-    Buckets(#[from] BucketError),
+    Buckets(#[from] KeyError),
 }
 
 /// The writer's task, before it runs.
@@ -79,7 +80,7 @@ pub struct AuditWriter<D> {
 struct Core<D> {
     delivery: D,
     server: SecretKey,
-    buckets: Arc<Buckets>,
+    ring: Ring,
     index: AuditIndex,
     closed: Closed,
     clock: Clock,
@@ -107,16 +108,16 @@ impl<D: Deliver> AuditWriter<D> {
     /// [`AuditWriterError`].
     pub fn open(config: AuditWriterConfig<D>) -> Result<Self, AuditWriterError> {
         let index = AuditIndex::open(&config.outbox, config.delivery.chain())?;
-        let buckets = Arc::new(Buckets::open(&config.buckets)?);
+        let ring = Ring::open(&config.buckets, &config.server)?;
         let parts = (config.delivery, config.server, config.clock);
-        Ok(Self::with(parts, index, buckets, config.limits)?)
+        Ok(Self::with(parts, index, ring, config.limits)?)
     }
 
     /// With files that are open.
     pub(crate) fn with(
         (delivery, server, clock): (D, SecretKey, Clock),
         index: AuditIndex,
-        buckets: Arc<Buckets>,
+        ring: Ring,
         limits: watch::Receiver<Limits>,
     ) -> Result<Self, DatabaseFailure> {
         Ok(Self {
@@ -125,7 +126,7 @@ impl<D: Deliver> AuditWriter<D> {
             core: Arc::new(Core {
                 delivery,
                 server,
-                buckets,
+                ring,
                 index,
                 closed: Closed::default(),
                 clock,
@@ -217,20 +218,25 @@ impl<D: Deliver> Core<D> {
             }
             let batch = gather(first, &mut state.spare, &mut waiting);
             let (core, pace) = (Arc::clone(&self), Arc::clone(&state.pace));
-            state.flying.spawn(async move { core.write(batch, &pace).await });
+            state
+                .flying
+                .spawn(async move { core.write(batch, &pace).await });
         }
         while state.flying.join_next().await.is_some() {}
     }
 
     /// Writes one transaction; gives it if it stays in the outbox.
     async fn write(self: Arc<Self>, batch: Vec<Waiting>, pace: &Pace) -> Option<Hash> {
+        let logged = (self.clock)();
+        let classes = batch.iter().map(|waiting| waiting.class).collect();
+        let keys = self.keys(logged, classes).await;
         let core = Arc::clone(&self);
-        let drafted = blocking(move || core.draft(batch)).await;
+        let drafted = blocking(move || core.draft(logged, &keys, batch)).await;
         for (waiting, error) in drafted.refused {
             pace.undo(&waiting.counted);
             let _ = waiting.done.send(Err(error));
         }
-        let Some((outgoing, batch)) = drafted.signed else {
+        let Some(outgoing) = drafted.signed else {
             return None;
         };
         let id = outgoing.id;
@@ -242,7 +248,7 @@ impl<D: Deliver> Core<D> {
                     let _ = waiting.durable.send(ActionRef { tx: id, index });
                     answers.push((waiting.counted, waiting.opens, waiting.done));
                 }
-                self.deliver(id, &tx, batch).await
+                self.deliver(id, &tx).await
             }
             Err(error) => {
                 let waiting = drafted.waiting.into_iter();
@@ -263,15 +269,14 @@ impl<D: Deliver> Core<D> {
     }
 
     /// Seals and signs what waits.
-    fn draft(&self, batch: Vec<Waiting>) -> Drafted {
+    fn draft(&self, logged: TimeMillis, keys: &Keys, batch: Vec<Waiting>) -> Drafted {
         let mut draft = DraftBatch::new(&mut OsRng);
         let mut drafted = Drafted::default();
-        let mut keys = HashMap::new();
         let mut open = Vec::new();
         let mut counts: HashMap<(super::bounds::Slot, &str), u64> = HashMap::new();
         let mut kept = Vec::with_capacity(batch.len());
         for waiting in batch {
-            match self.seal(&mut draft, &mut keys, waiting.class, &waiting.entry) {
+            match seal(&mut draft, logged, keys, waiting.class, &waiting.entry) {
                 Ok(index) => {
                     if waiting.opens.is_some() {
                         open.push(index);
@@ -297,54 +302,34 @@ impl<D: Deliver> Core<D> {
         drafted
     }
 
-    fn sign(
-        &self,
-        draft: DraftBatch,
-        open: Vec<u32>,
-        counts: Vec<Remembered>,
-    ) -> (Outgoing, AuditBatch) {
+    fn sign(&self, draft: DraftBatch, open: Vec<u32>, counts: Vec<Remembered>) -> Outgoing {
         let batch = draft.sign(&self.delivery.chain(), &self.server);
-        let tx = Tx::audit(batch.clone()).encode();
-        let outgoing = Outgoing {
+        let tx = Tx::audit(batch).encode();
+        Outgoing {
             id: tx_id(&tx),
             tx,
             open,
             counts,
             closed: Vec::new(),
-        };
-        (outgoing, batch)
+        }
     }
 
-    fn seal(
-        &self,
-        draft: &mut DraftBatch,
-        keys: &mut HashMap<Bucket, crate::server::buckets::BucketKey>,
-        class: ActionClass,
-        entry: &AuditEntry,
-    ) -> Result<u32, LogError> {
-        let bucket = Bucket {
-            class,
-            month: month_of(entry.time),
-        };
-        let key = match keys.get(&bucket) {
-            Some(key) => key,
-            None => {
-                let key = self.buckets.key(&bucket).map_err(LogError::unavailable)?;
-                keys.entry(bucket).or_insert(key)
-            }
-        };
-        draft
-            .push(key, class, entry)
-            .map_err(|error| LogError::Entry {
-                detail: error.to_string(),
-            })
+    /// Keys to seal under, for entries of these classes that are logged now.
+    async fn keys(&self, logged: TimeMillis, classes: BTreeSet<ActionClass>) -> Keys {
+        let month = month_of(logged);
+        let mut keys = Keys::new();
+        for class in classes {
+            let bucket = Bucket { class, month };
+            keys.insert(class, self.ring.ready(&self.delivery, &bucket).await);
+        }
+        keys
     }
 
     /// Makes a transaction durable and has it committed.
-    async fn commit(&self, outgoing: Outgoing, batch: AuditBatch) -> Result<Logged, LogError> {
+    async fn commit(&self, outgoing: Outgoing) -> Result<Logged, LogError> {
         let id = outgoing.id;
         let tx = self.store(outgoing).await?;
-        self.deliver(id, &tx, batch).await
+        self.deliver(id, &tx).await
     }
 
     /// Makes a transaction durable, and what was closed before.
@@ -357,8 +342,8 @@ impl<D: Deliver> Core<D> {
         stored.await.map_err(LogError::unavailable)
     }
 
-    /// Submits what is in the outbox and enters it in the index.
-    async fn deliver(&self, id: Hash, tx: &[u8], batch: AuditBatch) -> Result<Logged, LogError> {
+    /// Submits what is in the outbox.
+    async fn deliver(&self, id: Hash, tx: &[u8]) -> Result<Logged, LogError> {
         let index = self.index.clone();
         let placed = match self.delivery.deliver(tx).await {
             Ok(placed) => placed,
@@ -370,42 +355,52 @@ impl<D: Deliver> Core<D> {
             }
             Err(error) => return Err(error),
         };
-        let receipt = query::audit_result(&placed.result).map_err(LogError::unavailable)?;
         let logged = Logged {
             height: placed.height,
             block_hash: placed.block_hash,
         };
-        let entered = blocking(move || {
-            let stored: Vec<(u64, StoredEntry)> = (receipt.first..)
-                .zip((0u32..).zip(batch.entries))
-                .map(|(sequence, (index, sealed))| {
-                    let entry = StoredEntry {
-                        height: logged.height,
-                        block_hash: logged.block_hash,
-                        tx: id,
-                        batch: batch.id,
-                        index,
-                        sealed,
-                    };
-                    (sequence, entry)
-                })
-                .collect();
-            index.enter(&id, stored)
-        });
-        entered.await.map_err(LogError::unavailable)?;
+        blocking(move || index.delivered(&id))
+            .await
+            .map_err(LogError::unavailable)?;
         Ok(logged)
     }
+}
+
+/// The keys of the present month's buckets, or why there is none.
+type Keys = BTreeMap<ActionClass, Result<SecretBytes, LogError>>;
+
+/// Seals an entry in the bucket of the month in which it is logged.
+fn seal(
+    draft: &mut DraftBatch,
+    logged: TimeMillis,
+    keys: &Keys,
+    class: ActionClass,
+    entry: &AuditEntry,
+) -> Result<u32, LogError> {
+    let key = match keys.get(&class) {
+        Some(Ok(key)) => key,
+        Some(Err(error)) => return Err(error.clone()),
+        None => return Err(LogError::unavailable("no key of its bucket")),
+    };
+    draft
+        .push(key, class, logged, entry)
+        .map_err(|error| LogError::Entry {
+            detail: error.to_string(),
+        })
 }
 
 /// What waited, sealed.
 #[derive(Default)]
 struct Drafted {
-    signed: Option<(Outgoing, AuditBatch)>,
+    signed: Option<Outgoing>,
     waiting: Vec<Waiting>,
     refused: Vec<(Waiting, LogError)>,
 }
 
-async fn next(spare: &mut Option<Waiting>, waiting: &mut mpsc::Receiver<Waiting>) -> Option<Waiting> {
+async fn next(
+    spare: &mut Option<Waiting>,
+    waiting: &mut mpsc::Receiver<Waiting>,
+) -> Option<Waiting> {
     match spare.take() {
         Some(first) => Some(first),
         None => waiting.recv().await,

@@ -1,23 +1,25 @@
 //! The audit log, read: by a patient about herself, by auditors about anything. Reading it is an entry, so a key
 //! that no card and no record here has is a stranger's, and a patient's key is good for so many pages a minute.
 //!
+//! The entries come from a node of the chain, which follows, opens and searches the log; from another if it fails.
+//!
 //! An entry of the answer is the borsh of (sequence `u64`, height `u64`, block hash 32, transaction 32,
 //! `private_chain::AuditEntry`): as told by the hospital. The block and the transaction name where its sealed
 //! form stands.
 
 use crate::database::blocking;
 use crate::server::audit_log::deed::Kind;
-use crate::server::audit_log::index::{Page, StoredEntry};
-use crate::server::buckets::Buckets;
 use crate::server::context::{Context, Turned, request_id_of};
 use crate::server::register::CardNo;
-use caduceus_crypto::{Hash, PublicKey, domain, encode, hash};
+use caduceus_crypto::{PublicKey, encode};
 use caduceus_network::exchange::{
     AuditFilter, AuditPage, AuditQuery, AuditQueryRequest, AuditRight, Reply,
 };
 use caduceus_network::{Peer, Refused};
-use private_chain::audit::BatchKey;
-use private_chain::{Action, ActionClass, Actor, AuditEntry, Role, Subject};
+use private_chain::audit::{AuditRow, Filter, Order};
+use private_chain::audit_log::{Rows, rows_via};
+use private_chain::policy::{Operation, Principal, Question, Relation, Resource};
+use private_chain::{Action, ActionClass, Actor, AuditEntry, Outcome, Subject};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -26,15 +28,8 @@ const KIND: Kind = Kind::new(ActionClass::AuditRead, Action::Search, "audit-quer
 /// Entries in one answer.
 const MAX_ENTRIES: usize = 256;
 
-/// Entries looked at for one answer; the caller goes on from the cursor.
-const MAX_SCAN: usize = 20_000;
-
 /// Pages that one patient's key gets in a minute: twice what her client reads at once.
 const PAGES_A_MINUTE: u32 = 128;
-
-fn audits(role: Role) -> bool {
-    matches!(role, Role::Auditor | Role::Administrator)
-}
 
 pub(super) async fn answer(
     ctx: Arc<Context>,
@@ -76,8 +71,10 @@ async fn run(
                 return Err(ctx.turn_away(deed, "no card of this audit key").await);
             };
             admit(ctx, key)?;
+            let deed = deed.about_card(ctx.card_hash(&card));
+            ctx.permit(&deed, her_own(key)).await?;
             let scope = subjects(ctx, card).await?;
-            (deed.about_card(ctx.card_hash(&card)), Some(scope))
+            (deed, Some(scope))
         }
         AuditRight::Pseudonym { pseudonym, .. } => {
             let deed = deed.by(*pseudonym);
@@ -86,12 +83,20 @@ async fn run(
             }
             admit(ctx, pseudonym)?;
             let deed = deed.about_pseudonym(*pseudonym);
+            ctx.permit(&deed, her_own(pseudonym)).await?;
             (deed, Some(HashSet::from([Subject::Pseudonym(*pseudonym)])))
         }
         AuditRight::Staff => {
             let deed = ctx.stated(deed, request.statement.as_ref());
-            let staff = ctx.staff(peer, &deed, audits).await?;
-            (deed.as_role(staff.role), None)
+            let her_own = peer.key.is_some() && peer.key == request.filter.actor;
+            let relation = if her_own {
+                Relation::Own
+            } else {
+                Relation::Other
+            };
+            let log = Resource::AuditLog { relation };
+            let staff = ctx.staff(peer, &deed, Operation::AuditQuery, log).await?;
+            (staff.enter(deed), None)
         }
     };
     let logged = ctx.commit(deed.clone()).await?;
@@ -105,11 +110,24 @@ async fn run(
         Err(turned) => return Err(turned),
     };
     Ok(AuditPage {
-        entries: page.found,
+        entries: page.entries,
         next: page.next.map(|sequence| sequence.to_le_bytes().to_vec()),
         head: encode(&head),
         logged_at: logged.height,
     })
+}
+
+/// May a patient read what is about herself?
+fn her_own(key: &PublicKey) -> Question {
+    let principal = Principal::Patient {
+        id: key.to_string(),
+    };
+    let relation = Relation::Own;
+    Question::new(
+        principal,
+        Operation::AuditQuery,
+        Resource::AuditLog { relation },
+    )
 }
 
 /// Counts a patient's page; over her limit nothing is entered and nothing searched.
@@ -146,101 +164,157 @@ async fn subjects(ctx: &Context, card: CardNo) -> Result<HashSet<Subject>, Turne
     Ok(subjects)
 }
 
+/// What a node finds, and where to go on.
+struct Found {
+    entries: Vec<Vec<u8>>,
+    next: Option<u64>,
+}
+
 async fn search(
     ctx: &Context,
     filter: AuditFilter,
     scope: Scope,
     cursor: Option<u64>,
     limit: u16,
-) -> Result<Page<Vec<u8>>, Turned> {
-    let (index, buckets) = (ctx.index.clone(), Arc::clone(&ctx.buckets));
+) -> Result<Found, Turned> {
+    let order = if filter.newest_first {
+        Order::NewestFirst
+    } else {
+        Order::OldestFirst
+    };
+    let Some(filter) = wanted(filter, scope) else {
+        // Nothing can fit.
+        return Ok(Found {
+            entries: Vec::new(),
+            next: None,
+        });
+    };
     let limit = usize::from(limit).clamp(1, MAX_ENTRIES);
-    blocking(move || {
-        index.page(
-            cursor,
-            filter.newest_first,
-            limit,
-            MAX_SCAN,
-            |sequence, stored| {
-                let entry = open(&buckets, &stored)?;
-                let in_scope = match &scope {
-                    None => true,
-                    Some(subjects) => entry
-                        .patient
-                        .as_ref()
-                        .is_some_and(|subject| subjects.contains(subject)),
-                };
-                // A patient's scope stands in place of the filter's patient.
-                let fits = in_scope && matches(&filter, &entry, scope.is_none());
-                fits.then(|| {
-                    encode(&(sequence, stored.height, stored.block_hash, stored.tx, entry))
-                })
+    let mut last = "the network file names no node".to_owned();
+    for node in ctx.chain.nodes() {
+        match rows_via(&ctx.service, node, &filter, order, cursor, limit).await {
+            Ok(Rows { page, unread }) => {
+                if !unread.is_empty() {
+                    tracing::info!(buckets = unread.len(), "a node cannot open all entries");
+                }
+                let entries = page.rows.iter().map(encoded).collect();
+                let next = page.next;
+                return Ok(Found { entries, next });
+            }
+            Err(error) => {
+                tracing::debug!(%node, %error, "asking the next node");
+                last = error.to_string();
+            }
+        }
+    }
+    Err(Turned::later(last))
+}
+
+fn encoded(row: &AuditRow) -> Vec<u8> {
+    let place = &row.place;
+    let entry: &AuditEntry = &row.entry;
+    encode(&(
+        row.sequence,
+        place.height,
+        place.block_hash,
+        place.tx,
+        entry,
+    ))
+}
+
+/// The filter as nodes understand it; none if it can fit nothing. A patient's scope stands in place of the filter's
+/// patient.
+fn wanted(filter: AuditFilter, scope: Scope) -> Option<Filter> {
+    let patients = match scope {
+        Some(subjects) if subjects.is_empty() => return None,
+        Some(subjects) => subjects.into_iter().collect(),
+        None => filter.patient.map(Subject::Card).into_iter().collect(),
+    };
+    let (action, subtype) = match &filter.action {
+        None => (None, None),
+        Some(text) => match text.split_once('/') {
+            Some((name, subtype)) => (Some(action_named(name)?), Some(subtype)),
+            None => match action_named(text) {
+                Some(action) => (Some(action), None),
+                None => (None, Some(text.as_str())),
             },
-        )
+        },
+    };
+    let outcome = match filter.outcome.as_deref() {
+        None => None,
+        Some("allowed") => Some(Outcome::Success),
+        Some(name) => Some(
+            Outcome::ALL
+                .into_iter()
+                .find(|outcome| outcome.as_str() == name)?,
+        ),
+    };
+    Some(Filter {
+        actor: filter.actor.map(Actor::Key),
+        action,
+        subtype: subtype
+            .filter(|subtype| !subtype.is_empty())
+            .map(Into::into),
+        outcome,
+        patients,
+        resource: filter.record.map(private_chain::Resource::Record),
+        grant: filter.grant,
+        request: filter.request_id.map(|id| hex::encode(id).into()),
+        from: filter.from,
+        until: filter.until,
+        ..Filter::default()
     })
-    .await
-    .map_err(Turned::later)
 }
 
-/// The entry in clear; none if its bucket's key was destroyed.
-fn open(buckets: &Buckets, stored: &StoredEntry) -> Option<AuditEntry> {
-    let key = match buckets.living(&stored.sealed.bucket()) {
-        Ok(key) => key?,
-        Err(error) => {
-            tracing::error!(%error, "a bucket key cannot be read");
-            return None;
-        }
-    };
-    let key = BatchKey::derive(&key, stored.sealed.bucket(), &stored.batch);
-    match key.open(stored.index, &stored.sealed) {
-        Ok(entry) => Some(entry),
-        Err(error) => {
-            tracing::error!(%error, "an audit entry does not open");
-            None
-        }
-    }
+fn action_named(name: &str) -> Option<Action> {
+    Action::ALL
+        .into_iter()
+        .find(|action| action.as_str() == name)
 }
 
-/// The name of a patient in a filter: the hash of her card, or of a pseudonym.
-fn subject_hash(subject: &Subject) -> Hash {
-    match subject {
-        Subject::Card(card) => *card,
-        Subject::Pseudonym(point) => hash(domain::AUDIT_TERM, &[point.as_bytes()]),
-        Subject::Named(name) => hash(domain::AUDIT_TERM, &[name.as_bytes()]),
-    }
-}
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
 
-fn matches(filter: &AuditFilter, entry: &AuditEntry, by_patient: bool) -> bool {
-    fn is<T: PartialEq>(wanted: &Option<T>, found: Option<&T>) -> bool {
-        wanted.as_ref().is_none_or(|wanted| found == Some(wanted))
-    }
-    let action = filter.action.as_deref().is_none_or(|wanted| {
-        let (name, subtype) = wanted.split_once('/').unwrap_or((wanted, ""));
-        let by_name =
-            name == entry.action.as_str() && (subtype.is_empty() || subtype == &*entry.subtype);
-        by_name || wanted == &*entry.subtype
-    });
-    let outcome = filter.outcome.as_deref().is_none_or(|wanted| {
-        let wanted = if wanted == "allowed" {
-            "success"
-        } else {
-            wanted
+    use super::*;
+    use caduceus_crypto::{Hash, SecretKey};
+    use rand_core::OsRng;
+
+    #[test]
+    fn a_filter_is_what_a_node_understands_and_a_patient_sees_only_herself() {
+        let asked = |action: &str, outcome: &str| AuditFilter {
+            action: Some(action.to_owned()),
+            outcome: Some(outcome.to_owned()),
+            patient: Some(Hash([1; 32])),
+            record: Some(Hash([2; 32])),
+            request_id: Some([3; 16]),
+            ..AuditFilter::default()
         };
-        wanted == entry.outcome.as_str()
-    });
-    let patient = !by_patient || {
-        let found = entry.patient.as_ref().map(subject_hash);
-        is(&filter.patient, found.as_ref())
-    };
-    is(&filter.actor.map(Actor::Key), Some(&entry.actor))
-        && action
-        && outcome
-        && patient
-        && is(&filter.record, entry.record())
-        && is(&filter.grant, entry.grant.as_ref())
-        && filter
-            .request_id
-            .is_none_or(|id| *entry.request == hex::encode(id))
-        && filter.from.is_none_or(|from| entry.time >= from)
-        && filter.until.is_none_or(|until| entry.time < until)
+        let found = wanted(asked("read/fetch-record", "allowed"), None).unwrap();
+        assert_eq!(found.action, Some(Action::Read));
+        assert_eq!(found.subtype.as_deref(), Some("fetch-record"));
+        assert_eq!(found.outcome, Some(Outcome::Success));
+        assert_eq!(found.patients, [Subject::Card(Hash([1; 32]))]);
+        let record = private_chain::Resource::Record(Hash([2; 32]));
+        assert_eq!(found.resource, Some(record));
+        assert_eq!(found.request.as_deref(), Some("03".repeat(16).as_str()));
+        let found = wanted(asked("upload", "unknown"), None).unwrap();
+        assert_eq!(
+            (found.action, found.subtype.as_deref()),
+            (None, Some("upload"))
+        );
+        assert_eq!(
+            wanted(asked("read", "unknown"), None).unwrap().subtype,
+            None
+        );
+        assert!(wanted(asked("eat/lunch", "denied"), None).is_none());
+        assert!(wanted(asked("read", "eaten"), None).is_none());
+        let her = Subject::Pseudonym(SecretKey::generate(&mut OsRng).public());
+        let scope = Some(HashSet::from([her.clone()]));
+        assert_eq!(
+            wanted(asked("read", "denied"), scope).unwrap().patients,
+            [her]
+        );
+        assert!(wanted(asked("read", "denied"), Some(HashSet::new())).is_none());
+    }
 }

@@ -14,14 +14,16 @@ pub(super) mod terms;
 
 use crate::database::blocking;
 use crate::emergency::{PURPOSE, Step, request_id};
+use crate::roster::Known;
 use crate::server::audit_log::deed::{Deed, Kind};
-use crate::server::context::{Context, Staff, Turned, new_request_id};
+use crate::server::context::{Context, Turned, new_request_id};
 use crate::server::register::EmergencyRow;
 use caduceus_crypto::{Hash, PublicKey, TimeMillis, decode_exact};
 use caduceus_network::exchange::{Emergency, EmergencyAnswer, EmergencyCall, Reply};
 use caduceus_network::{Peer, Refused};
 use private_chain::audit::{SignedStatement, StatementCheck};
-use private_chain::{Action, ActionClass, Role};
+use private_chain::policy::{Operation, RecordState, Relation, Resource};
+use private_chain::{Action, ActionClass};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -41,9 +43,9 @@ const fn kind(action: Action, subtype: &'static str) -> Kind {
     Kind::new(ActionClass::Emergency, action, subtype)
 }
 
-/// Who may ask, and open.
-fn may_request(role: Role) -> bool {
-    role == Role::Physician
+/// What policies judge: records of a patient, as asked for. Whether there are any is told by rules of their own.
+fn records(request: &Hash) -> Resource {
+    Resource::record(request, RecordState::Current, Relation::Other)
 }
 
 pub(super) async fn answer(
@@ -96,8 +98,8 @@ async fn at_request(
     peer: &Peer,
     kind: Kind,
     request: &Hash,
-    may: fn(Role) -> bool,
-) -> Result<(Deed, Staff, EmergencyRow), Turned> {
+    operation: Operation,
+) -> Result<(Deed, Known, EmergencyRow), Turned> {
     let deed = step(ctx, kind, peer, request);
     let (register, id) = (ctx.register.clone(), *request);
     let row = match blocking(move || register.emergency(&id)).await {
@@ -110,8 +112,8 @@ async fn at_request(
             .because(row.request.reason.clone()),
         None => deed,
     };
-    let staff = ctx.staff(peer, &deed, may).await?;
-    let deed = deed.as_role(staff.role);
+    let staff = ctx.staff(peer, &deed, operation, records(request)).await?;
+    let deed = staff.enter(deed);
     let Some(row) = row else {
         let detail = "no such request was made here";
         return Err(ctx.deny(deed, "emergency_unknown", detail).await);
@@ -153,7 +155,7 @@ fn stated(
         .by(actor)
         .about_pseudonym(point)
         .on_record(record)
-        .stated(at, statement);
+        .signed(at, statement);
     let check = deed.entry.statement_check(&ctx.map.private_chain);
     (check == StatementCheck::Signed).then_some(deed)
 }

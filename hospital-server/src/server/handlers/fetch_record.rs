@@ -7,15 +7,20 @@
 
 mod right;
 
+use crate::chain::ChainError;
 use crate::database::blocking;
 use crate::server::audit_log::deed::Kind;
 use crate::server::context::{Context, Turned, new_request_id};
+use crate::server::register::RegisterError;
 use crate::server::vault::VaultError;
 use caduceus_crypto::{Hash, domain, encode, hash};
 use caduceus_network::exchange::{
     CHUNK_BYTES, FetchRecord, FetchRecordReply, FetchRecordRequest, RecordRight,
 };
 use caduceus_network::{Exchange, Peer, Refused};
+use private_chain::policy::{
+    Circumstances, Operation, Principal, Question, RecordState, Relation, Resource,
+};
 use private_chain::{Action, ActionClass, Outcome};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -137,7 +142,7 @@ pub(super) async fn answer(
     let guard = ctx.gate.turn(turn).await;
     if let Some(part) = ctx.sessions.take(&name, request.offset, Instant::now()) {
         let holds = if part.check {
-            still_right(&ctx, &request).await
+            still_right(&ctx, &peer, &request).await
         } else {
             Ok(true)
         };
@@ -171,19 +176,68 @@ pub(super) async fn answer(
 }
 
 /// Whether the right still holds in the middle of a record.
-async fn still_right(ctx: &Context, request: &FetchRecordRequest) -> Result<bool, String> {
+async fn still_right(
+    ctx: &Context,
+    peer: &Peer,
+    request: &FetchRecordRequest,
+) -> Result<bool, String> {
     let (register, record) = (ctx.register.clone(), request.claim.record_hash);
-    let row = blocking(move || register.record(&record))
-        .await
-        .map_err(|error| error.to_string())?;
+    let found = blocking(move || {
+        Ok::<_, RegisterError>((register.record(&record)?, register.state(&record)?))
+    });
+    let (row, state) = found.await.map_err(|error| error.to_string())?;
     let Some(row) = row else {
         return Ok(false);
     };
     match right::check(ctx, request, &row).await {
-        Ok(_) => Ok(true),
+        Ok(right) => {
+            let carrier = carrier(ctx, peer).await.map_err(|e| e.to_string())?;
+            for question in [
+                relays(carrier, record, state),
+                fetches(right.claimant, record, state),
+            ] {
+                let denial = ctx.policies.denial(&question).await;
+                if denial.map_err(|error| error.to_string())?.is_some() {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
         Err(right::Wrong::Broken(_)) => Ok(false),
         Err(right::Wrong::Unknown(error)) => Err(error.to_string()),
     }
+}
+
+/// Who brings a claim: a node of the alliance, or whatever else the peer is.
+async fn carrier(ctx: &Context, peer: &Peer) -> Result<Principal, ChainError> {
+    match peer.key {
+        None => Ok(Principal::Stranger { id: String::new() }),
+        Some(key) if ctx.map.alliance_keys.contains(&key) => Ok(Principal::Node {
+            id: key.to_string(),
+            alliance: true,
+        }),
+        Some(key) => Ok(ctx.roster.who(&key, ctx.now()).await?.principal),
+    }
+}
+
+fn relays(carrier: Principal, record: Hash, state: RecordState) -> Question {
+    let resource = Resource::record(record, state, Relation::Other);
+    Question::new(carrier, Operation::RelayRecord, resource)
+}
+
+/// The right has been checked before: a policy can forbid what the owner or her grant permits, never the reverse.
+fn fetches(claimant: Principal, record: Hash, state: RecordState) -> Question {
+    let grant = matches!(claimant, Principal::DataUser { .. });
+    let relation = if grant {
+        Relation::Other
+    } else {
+        Relation::Own
+    };
+    let resource = Resource::record(record, state, relation);
+    Question::new(claimant, Operation::FetchRecord, resource).under(Circumstances {
+        grant,
+        ..Circumstances::default()
+    })
 }
 
 async fn next_chunk(
@@ -224,6 +278,13 @@ async fn first_chunk(
         // Until the ticket is read, the access stands for its grant.
         deed = deed.under_grant(*access);
     }
+    let register = ctx.register.clone();
+    let state = match blocking(move || register.state(&record)).await {
+        Ok(state) => state,
+        Err(error) => return Err(ctx.register_refusal(deed, error).await),
+    };
+    let carrier = carrier(ctx, peer).await.map_err(Turned::later)?;
+    ctx.permit(&deed, relays(carrier, record, state)).await?;
     if claim.hospital != hospital || !ctx.is_recent(claim.at) {
         return Err(ctx
             .deny(
@@ -249,8 +310,13 @@ async fn first_chunk(
             .await);
     }
     match right::check(ctx, request, &row).await {
-        Ok(None) => {}
-        Ok(Some(grant)) => deed = deed.under_grant(grant),
+        Ok(right) => {
+            if let Some(grant) = right.grant {
+                deed = deed.under_grant(grant);
+            }
+            let question = fetches(right.claimant, record, state);
+            ctx.permit(&deed, question).await?;
+        }
         Err(right::Wrong::Unknown(error)) => return Err(Turned::later(error)),
         Err(right::Wrong::Broken(detail)) => {
             return Err(ctx.deny(deed, "claim_right", detail).await);

@@ -6,6 +6,7 @@ use crate::server::context::{Context, Turned, new_request_id};
 use crate::server::register::RegisterError;
 use caduceus_network::exchange::{IssueTokens, IssueTokensRequest, Reply, TokenSignatures};
 use caduceus_network::{Peer, Refused};
+use private_chain::policy::{Operation, Principal, Question, Relation, Resource};
 use private_chain::{Action, ActionClass};
 use std::sync::Arc;
 
@@ -47,6 +48,12 @@ async fn run(
             .await);
     }
     let deed = deed.by(audit_key);
+    let principal = Principal::Patient {
+        id: audit_key.to_string(),
+    };
+    let her_card = Resource::card(ctx.card_hash(&card), Relation::Own);
+    let question = Question::new(principal, Operation::IssueTokens, her_card);
+    ctx.permit(&deed, question).await?;
     if request.blinded.is_empty() {
         return Err(ctx.deny(deed, "tokens_none", "no token is asked for").await);
     }

@@ -1,12 +1,12 @@
 //! Entries of the key service and of workstations: committed before they use the result of what they log.
 
-use crate::roster::Standing;
 use crate::server::audit_log::deed::{Deed, Kind, Stated, class_of};
-use crate::server::context::{Context, MAX_AGE_MILLIS, Turned, anybody, new_request_id};
+use crate::server::context::{Context, MAX_AGE_MILLIS, Turned, new_request_id};
 use caduceus_crypto::decode_exact;
 use caduceus_network::exchange::{ActionLogged, LogAction, LogActionRequest, Reply};
 use caduceus_network::{Peer, Refused};
 use private_chain::audit::StatementCheck;
+use private_chain::policy::{Duty, Operation, Principal, Question, Relation, Resource};
 use private_chain::{Action, ActionClass, Actor, AuditEntry};
 use std::sync::Arc;
 
@@ -48,10 +48,16 @@ async fn malformed(ctx: &Context, peer: &Peer, id: [u8; 16], detail: String) -> 
     if peer.holds(&ctx.map.keys_key) {
         return ctx.deny(deed, "entry_malformed", detail).await;
     }
-    match ctx.staff(peer, &deed, anybody).await {
+    match ctx.staff(peer, &deed, Operation::LogAction, of(true)).await {
         Ok(_) => ctx.deny(deed, "entry_malformed", detail).await,
         Err(turned) => turned,
     }
+}
+
+/// The log, as to one's own action or somebody else's.
+fn of(own: bool) -> Resource {
+    let relation = if own { Relation::Own } else { Relation::Other };
+    Resource::AuditLog { relation }
 }
 
 /// The identifier that the caller drew; none if it is not of this system's form.
@@ -72,27 +78,32 @@ async fn run(
     };
     entry.request = hex::encode(id).into();
     if peer.holds(&ctx.map.keys_key) {
-        // The key service speaks for whoever asked it; what that person is, the chain says.
-        entry.role = match ctx
-            .roster
-            .standing(&actor, ctx.now())
-            .await
-            .map_err(Turned::later)?
-        {
-            Standing::Active(role) | Standing::Suspended(role) | Standing::NotValid(role) => {
-                Some(role)
-            }
-            Standing::Stranger => None,
+        let principal = Principal::Server {
+            id: ctx.map.keys_key.to_string(),
+            duty: Duty::Keys,
         };
+        let question = Question::new(principal, Operation::LogAction, of(false));
+        ctx.permit(&attempt, question).await?;
+        // It speaks for whoever asked it; what that person is, the chain says.
+        let known = ctx.roster.who(&actor, ctx.now()).await;
+        entry.role = known.map_err(Turned::later)?.role;
     } else if peer.holds(&ctx.map.identity) {
         // The hospital itself: what it changes on the chains is in its log before.
-        if actor != ctx.map.identity {
+        let own = actor == ctx.map.identity;
+        let principal = Principal::identity(ctx.map.identity);
+        let question = Question::new(principal, Operation::LogAction, of(own));
+        ctx.permit(&attempt, question).await?;
+        if !own {
             let detail = "an entry about somebody else's action";
             return Err(ctx.deny(attempt, "entry_actor", detail).await);
         }
         entry.role = None;
     } else {
-        let staff = ctx.staff(peer, &attempt, anybody).await?;
+        let own = peer.key == Some(actor);
+        let staff = ctx
+            .staff(peer, &attempt, Operation::LogAction, of(own))
+            .await?;
+        // Whatever the policy says: an entry about somebody else's action would be hearsay.
         if actor != staff.key {
             return Err(ctx
                 .deny(
@@ -102,10 +113,13 @@ async fn run(
                 )
                 .await);
         }
-        entry.role = Some(staff.role);
+        entry.role = staff.role;
     }
     if stated(ctx, &entry) == Stated::Wrong {
-        let (rule, detail) = ("statement_wrong", "the entry's statement is not its actor's");
+        let (rule, detail) = (
+            "statement_wrong",
+            "the entry's statement is not its actor's",
+        );
         return Err(ctx.deny(attempt, rule, detail).await);
     }
     if let Err(error) = entry.check() {

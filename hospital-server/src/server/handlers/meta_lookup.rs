@@ -1,11 +1,12 @@
-//! Whose card is this: any member of staff may ask, and it is logged.
+//! Whose card is this: asked with the card's number, hence with the card presented, and logged.
 
 use super::emergency::terms;
 use crate::database::blocking;
 use crate::server::audit_log::deed::Kind;
-use crate::server::context::{Context, Turned, anybody, request_id_of};
+use crate::server::context::{Context, Turned, request_id_of};
 use caduceus_network::exchange::{CardHolder, MetaLookup, MetaLookupRequest, Reply};
 use caduceus_network::{Peer, Refused};
+use private_chain::policy::{Operation, Relation, Resource};
 use private_chain::{Action, ActionClass};
 use std::sync::Arc;
 
@@ -27,12 +28,14 @@ async fn run(
     request: MetaLookupRequest,
     id: [u8; 16],
 ) -> Result<CardHolder, Turned> {
-    let deed = ctx
-        .deed(KIND, peer, id)
-        .about_card(ctx.card_hash(&request.card));
+    let card = ctx.card_hash(&request.card);
+    let deed = ctx.deed(KIND, peer, id).about_card(card);
     let deed = ctx.stated(deed, request.statement.as_ref());
-    let staff = ctx.staff(peer, &deed, anybody).await?;
-    let deed = deed.as_role(staff.role);
+    let presented = Resource::card(card, Relation::Treating);
+    let staff = ctx
+        .staff(peer, &deed, Operation::MetaLookup, presented)
+        .await?;
+    let deed = staff.enter(deed);
     let register = ctx.register.clone();
     let row = match blocking(move || register.card(&request.card)).await {
         Ok(row) => row,

@@ -4,11 +4,12 @@
 //! entry and leave, all strangers together and each peer by itself.
 
 use crate::database::blocking;
-use crate::roster::Standing;
 use crate::server::audit_log::deed::{Deed, Kind};
 use crate::server::context::{Context, Turned, new_request_id};
+use caduceus_crypto::Hash;
 use caduceus_network::exchange::{FetchReceipt, FetchReceiptReply, FetchReceiptRequest};
 use caduceus_network::{Exchange, Peer, Refused};
+use private_chain::policy::{Operation, Principal, Question, Relation, Resource};
 use private_chain::{Action, ActionClass};
 use std::sync::Arc;
 
@@ -46,9 +47,9 @@ async fn run(
     let register = ctx.register.clone();
     match blocking(move || register.record(&record)).await {
         Ok(Some(row)) => {
-            let deed = entitled(ctx, peer, deed).await?;
-            ctx.commit(deed.about_pseudonym(row.pseudonym.point))
-                .await?;
+            let deed = deed.about_pseudonym(row.pseudonym.point);
+            let deed = entitled(ctx, peer, record, deed).await?;
+            ctx.commit(deed).await?;
             Ok(FetchReceiptReply {
                 receipt: row.receipt,
             })
@@ -59,16 +60,32 @@ async fn run(
 }
 
 /// The entry of a caller who gets the receipt.
-async fn entitled(ctx: &Context, peer: &Peer, deed: Deed) -> Result<Deed, Turned> {
-    if let Some(key) = &peer.key {
-        let standing = ctx
-            .roster
-            .standing(key, ctx.now())
-            .await
-            .map_err(Turned::later)?;
-        if let Standing::Active(role) = standing {
-            return Ok(deed.as_role(role));
+async fn entitled(ctx: &Context, peer: &Peer, record: Hash, deed: Deed) -> Result<Deed, Turned> {
+    let (principal, role) = match &peer.key {
+        None => (Principal::Stranger { id: String::new() }, None),
+        Some(key) => {
+            let known = ctx.roster.who(key, ctx.now()).await;
+            let known = known.map_err(Turned::later)?;
+            (known.principal, known.role)
         }
+    };
+    let deed = match role {
+        Some(role) => deed.as_role(role),
+        None => deed,
+    };
+    let register = ctx.register.clone();
+    let state = match blocking(move || register.state(&record)).await {
+        Ok(state) => state,
+        Err(error) => return Err(ctx.register_refusal(deed, error).await),
+    };
+    let resource = Resource::record(record, state, Relation::Other);
+    ctx.permit(
+        &deed,
+        Question::new(principal, Operation::Receipt, resource),
+    )
+    .await?;
+    if role.is_some() {
+        return Ok(deed);
     }
     if !ctx.admit(&ctx.receipt_callers, &peer.id.to_bytes(), EACH_PEER) {
         return Err(Turned::refused("too many receipts for one peer"));

@@ -11,6 +11,7 @@ use caduceus_network::exchange::{
     DepositPairSecret, DepositPairSecretRequest, Register, RegisterRequest, Registered, Reply,
 };
 use caduceus_network::{Peer, Refused};
+use private_chain::policy::{Operation, Principal, Question, Relation, Resource};
 use private_chain::{Action, ActionClass};
 use std::sync::Arc;
 
@@ -62,6 +63,12 @@ async fn run(
         Shown::Fresh => deed,
         Shown::Again => deed.because("again"),
     };
+    let principal = Principal::Patient {
+        id: audit_key.to_string(),
+    };
+    let her_card = Resource::card(ctx.card_hash(&card), Relation::Own);
+    let question = Question::new(principal, Operation::Register, her_card);
+    ctx.permit(&deed, question).await?;
     ctx.commit(deed.clone()).await?;
     deposit(ctx, &deed, &request).await?;
     let register = ctx.register.clone();

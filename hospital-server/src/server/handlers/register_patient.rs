@@ -8,7 +8,8 @@ use crate::server::register::RegisterError;
 use caduceus_crypto::DeskCode;
 use caduceus_network::exchange::{NewCard, RegisterPatient, RegisterPatientRequest, Reply};
 use caduceus_network::{Peer, Refused};
-use private_chain::{Action, ActionClass, Role};
+use private_chain::policy::{Operation, Relation, Resource};
+use private_chain::{Action, ActionClass};
 use rand_core::OsRng;
 use std::sync::Arc;
 
@@ -17,10 +18,6 @@ const KIND: Kind = Kind::new(
     Action::Create,
     "register-patient",
 );
-
-fn registers(role: Role) -> bool {
-    matches!(role, Role::Registrar | Role::Administrator)
-}
 
 pub(super) async fn answer(
     ctx: Arc<Context>,
@@ -38,11 +35,13 @@ async fn run(
     request: RegisterPatientRequest,
     id: [u8; 16],
 ) -> Result<NewCard, Turned> {
-    let deed = ctx
-        .deed(KIND, peer, id)
-        .about_card(ctx.card_hash(&request.card));
+    let card = ctx.card_hash(&request.card);
+    let deed = ctx.deed(KIND, peer, id).about_card(card);
     let deed = ctx.stated(deed, request.statement.as_ref());
-    let staff = ctx.staff(peer, &deed, registers).await?;
+    let new_card = Resource::card(card, Relation::Other);
+    let staff = ctx
+        .staff(peer, &deed, Operation::RegisterPatient, new_card)
+        .await?;
     let scheme = ctx.map.index_scheme;
     if !fits_scheme(scheme, &request.meta) {
         let needs = match request.meta.index {
@@ -50,19 +49,17 @@ async fn run(
             None => "needs",
         };
         let detail = format!("index scheme {scheme} {needs} an index key in the meta-address");
-        return Err(ctx
-            .deny(deed.as_role(staff.role), "meta_index_key", detail)
-            .await);
+        return Err(ctx.deny(staff.enter(deed), "meta_index_key", detail).await);
     }
     let number = request.card;
     let register = ctx.register.clone();
     if blocking(move || register.card(&number)).await.is_ok() {
         let taken = RegisterError::CardTaken;
-        return Err(ctx.register_refusal(deed.as_role(staff.role), taken).await);
+        return Err(ctx.register_refusal(staff.enter(deed), taken).await);
     }
     let code = DeskCode::generate(&mut OsRng);
     let since = ctx.now();
-    let deed = deed.as_role(staff.role);
+    let deed = staff.enter(deed);
     ctx.commit(deed.clone()).await?;
     let (register, code) = (ctx.register.clone(), *code.as_bytes());
     let added = blocking(move || register.add_card(&number, &code, request.meta, since)).await;

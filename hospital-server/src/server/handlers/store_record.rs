@@ -16,9 +16,10 @@ mod evidence;
 use super::emergency::terms::{self, WrapFault};
 use crate::chain::{ChainError, Placed};
 use crate::database::blocking;
+use crate::roster::Known;
 use crate::server::audit_log::Ahead;
 use crate::server::audit_log::deed::{Deed, Kind};
-use crate::server::context::{Context, Staff, Turned, new_request_id, not_logged};
+use crate::server::context::{Context, Turned, new_request_id, not_logged};
 use crate::server::register::{RecordRow, Register, RegisterError, RequestRow};
 use crate::server::uploads::UploadError;
 use crate::server::vault::VaultError;
@@ -28,7 +29,8 @@ use caduceus_crypto::{
 };
 use caduceus_network::exchange::{Finish, StoreRecord, StoreRecordReply, StoreRecordRequest};
 use caduceus_network::{Exchange, Peer, Refused};
-use private_chain::{Action, ActionClass, Role, Tx, query};
+use private_chain::policy::{Operation, Resource};
+use private_chain::{Action, ActionClass, Tx, query};
 use std::sync::Arc;
 
 const KIND: Kind = Kind::new(ActionClass::ClinicalWrite, Action::Create, "upload");
@@ -84,11 +86,13 @@ async fn chunk(
     bytes: Vec<u8>,
 ) -> Result<StoreRecordReply, Turned> {
     let deed = ctx.deed(KIND, peer, id);
-    let staff = ctx.staff(peer, &deed, Role::may_anchor).await?;
+    let staff = ctx
+        .staff(peer, &deed, Operation::Upload, Resource::new_record())
+        .await?;
     let uploads = ctx.uploads.clone();
     match blocking(move || uploads.chunk(staff.key, upload, offset, &bytes)).await {
         Ok(received) => Ok(StoreRecordReply::ChunkOk { received }),
-        Err(error) => Err(upload_refusal(ctx, deed.as_role(staff.role), error).await),
+        Err(error) => Err(upload_refusal(ctx, staff.enter(deed), error).await),
     }
 }
 
@@ -123,8 +127,15 @@ async fn finish_upload(
         deed = deed.on_record(body.record_hash);
     }
     let deed = ctx.stated(deed, finish.statement.as_ref());
-    let staff = ctx.staff(peer, &deed, Role::may_anchor).await?;
-    let deed = deed.as_role(staff.role);
+    let (operation, resource) = match finish.amends {
+        None => (Operation::Upload, Resource::new_record()),
+        Some(replaced) => {
+            let resource = amends::resource(ctx, peer, &finish.card, replaced).await?;
+            (Operation::Amend, resource)
+        }
+    };
+    let staff = ctx.staff(peer, &deed, operation, resource).await?;
+    let deed = staff.enter(deed);
     let body = match evidence::statement(&finish, &staff, ctx.map.hospital) {
         Ok(body) => body,
         Err((rule, detail)) => return Err(ctx.deny(deed, rule, detail).await),
@@ -193,7 +204,7 @@ enum Before {
 async fn before(
     ctx: &Context,
     finish: &Finish,
-    staff: &Staff,
+    staff: &Known,
     record: Hash,
 ) -> Result<Before, Turned> {
     let (register, id, caller) = (ctx.register.clone(), finish.request_id, staff.key);
@@ -236,7 +247,7 @@ async fn bytes_of(
     ctx: &Context,
     deed: &Deed,
     finish: &Finish,
-    staff: &Staff,
+    staff: &Known,
     record: Hash,
 ) -> Result<(Option<Ahead>, Arc<Vec<u8>>), Turned> {
     let (uploads, owner, name, total) =
@@ -264,7 +275,7 @@ async fn intend(
     ctx: &Context,
     deed: &Deed,
     finish: &Finish,
-    staff: &Staff,
+    staff: &Known,
     body: &AnchorBody,
 ) -> Result<(), Turned> {
     let row = RequestRow {
@@ -284,7 +295,7 @@ async fn vaulted(
     ctx: &Context,
     deed: &Deed,
     finish: &Finish,
-    staff: &Staff,
+    staff: &Known,
     body: AnchorBody,
     bytes: Arc<Vec<u8>>,
 ) -> Result<Anchor, Turned> {
@@ -292,7 +303,9 @@ async fn vaulted(
     ctx.vault_call(finish.request_id, "put", &body.record_hash)?;
     if let Err(error) = ctx.vault.put(body.record_hash, bytes).await {
         tracing::error!(%error, "the vault cannot keep a record");
-        return Err(ctx.fail(deed.clone(), "the vault cannot keep the record").await);
+        return Err(ctx
+            .fail(deed.clone(), "the vault cannot keep the record")
+            .await);
     }
     Ok(Anchor {
         author: staff.key,
@@ -358,7 +371,7 @@ fn promise(identity: &SecretKey, body: &AnchorBody, now: TimeMillis) -> Receipt 
 async fn concluded(
     ctx: &Context,
     finish: &Finish,
-    staff: &Staff,
+    staff: &Known,
     anchor: &Anchor,
     placed: &Placed,
 ) -> Result<StoreRecordReply, Turned> {
@@ -376,7 +389,11 @@ async fn concluded(
     };
     let (register, id, card) = (ctx.register.clone(), finish.request_id, finish.card);
     let (uploads, owner, name) = (ctx.uploads.clone(), staff.key, finish.upload);
+    let amends = finish.amends;
     let kept = blocking(move || {
+        if let Some(replaced) = amends {
+            register.supersede(&replaced, &record)?;
+        }
         let kept = register.finish(&id, &card, &record, &row)?;
         uploads.discard(owner, name);
         Ok::<RecordRow, RegisterError>(kept)

@@ -1,9 +1,10 @@
 //! Records: what a finished upload became, so that asking again gets the same answer.
 
-use super::{CardNo, POINTS, PSEUDONYMS, RECORDS, REQUESTS, Register, RegisterError};
+use super::{CardNo, POINTS, PSEUDONYMS, RECORDS, REQUESTS, Register, RegisterError, SUPERSEDED};
 use crate::database::decode;
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::{Hash, Pseudonym, PublicKey, encode};
+use private_chain::policy::RecordState;
 use redb::ReadableTable;
 
 /// A request to store a record.
@@ -51,6 +52,26 @@ impl Register {
             None => Ok(None),
             Some(bytes) => Ok(Some(decode(&bytes, "record")?)),
         }
+    }
+
+    /// What became of a record, as policies judge it.
+    pub(crate) fn state(&self, hash: &Hash) -> Result<RecordState, RegisterError> {
+        if self.value(RECORDS, hash.as_bytes())?.is_none() {
+            return Ok(RecordState::Absent);
+        }
+        Ok(match self.value(SUPERSEDED, hash.as_bytes())? {
+            Some(_) => RecordState::Superseded,
+            None => RecordState::Current,
+        })
+    }
+
+    /// Notes that the chain has taken a record in place of another.
+    pub(crate) fn supersede(&self, old: &Hash, new: &Hash) -> Result<(), RegisterError> {
+        let txn = self.db.begin_write()?;
+        txn.open_table(SUPERSEDED)?
+            .insert(&old.as_bytes()[..], &new.as_bytes()[..])?;
+        txn.commit()?;
+        Ok(())
     }
 
     /// Whether a record with this pseudonym is stored, anchored and logged here.

@@ -26,13 +26,14 @@ fn when(condition: &str) -> String {
     format!("@id(\"deep\") permit (principal is Staff, action, resource) when {{ {condition} }};")
 }
 
-/// `repeat` so often that the policy has as many tokens as are allowed.
+/// `repeat` so often that the policy has as many tokens, or signs, as are allowed.
 fn filled(begin: &str, repeat: &str, end: &str, tokens: usize) -> String {
     let around = 24 + begin.len() + end.len();
-    when(&format!(
-        "{begin}{}{end}",
-        repeat.repeat((MAX_TOKENS - around) / tokens)
-    ))
+    let signs = repeat.matches(|c| "&|!=<>+-*.".contains(c)).count();
+    // The condition may have some of its own at its ends.
+    let times = ((MAX_TOKENS - around) / tokens)
+        .min((MAX_OPERATORS - 4).checked_div(signs).unwrap_or(usize::MAX));
+    when(&format!("{begin}{}{end}", repeat.repeat(times)))
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub(super) fn allows(
                 Operation::Upload | Operation::Anchor => writes && own,
                 Operation::Amend => writes && stored(resource) && (own || presented),
                 Operation::Emergency => role == "physician" && emergency && stored(resource),
+                Operation::EmergencyApprove => emergency && stored(resource),
                 Operation::LogAction => own,
                 Operation::AuditQuery | Operation::AuditExport => audits,
                 Operation::Receipt => receipt,
@@ -60,6 +61,7 @@ pub(super) fn allows(
         Principal::Patient { .. } => match operation {
             Operation::Register
             | Operation::IssueTokens
+            | Operation::EmergencyConsent
             | Operation::AuditQuery
             | Operation::AuditExport => own,
             Operation::FetchRecord => own && stored(resource),
@@ -71,10 +73,12 @@ pub(super) fn allows(
         },
         Principal::Node { alliance, .. } => match operation {
             Operation::RelayRecord => *alliance,
+            Operation::LogAction => own,
             _ => receipt,
         },
         Principal::Server { duty, .. } => match (duty, operation) {
             (Duty::Keys, Operation::LogAction) => true,
+            (Duty::Identity, Operation::LogAction) => own,
             (Duty::Identity | Duty::Serve, Operation::Retire) => true,
             (
                 Duty::Identity,

@@ -6,6 +6,7 @@ use crate::policy::{DEFAULT_TEXT, Limits, Retention};
 use crate::query;
 use crate::testing::{self, Chain, anchor, author, secret, signed_anchor};
 use crate::tx::{Enrol, Policy, Role, Tx};
+use caduceus_ledger::{Space, StateView};
 
 /// Only nurses write, and only physicians amend.
 const OTHER: &str = r#"
@@ -224,4 +225,35 @@ fn a_refusal_names_the_line() {
     let error =
         parsed(&OTHER.replace("permit (principal is Server,", "permit (principal is")).unwrap_err();
     assert_eq!(error.problems()[0].line, Some(9), "{error}");
+}
+
+/// All that a chain holds after the same transactions.
+fn executed() -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut chain = Chain::new();
+    chain.enrol(&author(), Role::Physician);
+    chain.enrol(&secret(20), Role::Nurse);
+    chain.accept(&Tx::anchor(anchor(1), [4; 16]));
+    chain.accept(&proposal(0, OTHER, 2));
+    chain.finish_block();
+    chain.refuse(&Tx::anchor(anchor(2), [4; 16]), "anchor_author_role");
+    chain.accept(&by(2, 20));
+    chain.accept(&proposal(1, DEFAULT_TEXT, 3));
+    chain.finish_block();
+    chain.accept(&Tx::anchor(anchor(3), [4; 16]));
+    let rows = |space| chain.scan(space, b"", 10_000).unwrap();
+    [rows(Space::Auth), rows(Space::Bulk), rows(Space::Index)].concat()
+}
+
+#[test]
+fn executing_again_gives_the_same_state() {
+    let first = executed();
+    assert!(first.len() > 20, "{} rows", first.len());
+    // Another thread, with a quarter of the usual stack.
+    let again = std::thread::Builder::new()
+        .stack_size(512 * 1024)
+        .spawn(executed)
+        .unwrap()
+        .join()
+        .unwrap();
+    assert_eq!(first, again);
 }

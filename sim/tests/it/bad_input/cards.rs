@@ -114,7 +114,7 @@ async fn registrar(world: &World, table: &mut Table) {
             "the right one, registered by a doctor",
             by_doctor,
             Denied,
-            "staff_role",
+            "no policy permits register-patient to a physician",
         ),
     ];
     table.run(world, "a meta-address", cases).await;

@@ -216,7 +216,7 @@ impl World {
                 first += u64::from(place.count);
                 for (index, sealed) in (0u32..).zip(&batch.entries) {
                     let bucket = sealed.bucket();
-                    let key = self.servers.bucket_key(&self.layout, 0, &bucket).unwrap();
+                    let key = self.chains.bucket_key(0, &bucket).unwrap();
                     let entry = batch.open(index, &key).unwrap();
                     let check = entry.statement_check(&chain);
                     found.push((entry, check));

@@ -10,10 +10,7 @@ fn pace(limits: Limits, now: u64) -> (Pace, Arc<AtomicU64>) {
     let time = Arc::new(AtomicU64::new(now));
     let clock = Arc::clone(&time);
     let clock: Clock = Arc::new(move || TimeMillis(clock.load(Ordering::SeqCst)));
-    (
-        Pace::new(watch::channel(limits).1, clock, Vec::new()),
-        time,
-    )
+    (Pace::new(watch::channel(limits).1, clock, Vec::new()), time)
 }
 
 fn at(time: u64, subtype: &str) -> AuditEntry {
@@ -72,7 +69,10 @@ async fn a_short_slot_delays_into_the_next_and_a_signed_time_is_not_moved() {
     let mut slots: BTreeMap<u64, u64> = BTreeMap::new();
     for _ in 0..10 {
         let mut entry = at(clock().0, "look");
-        let counted = pace.admit(&mut entry, Duration::from_secs(5)).await.unwrap();
+        let counted = pace
+            .admit(&mut entry, Duration::from_secs(5))
+            .await
+            .unwrap();
         assert_eq!(counted.slot.start, entry.time.0 / 300 * 300);
         *slots.entry(counted.slot.start).or_default() += 1;
     }
@@ -89,7 +89,11 @@ async fn a_short_slot_delays_into_the_next_and_a_signed_time_is_not_moved() {
     };
     let mut outcomes = Vec::new();
     for _ in 0..4 {
-        outcomes.push(pace.admit(&mut signed(), Duration::from_secs(5)).await.is_ok());
+        outcomes.push(
+            pace.admit(&mut signed(), Duration::from_secs(5))
+                .await
+                .is_ok(),
+        );
     }
     assert_eq!(outcomes.last(), Some(&false));
 }

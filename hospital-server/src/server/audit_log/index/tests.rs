@@ -1,22 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use private_chain::ActionClass;
-
-fn entry(n: u8) -> StoredEntry {
-    StoredEntry {
-        height: u64::from(n),
-        block_hash: Hash([n; 32]),
-        tx: Hash([n; 32]),
-        batch: [n; 32],
-        index: 0,
-        sealed: SealedEntry {
-            class: ActionClass::ClinicalRead,
-            month: 24_292,
-            ciphertext: vec![n; 256],
-        },
-    }
-}
 
 fn outgoing(id: u8, tx: &[u8], open: &[u32]) -> Outgoing {
     Outgoing {
@@ -45,8 +29,8 @@ fn an_open_action_survives_until_it_is_closed() {
         let index = AuditIndex::open(&path, chain).unwrap();
         index.send_out(&outgoing(2, b"one", &[0, 2])).unwrap();
         index.send_out(&outgoing(3, b"two", &[1])).unwrap();
-        index.enter(&Hash([2; 32]), vec![(0, entry(1))]).unwrap();
-        index.enter(&Hash([3; 32]), vec![(1, entry(2))]).unwrap();
+        index.delivered(&Hash([2; 32])).unwrap();
+        index.delivered(&Hash([3; 32])).unwrap();
         // Closing is durable with the next batch.
         let next = Outgoing {
             closed: vec![closed(2, 0), closed(3, 1)],
@@ -89,7 +73,7 @@ fn an_open_action_survives_until_it_is_closed() {
 }
 
 #[test]
-fn what_is_on_its_way_survives_and_leaves_when_entered() {
+fn what_is_on_its_way_survives_and_leaves_when_delivered() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("audit.redb");
     let chain = ChainId(Hash([1; 32]));
@@ -97,54 +81,16 @@ fn what_is_on_its_way_survives_and_leaves_when_entered() {
         let index = AuditIndex::open(&path, chain).unwrap();
         index.send_out(&outgoing(2, b"one", &[])).unwrap();
         index.send_out(&outgoing(3, b"two", &[])).unwrap();
-        index
-            .enter(&Hash([2; 32]), vec![(0, entry(1)), (1, entry(2))])
-            .unwrap();
+        index.delivered(&Hash([2; 32])).unwrap();
     }
     let index = AuditIndex::open(&path, chain).unwrap();
     let left = index.outbox().unwrap();
     assert!(left.contains(&(Hash([3; 32]), b"two".to_vec())));
-    // Entering twice, after a crash, is the same as once.
-    index
-        .enter(&Hash([2; 32]), vec![(0, entry(1)), (1, entry(2))])
-        .unwrap();
+    // Delivered twice, after a crash, is the same as once.
+    index.delivered(&Hash([2; 32])).unwrap();
+    index.delivered(&Hash([2; 32])).unwrap();
     index.take_back(&Hash([3; 32])).unwrap();
     assert!(index.outbox().unwrap().is_empty());
-    let all = index.page(None, false, 10, 10, |n, _| Some(n)).unwrap();
-    assert_eq!(
-        all,
-        Page {
-            found: vec![0, 1],
-            next: None
-        }
-    );
     drop(index);
     assert!(AuditIndex::open(&path, ChainId(Hash([9; 32]))).is_err());
 }
-
-#[test]
-fn pages_follow_each_other_in_both_directions() {
-    let home = tempfile::tempdir().unwrap();
-    let index = AuditIndex::open(&home.path().join("audit.redb"), ChainId::default()).unwrap();
-    let entries = (0..10u8).map(|n| (u64::from(n), entry(n))).collect();
-    index.enter(&Hash::ZERO, entries).unwrap();
-    for newest_first in [false, true] {
-        let mut seen = Vec::new();
-        let mut from = None;
-        loop {
-            let even = |n: u64, _| n.is_multiple_of(2).then_some(n);
-            let page = index.page(from, newest_first, 2, 3, even).unwrap();
-            seen.extend(page.found);
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
-        }
-        let mut expected = vec![0, 2, 4, 6, 8];
-        if newest_first {
-            expected.reverse();
-        }
-        assert_eq!(seen, expected);
-    }
-}
-

@@ -1,7 +1,7 @@
 //! After a start, or while the chain was away: what is in the outbox is submitted again, and what a crash left open
 //! is closed by an entry that says so.
 
-use super::{Core, State};
+use super::{Core, State, seal};
 use crate::database::blocking;
 use crate::server::audit_log::delivery::Deliver;
 use crate::server::audit_log::index::Left;
@@ -10,7 +10,6 @@ use crate::server::audit_log::{LogError, bounds::Pace};
 use private_chain::audit::BatchKey;
 use private_chain::{ActionClass, AuditBatch, AuditEntry, DraftBatch, Outcome, Tx};
 use rand_core::OsRng;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// What the closing entry says.
@@ -37,7 +36,7 @@ impl<D: Deliver> Core<D> {
             .await
             .map_err(LogError::unavailable)?;
         for (id, tx) in waiting {
-            match self.deliver(id, &tx, decoded(&tx)?).await {
+            match self.deliver(id, &tx).await {
                 Ok(_) | Err(LogError::Entry { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -58,7 +57,7 @@ impl<D: Deliver> Core<D> {
     }
 
     async fn close_left(&self, left: &Left, reason: &str, pace: &Pace) -> Result<(), LogError> {
-        let abandoned = self.abandoned(left)?;
+        let abandoned = self.abandoned(left).await?;
         let mut unknown = Vec::new();
         for found in abandoned {
             if self.is_done(&found.entry).await? {
@@ -77,7 +76,7 @@ impl<D: Deliver> Core<D> {
     }
 
     /// The open entries of a transaction, in clear. Those whose bucket was retired are forgotten with it.
-    fn abandoned(&self, left: &Left) -> Result<Vec<Abandoned>, LogError> {
+    async fn abandoned(&self, left: &Left) -> Result<Vec<Abandoned>, LogError> {
         let batch = decoded(&left.tx)?;
         let mut found = Vec::with_capacity(left.open.len());
         for index in &left.open {
@@ -89,10 +88,7 @@ impl<D: Deliver> Core<D> {
                 .ok()
                 .and_then(|at| batch.entries.get(at))
                 .ok_or_else(|| LogError::unavailable("the outbox is damaged"))?;
-            let key = self
-                .buckets
-                .living(&sealed.bucket())
-                .map_err(LogError::unavailable)?;
+            let key = self.ring.find(&self.delivery, &sealed.bucket()).await?;
             let Some(key) = key else {
                 self.closed.add(action);
                 continue;
@@ -127,10 +123,13 @@ impl<D: Deliver> Core<D> {
         pace: &Pace,
     ) -> Result<(), LogError> {
         let mut draft = DraftBatch::new(&mut OsRng);
-        let (mut keys, mut counts) = (HashMap::new(), Vec::new());
+        let logged = (self.clock)();
+        let classes = abandoned.iter().map(|found| found.class).collect();
+        let keys = self.keys(logged, classes).await;
+        let mut counts = Vec::new();
         for found in abandoned {
             let mut entry = AuditEntry {
-                time: (self.clock)(),
+                time: logged,
                 outcome: Outcome::Unknown,
                 reason: reason.into(),
                 // She signed the first entry, at its time.
@@ -139,15 +138,15 @@ impl<D: Deliver> Core<D> {
             };
             let counted = pace.admit(&mut entry, Duration::ZERO).await?;
             counts.push((counted.slot, counted.action, 1));
-            self.seal(&mut draft, &mut keys, found.class, &entry)?;
+            seal(&mut draft, logged, &keys, found.class, &entry)?;
         }
-        let (mut outgoing, batch) = self.sign(draft, Vec::new(), counts);
+        let mut outgoing = self.sign(draft, Vec::new(), counts);
         outgoing.closed = abandoned.iter().map(|found| found.action).collect();
         tracing::info!(
             actions = abandoned.len(),
             "entering actions that the last run left open"
         );
-        self.commit(outgoing, batch).await.map(|_| ())
+        self.commit(outgoing).await.map(|_| ())
     }
 }
 

@@ -3,11 +3,13 @@
 use super::document::Items;
 use super::{APPROVE, REVIEW, at_request, commit_all, stated};
 use crate::database::blocking;
+use crate::roster::Known;
 use crate::server::audit_log::deed::Deed;
-use crate::server::context::{Context, Staff, Turned, anybody};
+use crate::server::context::{Context, Turned};
 use caduceus_crypto::Hash;
 use caduceus_network::Peer;
 use caduceus_network::exchange::{EmergencyAnswer, EmergencyApproval};
+use private_chain::policy::Operation;
 use std::sync::Arc;
 
 pub(super) async fn review(
@@ -16,7 +18,8 @@ pub(super) async fn review(
     request: Hash,
     id: [u8; 16],
 ) -> Result<EmergencyAnswer, Turned> {
-    let (deed, staff, row) = at_request(ctx, peer, REVIEW, &request, anybody).await?;
+    let (deed, staff, row) =
+        at_request(ctx, peer, REVIEW, &request, Operation::EmergencyApprove).await?;
     let items = Items::read(ctx, id, &row.records).await?;
     if staff.key != row.request.requester {
         is_officer(ctx, &deed, &staff, &items).await?;
@@ -28,7 +31,7 @@ pub(super) async fn review(
 async fn is_officer(
     ctx: &Context,
     deed: &Deed,
-    staff: &Staff,
+    staff: &Known,
     items: &Items,
 ) -> Result<(), Turned> {
     if items.has_officer(&staff.key) {
@@ -46,7 +49,14 @@ pub(super) async fn run(
     approval: EmergencyApproval,
     id: [u8; 16],
 ) -> Result<EmergencyAnswer, Turned> {
-    let (deed, staff, row) = at_request(ctx, peer, APPROVE, &approval.request, anybody).await?;
+    let (deed, staff, row) = at_request(
+        ctx,
+        peer,
+        APPROVE,
+        &approval.request,
+        Operation::EmergencyApprove,
+    )
+    .await?;
     let items = Items::read(ctx, id, &row.records).await?;
     is_officer(ctx, &deed, &staff, &items).await?;
     if staff.key == row.request.requester {

@@ -8,6 +8,7 @@ use crate::server::register::{CardNo, RegisterError};
 use caduceus_crypto::emergency::EmergencyConsent;
 use caduceus_network::Peer;
 use caduceus_network::exchange::EmergencyAnswer;
+use private_chain::policy::{Operation, Principal, Question, Relation, Resource};
 
 pub(super) async fn run(
     ctx: &Context,
@@ -41,6 +42,12 @@ pub(super) async fn run(
     } else {
         "opts out"
     });
+    let principal = Principal::Patient {
+        id: audit_key.to_string(),
+    };
+    let her_card = Resource::card(hash, Relation::Own);
+    let question = Question::new(principal, Operation::EmergencyConsent, her_card);
+    ctx.permit(&deed, question).await?;
     if consent.wanted && newest_key(ctx).await.map_err(Turned::later)?.is_none() {
         let detail = "this hospital has no emergency key";
         return Err(ctx.deny(deed, "emergency_no_key", detail).await);

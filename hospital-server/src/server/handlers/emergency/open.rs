@@ -2,16 +2,17 @@
 //! boxes and the sealed records.
 
 use super::document::{Item, Items};
-use super::{OPEN, at_request, commit_all, may_request, stated};
-use crate::roster::Standing;
+use super::{OPEN, at_request, commit_all, records, stated};
+use crate::roster::Known;
 use crate::server::audit_log::deed::Deed;
-use crate::server::context::{Context, Staff, Turned};
+use crate::server::context::{Context, Turned};
 use crate::server::register::EmergencyRow;
 use caduceus_crypto::{Hash, domain, hash};
 use caduceus_network::Peer;
 use caduceus_network::exchange::{
     CHUNK_BYTES, EmergencyAnswer, EmergencyApproval, EmergencyOpening,
 };
+use private_chain::policy::{Operation, Question};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,7 +25,8 @@ pub(super) async fn run(
     opening: EmergencyOpening,
     id: [u8; 16],
 ) -> Result<EmergencyAnswer, Turned> {
-    let (deed, staff, row) = at_request(ctx, peer, OPEN, &opening.request, may_request).await?;
+    let (deed, staff, row) =
+        at_request(ctx, peer, OPEN, &opening.request, Operation::Emergency).await?;
     is_requester(ctx, &deed, &staff, &row).await?;
     let signed = opening.hospital == ctx.map.hospital && opening.check(&staff.key).is_ok();
     if !signed || !ctx.is_recent(opening.at) {
@@ -89,7 +91,7 @@ pub(super) async fn run(
 async fn is_requester(
     ctx: &Context,
     deed: &Deed,
-    staff: &Staff,
+    staff: &Known,
     row: &EmergencyRow,
 ) -> Result<(), Turned> {
     if staff.key == row.request.requester {
@@ -108,12 +110,17 @@ async fn standing_approvals(
 ) -> Result<Vec<EmergencyApproval>, Turned> {
     let mut found = Vec::new();
     for approval in &row.approvals {
-        let standing = ctx
-            .roster
-            .standing(&approval.officer, ctx.now())
-            .await
-            .map_err(Turned::later)?;
-        if matches!(standing, Standing::Active(_)) {
+        let known = ctx.roster.who(&approval.officer, ctx.now()).await;
+        let known = known.map_err(Turned::later)?;
+        // An officer counts while she might agree.
+        let mut question = Question::new(
+            known.principal,
+            Operation::EmergencyApprove,
+            records(&row.request.id()),
+        );
+        question.context.emergency = true;
+        let denial = ctx.policies.denial(&question).await;
+        if denial.map_err(Turned::later)?.is_none() {
             found.push(approval.clone());
         }
     }
@@ -144,7 +151,7 @@ pub(super) async fn fetch(
     offset: u64,
     id: [u8; 16],
 ) -> Result<EmergencyAnswer, Turned> {
-    let (deed, staff, row) = at_request(ctx, peer, OPEN, &request, may_request).await?;
+    let (deed, staff, row) = at_request(ctx, peer, OPEN, &request, Operation::Emergency).await?;
     let deed = deed.on_record(record);
     is_requester(ctx, &deed, &staff, &row).await?;
     let name = session(&request, &record);
@@ -152,7 +159,7 @@ pub(super) async fn fetch(
         let detail = "the record is not open now, or this part was fetched before: open it again";
         return Err(ctx.deny(deed, "emergency_not_open", detail).await);
     };
-    ctx.journal.vault_call(id, "range");
+    ctx.vault_call(id, "range", &record)?;
     match ctx.vault.range(record, offset, CHUNK_BYTES).await {
         Ok(bytes) => Ok(EmergencyAnswer::Chunk {
             total: part.total,

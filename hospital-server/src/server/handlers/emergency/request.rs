@@ -1,7 +1,7 @@
 //! A physician asks to open records, and says why.
 
 use super::document::Items;
-use super::{LIFETIME_MILLIS, REQUEST, may_request, step, still_opted_in};
+use super::{LIFETIME_MILLIS, REQUEST, records, step, still_opted_in};
 use crate::database::blocking;
 use crate::server::audit_log::deed::Deed;
 use crate::server::context::{Context, Turned};
@@ -12,6 +12,7 @@ use caduceus_network::Peer;
 use caduceus_network::exchange::{
     EmergencyAnswer, EmergencyRequest, EmergencyTarget, MAX_EMERGENCY_RECORDS,
 };
+use private_chain::policy::Operation;
 
 /// Where a sealed record has its version: after the header's length.
 const VERSION_AT: usize = 4;
@@ -35,8 +36,10 @@ pub(super) async fn run(
     let deed = step(ctx, REQUEST, peer, &name).because(request.reason.clone());
     // Before the caller is judged, so that a denial stands in the patient's log.
     let (deed, aim) = aim(ctx, deed, card, &request.target).await?;
-    let staff = ctx.staff(peer, &deed, may_request).await?;
-    let deed = deed.as_role(staff.role);
+    let staff = ctx
+        .staff(peer, &deed, Operation::Emergency, records(&name))
+        .await?;
+    let deed = staff.enter(deed);
     let signed = request.requester == staff.key
         && request.hospital == ctx.map.hospital
         && request.check().is_ok();
@@ -53,13 +56,14 @@ pub(super) async fn run(
         return Err(ctx.deny(deed, "emergency_target_unknown", detail).await);
     };
     still_opted_in(ctx, &deed, &aim.card).await?;
-    let (chosen, beyond) = with_wraps(ctx, id, &aim.records).await;
+    // The vault is not touched without an entry; what cannot be opened has a second one.
+    ctx.commit(deed.clone()).await?;
+    let (chosen, beyond) = with_wraps(ctx, id, &aim.records).await?;
     let items = Items::read(ctx, id, &chosen).await?;
     if items.items.is_empty() {
         let detail = "none of the records can be opened by officers: they were sealed before the patient opted in";
         return Err(ctx.deny(deed, "emergency_no_wrap", detail).await);
     }
-    ctx.commit(deed.clone()).await?;
     let records: Vec<Hash> = items
         .items
         .iter()
@@ -126,10 +130,14 @@ async fn aim(
 }
 
 /// The newest records that have a wrap, as their first bytes say, and how many more there are.
-async fn with_wraps(ctx: &Context, id: [u8; 16], records: &[Hash]) -> (Vec<Hash>, usize) {
+async fn with_wraps(
+    ctx: &Context,
+    id: [u8; 16],
+    records: &[Hash],
+) -> Result<(Vec<Hash>, usize), Turned> {
     let (mut chosen, mut beyond) = (Vec::new(), 0);
     for record in records {
-        ctx.journal.vault_call(id, "range");
+        ctx.vault_call(id, "range", record)?;
         let head = ctx.vault.range(*record, 0, VERSION_AT + 1).await;
         if !head.is_ok_and(|head| head.get(VERSION_AT) == Some(&VERSION_EMERGENCY)) {
             continue;
@@ -140,5 +148,5 @@ async fn with_wraps(ctx: &Context, id: [u8; 16], records: &[Hash]) -> (Vec<Hash>
             beyond += 1;
         }
     }
-    (chosen, beyond)
+    Ok((chosen, beyond))
 }

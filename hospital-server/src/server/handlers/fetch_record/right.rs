@@ -7,6 +7,7 @@ use alliance_chain::{AccessRecord, GrantRecord, Key, state};
 use borsh::{BorshDeserialize, BorshSerialize};
 use caduceus_crypto::Hash;
 use caduceus_network::exchange::{FetchRecordRequest, RecordRight};
+use private_chain::policy::Principal;
 
 /// Why a right does not hold.
 pub(super) enum Wrong {
@@ -16,18 +17,31 @@ pub(super) enum Wrong {
     Broken(&'static str),
 }
 
-/// Checks the right; gives the grant of a ticket.
+/// A right that holds.
+pub(super) struct Right {
+    /// Who has it.
+    pub(super) claimant: Principal,
+    /// The grant that it comes from; none for the record's owner.
+    pub(super) grant: Option<Hash>,
+}
+
+/// Checks the right.
 pub(super) async fn check(
     ctx: &Context,
     request: &FetchRecordRequest,
     row: &RecordRow,
-) -> Result<Option<Hash>, Wrong> {
+) -> Result<Right, Wrong> {
     let (claim, right) = (&request.claim, &request.right);
     match right {
         RecordRight::Owner { .. } => {
             let owner = claim.check(right, &row.pseudonym.point);
             owner.map_err(|_| Wrong::Broken("not signed by the record's owner"))?;
-            Ok(None)
+            Ok(Right {
+                claimant: Principal::Patient {
+                    id: row.pseudonym.point.to_string(),
+                },
+                grant: None,
+            })
         }
         RecordRight::Ticket { access, .. } => {
             let ticket: AccessRecord = proved(ctx, &state::access(access)).await?;
@@ -46,7 +60,12 @@ pub(super) async fn check(
             if !record.is_active(ctx.now()) {
                 return Err(Wrong::Broken("the grant has ended"));
             }
-            Ok(Some(ticket.grant))
+            Ok(Right {
+                claimant: Principal::DataUser {
+                    id: ticket.data_user.to_string(),
+                },
+                grant: Some(ticket.grant),
+            })
         }
     }
 }

@@ -9,7 +9,9 @@ use crate::server::audit_log::deed::Deed;
 use crate::server::context::{Context, Turned};
 use crate::server::register::{CardNo, Register, RegisterError};
 use caduceus_crypto::{Hash, HospitalId};
+use caduceus_network::Peer;
 use caduceus_network::exchange::Finish;
+use private_chain::policy::{RecordState, Relation, Resource};
 
 /// What the register knows of the record to be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,44 @@ enum Replaced {
     Others,
     /// Not stored here.
     Unknown,
+}
+
+/// The record to be replaced, as policies judge it. One that is unknown here, or somebody else's, is judged as if the
+/// caller's claim were true: it is denied in any case, by the rule that says what is wrong with it.
+pub(super) async fn resource(
+    ctx: &Context,
+    peer: &Peer,
+    card: &CardNo,
+    record: Hash,
+) -> Result<Resource, Turned> {
+    let (register, card, hospital) = (ctx.register.clone(), *card, ctx.map.hospital);
+    let found = blocking(move || {
+        Ok::<_, RegisterError>((
+            replaced(&register, &card, &record, &hospital)?,
+            register.state(&record)?,
+            register.record(&record)?,
+        ))
+    });
+    let (replaced, state, row) = match found.await {
+        Ok(found) => found,
+        // The check that follows enters it.
+        Err(RegisterError::CardUnknown) => (Replaced::Unknown, RecordState::Absent, None),
+        Err(error) => return Err(Turned::later(error)),
+    };
+    let (Replaced::Hers, Some(row)) = (replaced, row) else {
+        let claimed = Resource::record(record, RecordState::Current, Relation::Treating);
+        return Ok(claimed);
+    };
+    let anchor = ctx.chain.anchor(row.height, row.position).await;
+    let anchor = anchor.map_err(Turned::later)?;
+    // A node's word: if it lies, the chain judges by the truth.
+    let wrote = anchor.body.record_hash == record && peer.key == Some(anchor.author);
+    let relation = if wrote {
+        Relation::Own
+    } else {
+        Relation::Treating
+    };
+    Ok(Resource::record(record, state, relation))
 }
 
 /// Denies a replacement of a record that is unknown here or somebody else's.

@@ -1,6 +1,6 @@
 //! What an upload's end claims, checked against the caller and the bytes. The chain checks the rest.
 
-use crate::server::context::Staff;
+use crate::roster::Known;
 use caduceus_crypto::record::SealedView;
 use caduceus_crypto::{AnchorBody, HospitalId, TimeMillis, decode_exact, domain, encode};
 use caduceus_network::exchange::Finish;
@@ -21,7 +21,7 @@ pub(super) fn body_of(finish: &Finish) -> Result<AnchorBody, Broken> {
 /// The author's statement: decodes, is for this hospital, and is signed by the caller.
 pub(super) fn statement(
     finish: &Finish,
-    staff: &Staff,
+    staff: &Known,
     hospital: HospitalId,
 ) -> Result<AnchorBody, Broken> {
     let body = body_of(finish)?;

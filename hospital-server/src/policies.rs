@@ -1,0 +1,86 @@
+//! Which policy set is in force, as the private chain proves it; remembered for two seconds.
+
+use crate::chain::{ChainClient, ChainError};
+use private_chain::policy::{Decision, PolicyRecord, Question, explain};
+use private_chain::state;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long an answer of the chain counts: a new policy is effective within it.
+const MEMORY: Duration = Duration::from_secs(2);
+
+/// What a denied question is called where rules have names.
+pub(crate) const RULE: &str = "policy";
+
+/// Asks the private chain for its policies, and them for decisions; clones share the memory.
+#[derive(Clone)]
+pub(crate) struct Policies {
+    chain: ChainClient,
+    remembered: Arc<Mutex<Option<(Instant, Arc<PolicyRecord>)>>>,
+}
+
+impl Policies {
+    pub(crate) fn new(chain: ChainClient) -> Self {
+        Self {
+            chain,
+            remembered: Arc::new(Mutex::new(None)),
+        }
+    }
+
+    /// Answers a question by the policy that the next block is judged by.
+    ///
+    /// # Errors
+    /// [`ChainError::Unavailable`] when no node proves which one that is, or it is none for this program.
+    pub(crate) async fn decide(&self, question: &Question) -> Result<Decision, ChainError> {
+        let record = self.record().await?;
+        let set = record.set_at(self.chain.height().next());
+        let set = set.map_err(|error| ChainError::Unavailable {
+            detail: format!("the policy on the chain: {error}"),
+        })?;
+        Ok(set.decide(question))
+    }
+
+    /// Why a question is denied; none if it is not.
+    ///
+    /// # Errors
+    /// Those of [`Self::decide`].
+    pub(crate) async fn denial(&self, question: &Question) -> Result<Option<String>, ChainError> {
+        let decision = self.decide(question).await?;
+        Ok((!decision.allowed).then(|| explain(question, &decision)))
+    }
+
+    /// The policies as the chain has them.
+    ///
+    /// # Errors
+    /// [`ChainError::Unavailable`].
+    pub(crate) async fn record(&self) -> Result<Arc<PolicyRecord>, ChainError> {
+        if let Some(record) = self.recall() {
+            return Ok(record);
+        }
+        let asked = Instant::now();
+        let place = state::policy();
+        let record = match self.chain.state(place.bytes()).await? {
+            None => PolicyRecord::default(),
+            Some(bytes) => place
+                .decode(&bytes)
+                .map_err(|error| ChainError::Unavailable {
+                    detail: error.to_string(),
+                })?,
+        };
+        let record = Arc::new(record);
+        *self.lock() = Some((asked, Arc::clone(&record)));
+        Ok(record)
+    }
+
+    fn recall(&self) -> Option<Arc<PolicyRecord>> {
+        let remembered = self.lock();
+        let (asked, record) = remembered.as_ref()?;
+        (asked.elapsed() < MEMORY).then(|| Arc::clone(record))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Arc<PolicyRecord>)>> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
