@@ -11,4 +11,4 @@ mod rows;
 pub use index::{Index, IndexError, Unread, pack_rows, unpack_rows};
 pub use keys::{BucketKeys, KeyError};
 #[cfg(feature = "rows")]
-pub use rows::{Rows, RowsError, rows_via};
+pub use rows::{Rows, RowsError, operator_key, rows_via};

@@ -256,6 +256,8 @@ domains! {
     NODE_DEED = "caduceus/node-deed/v1";
     /// Digest of the text of an exported proof.
     AUDIT_PROOF = "caduceus/audit-proof/v1";
+    /// Identity under which a node's operator asks it on its own machine, from the node's key.
+    NODE_OPERATOR = "caduceus/node-operator/v1";
     /// Signature on an audit query.
     AUDIT_QUERY = "caduceus/audit-query/v1";
 

@@ -21,7 +21,7 @@
 //! | [`AuditQuery`] | the hospital server | the patient; auditors |
 //! | [`Emergency`] | the hospital server | the patient; physicians; officers |
 //! | [`BucketKeys`] | a node of a private chain, the hospital server | nodes and server of that hospital |
-//! | [`AuditRows`] | a node of a private chain | the hospital's own keys; the node's own |
+//! | [`AuditRows`] | a node of a private chain | the hospital's own keys; the node's operator |
 //! | [`Health`] | any service | anybody |
 //!
 //! "Anybody" is rate-limited by peer. A request whose sender has shown no right is refused without a byte;

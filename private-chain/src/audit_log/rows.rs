@@ -2,11 +2,17 @@
 
 use super::index::{Malformed, unpack_rows};
 use crate::audit::{Bucket, Filter, Order, Page};
-use caduceus_crypto::codec;
+use caduceus_crypto::keys::SecretKey;
+use caduceus_crypto::{codec, domain};
 use caduceus_network::exchange::{
     AuditRows, AuditRowsReply, AuditRowsRequest, BucketName, MAX_AUDIT_ROWS,
 };
 use caduceus_network::{CallError, PeerAddr, Service};
+
+/// The key under which whoever has a node's key asks that node: no process can call itself under its own.
+pub fn operator_key(node: &SecretKey) -> SecretKey {
+    SecretKey::derive(domain::NODE_OPERATOR, &node.to_bytes()[..], &[])
+}
 
 /// What a node found.
 #[derive(Clone, Debug, PartialEq, Eq)]

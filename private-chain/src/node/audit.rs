@@ -11,7 +11,7 @@ mod retire;
 mod serve;
 
 use crate::PrivateMachine;
-use crate::audit_log::{BucketKeys, Index, IndexError, KeyError};
+use crate::audit_log::{BucketKeys, Index, IndexError, KeyError, operator_key};
 use caduceus_crypto::{PublicKey, SecretKey};
 use caduceus_ledger::Header;
 use caduceus_network::{PeerAddr, Service};
@@ -48,6 +48,8 @@ struct Shared {
     keys: Arc<BucketKeys>,
     index: Arc<Index>,
     own: PublicKey,
+    /// Of the commands on its machine.
+    operator: PublicKey,
     relay: RelayPeers,
     /// Where the hospital's server is.
     server: RwLock<Option<PeerAddr>>,
@@ -66,7 +68,8 @@ pub struct NodeAudit {
 
 impl NodeAudit {
     /// Opens keys and index in the node's folder, serves both exchanges and begins to follow the chain. Keys are given
-    /// to the voters, to those whom the operator names and to the hospital's server; rows to the hospital's own keys.
+    /// to the voters, to those whom the operator names and to the hospital's server; rows to the hospital's own keys and
+    /// the operator's.
     pub(super) fn start(
         home: &Path,
         key: &SecretKey,
@@ -85,6 +88,7 @@ impl NodeAudit {
             indexed: watch::Sender::new(index.indexed_up_to()),
             index: Arc::new(index),
             own: key.public(),
+            operator: operator_key(key).public(),
             relay,
             server: RwLock::new(server),
             keyed: Notify::new(),

@@ -1,7 +1,7 @@
 //! Search a private node's audit log.
 //!
-//! Authorised by the hospital's own keys, whose holder has logged the reading before it asks, and by the node's own key:
-//! its operator's commands.
+//! Authorised by the hospital's own keys, whose holder has logged the reading before it asks, and by a key that
+//! follows from the node's: its operator's commands.
 //!
 //! # Leakage
 //! The node learns what is searched for. Whoever asks reads entries in clear.

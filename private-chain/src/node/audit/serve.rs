@@ -119,10 +119,10 @@ fn answer_keys(
     }
 }
 
-/// Serves searches to the hospital's own keys and to the node's own.
+/// Serves searches to the hospital's own keys and to the node's operator.
 pub(super) fn rows(shared: &Arc<Shared>, hospital: Authorise) {
-    let own = shared.own;
-    let authorise = move |peer: &Peer| peer.holds(&own) || hospital(peer);
+    let operator = shared.operator;
+    let authorise = move |peer: &Peer| peer.holds(&operator) || hospital(peer);
     let shared = Arc::downgrade(shared);
     shared_service(&shared, |service| {
         let shared = shared.clone();
