@@ -49,7 +49,7 @@ impl Items {
     ) -> Result<Self, Turned> {
         let mut all = Self::default();
         for record in records {
-            ctx.journal.vault_call(id, "get");
+            ctx.vault_call(id, "get", record)?;
             let bytes = match ctx.vault.get(*record).await {
                 Ok(bytes) => bytes,
                 Err(error) => {

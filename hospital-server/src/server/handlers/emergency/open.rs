@@ -159,7 +159,7 @@ pub(super) async fn fetch(
         let detail = "the record is not open now, or this part was fetched before: open it again";
         return Err(ctx.deny(deed, "emergency_not_open", detail).await);
     };
-    ctx.journal.vault_call(id, "range");
+    ctx.vault_call(id, "range", &record)?;
     match ctx.vault.range(record, offset, CHUNK_BYTES).await {
         Ok(bytes) => Ok(EmergencyAnswer::Chunk {
             total: part.total,

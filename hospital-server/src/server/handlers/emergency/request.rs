@@ -56,7 +56,7 @@ pub(super) async fn run(
         return Err(ctx.deny(deed, "emergency_target_unknown", detail).await);
     };
     still_opted_in(ctx, &deed, &aim.card).await?;
-    let (chosen, beyond) = with_wraps(ctx, id, &aim.records).await;
+    let (chosen, beyond) = with_wraps(ctx, id, &aim.records).await?;
     let items = Items::read(ctx, id, &chosen).await?;
     if items.items.is_empty() {
         let detail = "none of the records can be opened by officers: they were sealed before the patient opted in";
@@ -129,10 +129,14 @@ async fn aim(
 }
 
 /// The newest records that have a wrap, as their first bytes say, and how many more there are.
-async fn with_wraps(ctx: &Context, id: [u8; 16], records: &[Hash]) -> (Vec<Hash>, usize) {
+async fn with_wraps(
+    ctx: &Context,
+    id: [u8; 16],
+    records: &[Hash],
+) -> Result<(Vec<Hash>, usize), Turned> {
     let (mut chosen, mut beyond) = (Vec::new(), 0);
     for record in records {
-        ctx.journal.vault_call(id, "range");
+        ctx.vault_call(id, "range", record)?;
         let head = ctx.vault.range(*record, 0, VERSION_AT + 1).await;
         if !head.is_ok_and(|head| head.get(VERSION_AT) == Some(&VERSION_EMERGENCY)) {
             continue;
@@ -143,5 +147,5 @@ async fn with_wraps(ctx: &Context, id: [u8; 16], records: &[Hash]) -> (Vec<Hash>
             beyond += 1;
         }
     }
-    (chosen, beyond)
+    Ok((chosen, beyond))
 }
