@@ -35,8 +35,11 @@ pub(super) struct Report {
     pub(super) queries: usize,
     /// Answers, of any node, that are not those of a scan of the files.
     pub(super) wrong: usize,
-    /// Over all queries at all nodes, as a client of the node waits for all rows.
+    /// Over all queries at all nodes, in the node's process, all rows at hand. PostgreSQL's are those of a client on a
+    /// socket of the same machine, without encryption.
     pub(super) query_ms: Percentiles,
+    /// The same queries as a client of the node waits for all rows: an exchange for each page, inside Noise.
+    pub(super) query_network_ms: Percentiles,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) postgres_query_ms: Option<Percentiles>,
     /// Median here over PostgreSQL's.
@@ -45,12 +48,16 @@ pub(super) struct Report {
     /// Largest here over PostgreSQL's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ratio_max: Option<f64>,
+    /// Median over the network over PostgreSQL's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ratio_network_p50: Option<f64>,
+    /// Largest over the network over PostgreSQL's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ratio_network_max: Option<f64>,
     /// By how much the first node's folder grew, over the rows.
     pub(super) bytes_per_row: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) postgres_bytes_per_row: Option<f64>,
-    /// The same queries inside the node, without the network.
-    pub(super) query_inside_ms: Percentiles,
     /// From a row's submission to the proof of its block, as the submitter waits.
     pub(super) commit_ms: Percentiles,
     /// Rows of which each was signed by a person and her signature checked, in a run of their own.
@@ -82,6 +89,8 @@ impl Report {
             Some(rounded(self.rows as f64 / peer.insert.as_secs_f64(), 1));
         self.ratio_p50 = Some(rounded(self.query_ms.p50 / times.p50, 3));
         self.ratio_max = Some(rounded(self.query_ms.max / times.max, 3));
+        self.ratio_network_p50 = Some(rounded(self.query_network_ms.p50 / times.p50, 3));
+        self.ratio_network_max = Some(rounded(self.query_network_ms.max / times.max, 3));
         self.postgres_query_ms = Some(times);
         self.postgres_bytes_per_row = Some(rounded(peer.bytes as f64 / self.rows as f64, 1));
         self.postgres_connections = Some(connections);
