@@ -64,13 +64,15 @@ pub fn vault_calls(home: &Path) -> anyhow::Result<Vec<VaultCall>> {
     Ok(calls)
 }
 
-/// Entries of unknown outcome whose request has no entry that it was allowed.
+/// Entries of unknown outcome whose request has no entry that it was allowed. Those of index keys are left out: the key
+/// service asks the server for an entry, and where the server dies on the way it cannot know whether there is one. It
+/// gives no key then, and says later that the outcome is unknown.
 pub fn unknown_alone(entries: &[AuditEntry]) -> usize {
     let allowed: BTreeSet<&str> = with(entries, Outcome::Success)
         .map(|entry| &*entry.request)
         .collect();
     with(entries, Outcome::Unknown)
-        .filter(|entry| !allowed.contains(&*entry.request))
+        .filter(|entry| &*entry.subtype != "index-key" && !allowed.contains(&*entry.request))
         .count()
 }
 
