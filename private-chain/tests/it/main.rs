@@ -6,6 +6,8 @@ mod audit_files;
 #[cfg(feature = "node")]
 mod audit_log;
 #[cfg(feature = "node")]
+mod auditor;
+#[cfg(feature = "node")]
 mod members;
 #[cfg(feature = "node")]
 mod mining;

@@ -13,16 +13,16 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-struct World {
-    dir: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl World {
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn run(&self, arguments: &[&str]) -> (Option<i32>, Value, String) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (Option<i32>, Value, String) {
         let done = Command::new(env!("CARGO_BIN_EXE_private-chain"))
             .args(arguments)
             .args(["--home", &self.path("n0").to_string_lossy()])
@@ -36,13 +36,13 @@ impl World {
         (done.status.code(), json, said)
     }
 
-    fn good(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn good(&self, arguments: &[&str]) -> Value {
         let (code, json, said) = self.run(arguments);
         assert_eq!(code, Some(0), "{arguments:?}: {said}");
         json
     }
 
-    fn bad(&self, arguments: &[&str], code: i32, what: &str) {
+    pub(crate) fn bad(&self, arguments: &[&str], code: i32, what: &str) {
         let (found, _, said) = self.run(arguments);
         assert_eq!(found, Some(code), "{arguments:?}: {said}");
         let lines: Vec<&str> = said.lines().collect();
@@ -50,11 +50,11 @@ impl World {
         assert!(lines[0].contains(what), "{arguments:?}: {said}");
     }
 
-    fn key(&self, name: &str) -> SecretKey {
+    pub(crate) fn key(&self, name: &str) -> SecretKey {
         read_key(&self.path(name)).unwrap()
     }
 
-    fn made_key(&self, name: &str) -> String {
+    pub(crate) fn made_key(&self, name: &str) -> String {
         let made = self.good(&["key", name]);
         let key = made["key"].as_str().unwrap().to_owned();
         assert_eq!(self.key(name).public().to_string(), key);
@@ -64,12 +64,12 @@ impl World {
 
 // A port is known to be free by having been bound.
 #[allow(clippy::disallowed_types)]
-fn free_addresses() -> [String; 2] {
+pub(crate) fn free_addresses() -> [String; 2] {
     let held = [(), ()].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     held.map(|l| format!("/ip4/127.0.0.1/tcp/{}", l.local_addr().unwrap().port()))
 }
 
-fn network(path: &Path) {
+pub(crate) fn network(path: &Path) {
     let key = SecretKey::derive(domain::NETWORK_KEY, b"alliance", &[]).public();
     let network = NetworkFile {
         index_scheme: "tags".to_owned(),

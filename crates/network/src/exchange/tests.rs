@@ -234,12 +234,28 @@ fn the_largest_messages_about_records_fit() {
     request::<BucketKeys>(BucketKeysRequest::Fetch {
         buckets: vec![[1; 3]; MAX_BUCKETS],
     });
-    let key = LivingKey {
+    let living = LivingKey {
         bucket: [1; 3],
         key: [2; 32],
     };
-    request::<BucketKeys>(BucketKeysRequest::Offer(key.clone()));
-    response::<BucketKeys>(BucketKeysReply::Keys(vec![key; MAX_BUCKETS]));
+    request::<BucketKeys>(BucketKeysRequest::Offer(living.clone()));
+    response::<BucketKeys>(BucketKeysReply::Keys(vec![living; MAX_BUCKETS]));
+    let text = |n: usize| "x".repeat(n);
+    request::<LogDeed>(
+        Deed {
+            time: NOW,
+            program: text(1000),
+            node: text(1000),
+            kind: DeedKind::Update,
+            command: text(1000),
+            operator: text(1000),
+            outcome: DeedOutcome::Failed,
+            reason: text(1000),
+            request: [1; 16],
+        }
+        .cut(),
+    );
+    response::<LogDeed>(Reply::Done(u64::MAX));
     request::<AuditRows>(AuditRowsRequest {
         filter: vec![1; MAX_AUDIT_FILTER_BYTES],
         newest_first: true,
