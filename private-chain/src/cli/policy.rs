@@ -73,9 +73,10 @@ impl std::str::FromStr for At {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let number = |digits: &str| {
-            digits
-                .parse::<u64>()
-                .map_err(|_| format!("{text:?} is neither a height nor +N"))
+            // A number may begin with a sign of its own, a height may not.
+            let number = digits.bytes().all(|digit| digit.is_ascii_digit());
+            let parsed = number.then(|| digits.parse::<u64>().ok()).flatten();
+            parsed.ok_or_else(|| format!("{text:?} is neither a height nor +N"))
         };
         match text.strip_prefix('+') {
             Some(digits) => number(digits).map(At::After),

@@ -41,7 +41,7 @@ const MISTAKES: &[(&[&str], i32, &str, &str)] = &[
             "role=nures",
         ],
         5,
-        "error: Cargo.toml does not parse: line 1: ",
+        "error: Cargo.toml does not parse: line ",
         "try: mend that line; what a policy can speak of is in docs/policy.md",
     ),
     (

@@ -9,6 +9,7 @@ use caduceus_operator::{OwnNode, key_file};
 use clap::{Args, ValueEnum};
 use private_chain::audit::import::{Format, Mapping, class_of, read};
 use private_chain::audit::month_of;
+use private_chain::audit_log::operator_key;
 use private_chain::tx::{BATCH_BYTES, MAX_ENTRIES_PER_TX};
 use private_chain::{AuditEntry, Bucket, DraftBatch, Tx};
 use rand_core::OsRng;
@@ -135,7 +136,7 @@ pub(super) async fn run(
     for path in &args.files {
         read.push((path.display().to_string(), entries(args, path, hospital)?));
     }
-    let own = OwnNode::connect(home, PROGRAM, &home.key).await?;
+    let own = OwnNode::connect(home, PROGRAM, &operator_key(&home.key)).await?;
     let node = OwnNode::connect(home, PROGRAM, &identity).await?;
     let mut done = Vec::new();
     let mut outcome = Ok(());

@@ -41,7 +41,7 @@ pub(super) fn keys(shared: &Arc<Shared>) {
     let known = Arc::downgrade(shared);
     let authorise = move |peer: &Peer| {
         known.upgrade().is_some_and(|shared| {
-            peer.holds(&shared.own)
+            peer.holds(&shared.operator)
                 || shared.relay.may_hand_on(peer)
                 || is_server(&shared, peer).unwrap_or(false)
         })
