@@ -214,8 +214,8 @@ fn agents(entry: &AuditEntry, known: &Known) -> Value {
     let mut agents = vec![Value::Object(who)];
     if let Some(address) = text(&entry.source) {
         // 2 is an IP address, 1 a machine's name.
-        let is_address = address.parse::<std::net::IpAddr>().is_ok()
-            || address.parse::<std::net::SocketAddr>().is_ok()
+        let is_address = address.parse::<core::net::IpAddr>().is_ok()
+            || address.parse::<core::net::SocketAddr>().is_ok()
             || address.starts_with("/ip");
         agents.push(json!({
             "type": concept(DICOM, client_role.0, client_role.1),
