@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 const RECOVERY: Duration = Duration::from_secs(60);
 
 /// Entries after which it is killed, counted from when it works again: at most.
-const ENTRIES_BEFORE: u64 = 6;
+const ENTRIES_BEFORE: u64 = 24;
 
 /// How often the chain is looked at.
 const LOOK: Duration = Duration::from_micros(300);

@@ -12,9 +12,10 @@ use caduceus_custody::secret_box::seal_to;
 use caduceus_ledger::ChainId;
 use caduceus_network::exchange::{
     AuditFilter, AuditQuery, AuditQueryRequest, AuditRight, FetchRecord, FetchRecordReply,
-    FetchRecordRequest, IndexKey, IndexKeyRequest, LogAction, LogActionRequest, MetaLookup,
+    FetchRecordRequest, Finish, IndexKey, IndexKeyRequest, LogAction, LogActionRequest, MetaLookup,
     MetaLookupRequest, PersonSigned, RecordClaim, Register, RegisterPatient,
-    RegisterPatientRequest, RegisterRequest, Reply, pair_secret_context,
+    RegisterPatientRequest, RegisterRequest, Reply, StoreRecord, StoreRecordReply,
+    StoreRecordRequest, pair_secret_context,
 };
 use caduceus_network::{CallError, Exchange, Limits, Peer, PeerAddr, Service, ServiceConfig};
 use caduceus_node::{Clock, NodeHome, SystemClock};
@@ -44,6 +45,16 @@ impl Answer {
             Ok(Reply::Done(_)) => Self::Done,
             Ok(Reply::Denied { rule, .. }) => Self::Denied(rule),
             Ok(Reply::Later { .. }) => Self::Later,
+            Err(CallError::Refused) => Self::Refused,
+            Err(_) => Self::None,
+        }
+    }
+
+    fn of_upload(reply: Result<StoreRecordReply, CallError>) -> Self {
+        match reply {
+            Ok(StoreRecordReply::Stored { .. } | StoreRecordReply::ChunkOk { .. }) => Self::Done,
+            Ok(StoreRecordReply::Denied { rule, .. }) => Self::Denied(rule),
+            Ok(StoreRecordReply::Retry { .. }) => Self::Later,
             Err(CallError::Refused) => Self::Refused,
             Err(_) => Self::None,
         }
@@ -202,6 +213,38 @@ impl Member {
         };
         let answer = self.ask::<AuditQuery, _>(&self.server, request).await;
         (signed.request_id, answer)
+    }
+
+    /// Sends a part of an upload.
+    pub async fn send_part(&self, upload: [u8; 16]) -> Answer {
+        let request = StoreRecordRequest::Chunk {
+            upload,
+            offset: 0,
+            bytes: vec![7; 64],
+        };
+        Answer::of_upload(
+            self.service
+                .call::<StoreRecord>(&self.server, request)
+                .await,
+        )
+    }
+
+    /// Says that an upload is complete, for the card that is presented; the record is none.
+    pub async fn finish(&self, upload: [u8; 16], card: &CardQr) -> Asked {
+        let patient = Some(card.card.hash());
+        let signed = self.sign(&self.statement(Action::Create, "upload", patient));
+        let request = StoreRecordRequest::Finish(Finish {
+            upload,
+            total: 64,
+            request_id: signed.request_id,
+            card: card.card.number,
+            anchor_body: Vec::new(),
+            author_signature: Signature([0; 64]),
+            amends: None,
+            statement: Some(signed.clone()),
+        });
+        let reply = self.service.call::<StoreRecord>(&self.server, request);
+        (signed.request_id, Answer::of_upload(reply.await))
     }
 
     /// Has an action of her own logged.
