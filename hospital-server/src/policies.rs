@@ -1,10 +1,11 @@
 //! Which policy set is in force, as the private chain proves it; remembered for two seconds.
 
 use crate::chain::{ChainClient, ChainError};
-use private_chain::policy::{Decision, PolicyRecord, Question, explain};
+use private_chain::policy::{Decision, Limits, PolicyRecord, Question, explain};
 use private_chain::state;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// How long an answer of the chain counts: a new policy is effective within it.
 const MEMORY: Duration = Duration::from_secs(2);
@@ -17,6 +18,7 @@ pub(crate) const RULE: &str = "policy";
 pub(crate) struct Policies {
     chain: ChainClient,
     remembered: Arc<Mutex<Option<(Instant, Arc<PolicyRecord>)>>>,
+    limits: watch::Sender<Limits>,
 }
 
 impl Policies {
@@ -24,7 +26,14 @@ impl Policies {
         Self {
             chain,
             remembered: Arc::new(Mutex::new(None)),
+            limits: watch::channel(Limits::default()).0,
         }
+    }
+
+    /// The bounds of the audit log by the policy of the newest decision; none before the first. Each action is decided
+    /// before it is entered, so an entry is counted by bounds that are at most [`MEMORY`] old.
+    pub(crate) fn limits(&self) -> watch::Receiver<Limits> {
+        self.limits.subscribe()
     }
 
     /// Answers a question by the policy that the next block is judged by.
@@ -33,10 +42,14 @@ impl Policies {
     /// [`ChainError::Unavailable`] when no node proves which one that is, or it is none for this program.
     pub(crate) async fn decide(&self, question: &Question) -> Result<Decision, ChainError> {
         let record = self.record().await?;
-        let set = record.set_at(self.chain.height().next());
+        let height = self.chain.height().next();
+        let set = record.set_at(height);
         let set = set.map_err(|error| ChainError::Unavailable {
             detail: format!("the policy on the chain: {error}"),
         })?;
+        let limits = record.limits_at(height);
+        self.limits
+            .send_if_modified(|before| std::mem::replace(before, limits.clone()) != limits);
         Ok(set.decide(question))
     }
 

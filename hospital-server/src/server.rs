@@ -63,7 +63,6 @@ use caduceus_network::{Limits, Multiaddr, PeerAddr, Service, ServiceConfig, Star
 use context::Context;
 use linker::Linker;
 use private_chain::PrivateGenesis;
-use private_chain::policy::Limits as ActionLimits;
 use rand_core::OsRng;
 use register::Register;
 use std::path::{Path, PathBuf};
@@ -176,7 +175,6 @@ pub struct RunningServer {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     links: watch::Receiver<LinkStatus>,
-    limits: watch::Sender<ActionLimits>,
 }
 
 /// Starts a server.
@@ -217,7 +215,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         "trusted-alliance",
     )?;
     let (stop, stopped) = watch::channel(false);
-    let (limits, limited) = watch::channel(ActionLimits::default());
+    let policies = Policies::new(chain.clone());
     let writer = AuditWriter::with(
         (
             ChainDelivery::from(chain.clone()),
@@ -226,7 +224,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         ),
         store.index.clone(),
         store.ring.clone(),
-        limited,
+        policies.limits(),
     )?;
     let (log, writing) = writer.start(stopped.clone());
     let linker = Linker {
@@ -246,7 +244,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         issuer: store.issuer,
         service: service.clone(),
         roster: Roster::new(chain.clone()),
-        policies: Policies::new(chain.clone()),
+        policies,
         chain,
         alliance,
         register: store.register,
@@ -271,7 +269,6 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         stop,
         tasks: vec![writing, linking, forgetting],
         links,
-        limits,
     })
 }
 
@@ -390,11 +387,6 @@ impl RunningServer {
     /// Follows how far the chains are linked.
     pub fn watch_links(&self) -> watch::Receiver<LinkStatus> {
         self.links.clone()
-    }
-
-    /// Sets the bounds of the audit log: from the next entry on.
-    pub fn set_limits(&self, limits: ActionLimits) {
-        self.limits.send_replace(limits);
     }
 
     /// Stops, and gives its files free: another server can start on the same home afterwards. Requests being

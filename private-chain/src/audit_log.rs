@@ -8,7 +8,7 @@ pub mod keys;
 #[cfg(feature = "rows")]
 mod rows;
 
-pub use index::{Index, IndexError, Unread, pack_rows, unpack_rows};
+pub use index::{Index, IndexError, PackedPage, Unread, unpack_rows};
 pub use keys::{BucketKeys, KeyError};
 #[cfg(feature = "rows")]
 pub use rows::{Rows, RowsError, operator_key, rows_via};

@@ -3,6 +3,7 @@
 mod anchors;
 mod audit;
 
+use crate::audit_log::operator_key;
 use crate::{PrivateMachine, query};
 use caduceus_cli::NetworkFile;
 use caduceus_crypto::{PublicKey, SecretKey};
@@ -169,7 +170,7 @@ impl PrivateNode {
         if let Err(error) = statesync::join(&service, &config.peers, &chain).await {
             tracing::warn!(%error, "the node does not join by a snapshot");
         }
-        let own = chain.key.public();
+        let operator = operator_key(&chain.key).public();
         let node = Node::open(chain, PrivateMachine)?;
         let relay = RelayPeers::new(config.peers);
         node.set_relay(Arc::new(PeerRelay::new(service.clone(), relay.clone())));
@@ -179,7 +180,7 @@ impl PrivateNode {
             queriers: config.queriers,
             anchor_readers: config.anchor_readers,
         }));
-        let queriers = queriers(&node, own, readers.clone());
+        let queriers = queriers(&node, operator, readers.clone());
         let policy = ChainPolicy {
             program: "private-chain",
             submit: hospital(&node),
@@ -241,11 +242,11 @@ fn hospital(node: &Arc<Node<PrivateMachine>>) -> Authorise {
     })
 }
 
-/// The hospital's own keys, the node's own (its operator's commands), those that the network file names, and staff
+/// The hospital's own keys, the key of the node's operator, those that the network file names, and staff
 /// enrolled and not suspended.
 fn queriers(
     node: &Arc<Node<PrivateMachine>>,
-    own: PublicKey,
+    operator: PublicKey,
     readers: Arc<RwLock<Readers>>,
 ) -> Authorise {
     let (node, hospital) = (node.clone(), hospital(node));
@@ -256,7 +257,7 @@ fn queriers(
             .unwrap_or_else(PoisonError::into_inner)
             .queriers
             .contains(key);
-        if named || *key == own || hospital(peer) {
+        if named || *key == operator || hospital(peer) {
             return true;
         }
         let Ok(snapshot) = node.chain().snapshot() else {

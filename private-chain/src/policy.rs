@@ -23,7 +23,7 @@ pub use decide::{Decision, explain};
 pub use facts::{
     Circumstances, Duty, Operation, Principal, Question, RecordState, Relation, Resource, Unknown,
 };
-pub use params::{Limits, ParamsError, Retention};
+pub use params::{Limits, MAX_SLOT_MILLIS, ParamsError, Retention};
 pub use text::{
     ALWAYS_TEXT, DEFAULT_TEXT, MAX_TEXT_BYTES, PolicyProblems, PolicySet, Problem, SCHEMA,
     check_text, in_force_by_default, parsed,

@@ -118,7 +118,7 @@ pub use tag_counters::{MAX_TAGS, TagCounters, TagCountersReply, TagCountersReque
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::time::Duration;
 
-/// One kind of request and response on a stream of its own.
+/// One kind of request and response, on a stream of its own.
 pub trait Exchange: Send + Sync + 'static {
     /// Name that libp2p negotiates, `/caduceus/<name>/<version>`. A change of the bytes takes a new version.
     const PROTOCOL: &'static str;
@@ -126,6 +126,9 @@ pub trait Exchange: Send + Sync + 'static {
     type Request: BorshSerialize + BorshDeserialize + Send + 'static;
     /// What the callee writes.
     type Response: BorshSerialize + BorshDeserialize + Send + 'static;
+    /// Whether a stream stays open for the caller's next request of this kind. A request on such a stream can be seen
+    /// twice also when it was refused.
+    const KEPT: bool = false;
     /// Largest request, bytes of borsh.
     const MAX_REQUEST: usize;
     /// Largest response, bytes of borsh.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod call;
+mod kept;
 mod swarm;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use crate::peer::{self, Peer, PeerAddr};
 use answer::Authorise;
 use caduceus_crypto::SecretKey;
 use call::CallSlots;
+use kept::KeptStreams;
 use libp2p::{Multiaddr, PeerId};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -89,6 +91,7 @@ struct Inner {
     routes: Routes,
     links: Links,
     calls: Arc<CallSlots>,
+    kept: Arc<KeptStreams>,
     control: libp2p_stream::Control,
     commands: mpsc::Sender<Command>,
     listening: watch::Receiver<Vec<Multiaddr>>,
@@ -110,6 +113,7 @@ impl Service {
         let links = Links::new();
         let limiter = Arc::new(Limiter::new(&config.limits));
         let calls = Arc::new(CallSlots::new(config.limits.calls_per_peer));
+        let kept = Arc::new(KeptStreams::default());
         let streams = libp2p_stream::Behaviour::new();
         let control = streams.new_control();
         let mut swarm = swarm::build(keypair, &config.limits, routes.clone(), streams)?;
@@ -132,6 +136,7 @@ impl Service {
             links: links.clone(),
             limiter: Arc::clone(&limiter),
             calls: Arc::clone(&calls),
+            kept: Arc::clone(&kept),
             listening: listening_sender,
             stopped: stopped_sender,
         };
@@ -144,6 +149,7 @@ impl Service {
                 routes,
                 links,
                 calls,
+                kept,
                 control,
                 commands,
                 listening,

@@ -14,6 +14,7 @@ mod bloom;
 mod cell;
 mod codec;
 mod columns;
+mod found;
 mod list;
 mod query;
 mod run;
@@ -333,15 +334,21 @@ impl Index {
     }
 }
 
-/// Rows as bytes, for an answer. They are of ascending sequence numbers.
-pub fn pack_rows(rows: &[AuditRow]) -> Vec<u8> {
-    codec::encode(&columns::Columns::build(rows))
+/// Rows that fit, as bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedPage {
+    /// [`unpack_rows`] reads them.
+    pub rows: Vec<u8>,
+    /// How many.
+    pub count: usize,
+    /// Sequence number from which on, in the order asked for, no entry was looked at yet; none at the end.
+    pub next: Option<u64>,
 }
 
 /// Reads at most `limit` packed rows, in ascending order.
 ///
 /// # Errors
-/// When the bytes are nothing that [`pack_rows`] makes, or are more rows.
+/// When the bytes are nothing that [`Index::query_packed`] makes, or are more rows.
 pub fn unpack_rows(bytes: &[u8], limit: usize) -> Result<Vec<AuditRow>, Malformed> {
     let columns = codec::decode(bytes, limit)?;
     Ok((0..columns.len()).map(|row| columns.row(row)).collect())

@@ -16,6 +16,7 @@ use caduceus_cli::{CliError, CommonArgs, Output};
 use caduceus_node::{Clock, NodeHome, SystemClock};
 use caduceus_operator::{DeedKind, OwnNode, audit_verify};
 use clap::Subcommand;
+use private_chain::audit_log::operator_key;
 use source::NodeRows;
 use std::path::Path;
 
@@ -84,7 +85,7 @@ pub(super) async fn run(
         Audit::Retain(args) => retain::run(home, &args, output).await,
         what => {
             // The node answers its own operator.
-            let node = OwnNode::connect(home, PROGRAM, &home.key).await?;
+            let node = OwnNode::connect(home, PROGRAM, &operator_key(&home.key)).await?;
             let done = ask(&node, what, &network, output).await;
             node.close().await;
             done

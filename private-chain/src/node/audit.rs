@@ -20,6 +20,7 @@ use caduceus_node::{Node, RelayPeers};
 use fetch::Fetching;
 use retire::Retiring;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify, watch};
@@ -55,6 +56,8 @@ struct Shared {
     server: RwLock<Option<PeerAddr>>,
     /// How far the index has come.
     indexed: watch::Sender<u64>,
+    /// Height of a block whose entries the index has, all of them.
+    level: AtomicU64,
     /// A key has come.
     keyed: Notify,
 }
@@ -86,6 +89,7 @@ impl NodeAudit {
             service: service.clone(),
             keys,
             indexed: watch::Sender::new(index.indexed_up_to()),
+            level: AtomicU64::new(0),
             index: Arc::new(index),
             own: key.public(),
             operator: operator_key(key).public(),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod bad_input;
+mod bounds_of_the_policy;
 mod chaos;
 mod emergency;
 mod free_rider;

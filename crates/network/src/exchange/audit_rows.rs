@@ -60,6 +60,7 @@ impl Exchange for AuditRows {
     const PROTOCOL: &'static str = "/caduceus/audit-rows/1";
     type Request = AuditRowsRequest;
     type Response = AuditRowsReply;
+    const KEPT: bool = true;
     const MAX_REQUEST: usize = MAX_AUDIT_FILTER_BYTES + OVERHEAD_BYTES;
     const MAX_RESPONSE: usize = MAX_AUDIT_ROWS_BYTES + MAX_UNREAD * 3 + OVERHEAD_BYTES;
     const TIMEOUT: Duration = Duration::from_secs(30);

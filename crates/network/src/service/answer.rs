@@ -1,6 +1,7 @@
 //! The callee's half of an exchange.
 
 use super::Refused;
+use super::kept::CALLEE_WAITS;
 use crate::exchange::Exchange;
 use crate::frame::{self, ReadError};
 use crate::inbound::Incoming;
@@ -67,31 +68,39 @@ pub(super) async fn accept<E, F, Fut>(
     let handlers = Arc::new(Semaphore::new(at_once));
     let handler = Arc::new(handler);
     while let Some(incoming) = queue.recv().await {
-        let reading = Arc::clone(&readers)
-            .acquire_owned()
-            .await
-            .expect("nobody closes the semaphore");
-        let handlers = Arc::clone(&handlers);
+        let reading = turn(&readers).await;
+        let turns = Turns {
+            readers: Arc::clone(&readers),
+            handlers: Arc::clone(&handlers),
+        };
         let limiter = Arc::clone(&limiter);
         let authorise = Arc::clone(&authorise);
         let handler = Arc::clone(&handler);
         tokio::spawn(async move {
-            let turns = Turns { reading, handlers };
-            answer::<E, F, Fut>(incoming, turns, &limiter, &authorise, &handler).await;
+            answer::<E, F, Fut>(incoming, reading, turns, &limiter, &authorise, &handler).await;
         });
     }
 }
 
-/// A request's share of what is done at once.
+/// What requests share of what is done at once.
 struct Turns {
-    /// Its place among those being read.
-    reading: OwnedSemaphorePermit,
-    /// Where its place among those being handled comes from, once it is read.
+    /// Places among those being read.
+    readers: Arc<Semaphore>,
+    /// Places among those being handled.
     handlers: Arc<Semaphore>,
 }
 
+async fn turn(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    Arc::clone(semaphore)
+        .acquire_owned()
+        .await
+        .expect("nobody closes the semaphore")
+}
+
+/// Answers the request on a stream and, if the exchange keeps its streams, those that follow on it.
 async fn answer<E, F, Fut>(
     incoming: Incoming,
+    mut reading: OwnedSemaphorePermit,
     turns: Turns,
     limiter: &Limiter,
     authorise: &Authorise,
@@ -107,22 +116,61 @@ async fn answer<E, F, Fut>(
         mut stream,
         slot,
     } = incoming;
-    let peer = Peer::new(id, address);
-    let outcome = respond::<E, F, Fut>(peer, &mut stream, turns, limiter, authorise, handler).await;
-    if let Err(reason) = outcome {
-        tracing::debug!(peer = %id, exchange = E::PROTOCOL, %reason, "refused");
+    let mut length = None;
+    loop {
+        let peer = Peer::new(id, address.clone());
+        let admitted = admit(&peer, limiter, authorise).await;
+        let outcome = match admitted {
+            Ok(()) => {
+                let read = read_request::<E>(&mut stream, length.take()).await;
+                respond::<E, F, Fut>(peer, &mut stream, read, reading, &turns, handler).await
+            }
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = outcome {
+            tracing::debug!(peer = %id, exchange = E::PROTOCOL, %reason, "refused");
+            break;
+        }
+        if !E::KEPT {
+            break;
+        }
+        // While nothing is asked the stream takes no turn, only its peer's share.
+        let next = frame::read_length(&mut stream, E::MAX_REQUEST);
+        match tokio::time::timeout(CALLEE_WAITS, next).await {
+            Ok(Ok(found)) => length = Some(found),
+            // Whether it can be closed or is gone is the same.
+            Err(_) | Ok(Err(ReadError::Closed)) => {
+                let _ = stream.close().await;
+                break;
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %id, exchange = E::PROTOCOL, %error, "a kept stream ended");
+                break;
+            }
+        }
+        reading = turn(&turns.readers).await;
     }
     // A stream dropped before it was closed is reset: the caller learns nothing but that.
     drop(stream);
     drop(slot);
 }
 
+async fn admit(peer: &Peer, limiter: &Limiter, authorise: &Authorise) -> Result<(), Reason> {
+    if !limiter.admit(&peer.id).await {
+        return Err(Reason::Rate);
+    }
+    if !authorise(peer) {
+        return Err(Reason::Forbidden);
+    }
+    Ok(())
+}
+
 async fn respond<E, F, Fut>(
     peer: Peer,
     stream: &mut Stream,
-    turns: Turns,
-    limiter: &Limiter,
-    authorise: &Authorise,
+    read: Result<Vec<u8>, Reason>,
+    reading: OwnedSemaphorePermit,
+    turns: &Turns,
     handler: &F,
 ) -> Result<(), Reason>
 where
@@ -130,21 +178,9 @@ where
     F: Fn(Peer, E::Request) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<E::Response, Refused>> + Send + 'static,
 {
-    if !limiter.admit(&peer.id).await {
-        return Err(Reason::Rate);
-    }
-    if !authorise(&peer) {
-        return Err(Reason::Forbidden);
-    }
-    let body = read_request::<E>(stream).await?;
-    let request = codec::decode_exact::<E::Request>(&body, E::MAX_REQUEST)
+    let request = codec::decode_exact::<E::Request>(&read?, E::MAX_REQUEST)
         .map_err(|error| Reason::Malformed(error.to_string()))?;
-    drop(body);
-    let Turns { reading, handlers } = turns;
-    let _handling = handlers
-        .acquire_owned()
-        .await
-        .expect("nobody closes the semaphore");
+    let _handling = turn(&turns.handlers).await;
     drop(reading);
     let sent = peer.sent.clone();
     let outcome = match handler(peer, request).await {
@@ -171,7 +207,10 @@ async fn hand_over<E: Exchange>(response: E::Response, stream: &mut Stream) -> R
     }
     let send = async {
         frame::write(stream, &bytes).await?;
-        stream.close().await
+        match E::KEPT {
+            true => Ok(()),
+            false => stream.close().await,
+        }
     };
     tokio::time::timeout(E::TIMEOUT, send)
         .await
@@ -179,12 +218,20 @@ async fn hand_over<E: Exchange>(response: E::Response, stream: &mut Stream) -> R
     Ok(())
 }
 
-/// Reads a request: its length soon, its body at a least rate.
-async fn read_request<E: Exchange>(stream: &mut Stream) -> Result<Vec<u8>, Reason> {
-    let length = frame::read_length(stream, E::MAX_REQUEST);
-    let length = tokio::time::timeout(READ_TIMEOUT.min(E::TIMEOUT), length)
-        .await
-        .map_err(|_| Reason::Slow)??;
+/// Reads a request: its length soon, unless it was read already, and its body at a least rate.
+async fn read_request<E: Exchange>(
+    stream: &mut Stream,
+    length: Option<usize>,
+) -> Result<Vec<u8>, Reason> {
+    let length = match length {
+        Some(length) => length,
+        None => {
+            let length = frame::read_length(stream, E::MAX_REQUEST);
+            tokio::time::timeout(READ_TIMEOUT.min(E::TIMEOUT), length)
+                .await
+                .map_err(|_| Reason::Slow)??
+        }
+    };
     let seconds = u64::try_from(length / BYTES_PER_SECOND).expect("a message is under 4 GiB");
     let patience = (READ_TIMEOUT + Duration::from_secs(seconds)).min(E::TIMEOUT);
     let body = tokio::time::timeout(patience, frame::read_body(stream, length))

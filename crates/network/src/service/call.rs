@@ -101,6 +101,12 @@ impl CallSlots {
     }
 }
 
+/// Writes a request and reads the response.
+async fn transfer(stream: &mut Stream, body: &[u8], limit: usize) -> Result<Vec<u8>, ReadError> {
+    frame::write(stream, body).await?;
+    frame::read(stream, limit).await
+}
+
 impl Service {
     /// Asks a peer, connecting first if need be. A connection that turns out to be dead is replaced and the
     /// request sent once more, so the other side may see it twice.
@@ -148,7 +154,7 @@ impl Service {
         body: &[u8],
     ) -> Result<E::Response, Failure> {
         self.connect(to).await?;
-        let exchange = self.exchange(to.id, E::PROTOCOL, body, E::MAX_RESPONSE);
+        let exchange = self.exchange::<E>(to.id, body);
         let answer = match tokio::time::timeout(E::TIMEOUT, exchange).await {
             Ok(outcome) => outcome?,
             Err(_) => return Err(CallError::Timeout.into()),
@@ -183,16 +189,25 @@ impl Service {
     }
 
     /// One stream: request out, response in.
-    async fn exchange(
-        &self,
-        peer: PeerId,
-        protocol: &'static str,
-        body: &[u8],
-        limit: usize,
-    ) -> Result<Vec<u8>, Failure> {
+    async fn exchange<E: Exchange>(&self, peer: PeerId, body: &[u8]) -> Result<Vec<u8>, Failure> {
         let _permit = self.inner.calls.acquire(peer).await;
         let mark = self.inner.links.mark(&peer);
-        let mut stream = match self.open(peer, protocol).await {
+        if E::KEPT
+            && let Some(mut stream) = self.inner.kept.take(peer, E::PROTOCOL, mark)
+        {
+            match transfer(&mut stream, body, E::MAX_RESPONSE).await {
+                Ok(answer) => {
+                    self.inner.kept.keep(peer, E::PROTOCOL, stream, mark);
+                    return Ok(answer);
+                }
+                Err(ReadError::TooLong { limit, found }) => {
+                    return Err(CallError::TooLarge { limit, found }.into());
+                }
+                // Closed meanwhile, refused or dead: a stream of its own tells which.
+                Err(_) => {}
+            }
+        }
+        let mut stream = match self.open(peer, E::PROTOCOL).await {
             Ok(stream) => stream,
             Err(error) => {
                 // A name is also declined by a connection that dies while it is being agreed on.
@@ -205,12 +220,13 @@ impl Service {
                 return Err(Failure::Dead { reason, mark });
             }
         };
-        let answer = match frame::write(&mut stream, body).await {
-            Ok(()) => frame::read(&mut stream, limit).await,
-            Err(error) => Err(ReadError::Io(error)),
-        };
-        match answer {
-            Ok(answer) => Ok(answer),
+        match transfer(&mut stream, body, E::MAX_RESPONSE).await {
+            Ok(answer) => {
+                if E::KEPT {
+                    self.inner.kept.keep(peer, E::PROTOCOL, stream, mark);
+                }
+                Ok(answer)
+            }
             Err(ReadError::TooLong { limit, found }) => {
                 Err(CallError::TooLarge { limit, found }.into())
             }

@@ -2,6 +2,7 @@
 
 use super::StartError;
 use super::call::CallSlots;
+use super::kept::KeptStreams;
 use crate::inbound::{Inbound, Routes};
 use crate::limits::{Limiter, Limits};
 use crate::links::Links;
@@ -115,6 +116,7 @@ pub(super) struct SwarmTask {
     pub(super) links: Links,
     pub(super) limiter: Arc<Limiter>,
     pub(super) calls: Arc<CallSlots>,
+    pub(super) kept: Arc<KeptStreams>,
     pub(super) listening: watch::Sender<Vec<Multiaddr>>,
     pub(super) stopped: watch::Sender<bool>,
 }
@@ -134,6 +136,7 @@ impl SwarmTask {
                 _ = sweep.tick() => {
                     self.limiter.sweep();
                     self.calls.sweep();
+                    self.kept.sweep();
                 }
             }
         }

@@ -462,3 +462,101 @@ async fn one_exchange_has_one_handler() {
     serve_echo(&service);
     serve_echo(&service);
 }
+
+/// Counts, on streams that are kept.
+struct KeptEcho;
+
+impl Exchange for KeptEcho {
+    const PROTOCOL: &'static str = "/caduceus/test-kept/1";
+    type Request = Text;
+    type Response = Text;
+    const KEPT: bool = true;
+    const MAX_REQUEST: usize = 1024;
+    const MAX_RESPONSE: usize = 1024;
+    const TIMEOUT: Duration = Duration::from_secs(10);
+}
+
+/// Answers with the text it got, but refuses "no".
+fn serve_kept(service: &Service) -> Arc<AtomicUsize> {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = seen.clone();
+    service.serve::<KeptEcho, _, _>(
+        |_| true,
+        move |_, request| {
+            count.fetch_add(1, Ordering::SeqCst);
+            async move {
+                match request.0.as_str() {
+                    "no" => Err(Refused::because("no")),
+                    _ => Ok(request),
+                }
+            }
+        },
+    );
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_stream_serves_the_next_request_and_outlives_no_refusal() {
+    let (server, client) = (server(Limits::default()).await, client().await);
+    let seen = serve_kept(&server);
+    let to = server.peer_address().unwrap();
+    let mark = || client.inner.links.mark(&to.id);
+    for word in ["", "one", "two"] {
+        let answer = client.call::<KeptEcho>(&to, text(word)).await.unwrap();
+        assert_eq!(answer, text(word));
+    }
+    let name = KeptEcho::PROTOCOL;
+    let kept = client.inner.kept.take(to.id, name, mark()).unwrap();
+    let more = client.inner.kept.take(to.id, name, mark());
+    assert!(more.is_none(), "three requests took one stream");
+    assert_eq!(seen.load(Ordering::SeqCst), 3);
+    client.inner.kept.keep(to.id, name, kept, mark());
+    let refused = client.call::<KeptEcho>(&to, text("no")).await;
+    assert_eq!(refused, Err(CallError::Refused));
+    let again = client.call::<KeptEcho>(&to, text("three")).await;
+    assert_eq!(again, Ok(text("three")));
+    let large = client.call::<KeptEcho>(&to, text(&"x".repeat(2000))).await;
+    assert!(matches!(large, Err(CallError::TooLarge { .. })));
+    server.shutdown().await;
+    client.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_stream_of_a_server_that_restarted_is_replaced() {
+    let key = SecretKey::generate(&mut OsRng);
+    let first = start(&key, loopback(), Limits::default()).await;
+    serve_kept(&first);
+    let to = first.peer_address().unwrap();
+    let client = client().await;
+    client.call::<KeptEcho>(&to, text("one")).await.unwrap();
+    first.shutdown().await;
+    let second = start(&key, vec![to.address.clone()], Limits::default()).await;
+    let seen = serve_kept(&second);
+    let answer = client.call::<KeptEcho>(&to, text("two")).await;
+    assert_eq!(answer, Ok(text("two")));
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+    second.shutdown().await;
+    client.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_on_kept_streams_each_get_their_own_answer() {
+    let (server, client) = (server(Limits::default()).await, client().await);
+    serve_kept(&server);
+    let to = server.peer_address().unwrap();
+    let calls = (0..32).map(|caller| {
+        let (client, to) = (client.clone(), to.clone());
+        tokio::spawn(async move {
+            for n in 0..10 {
+                let word = format!("{caller} {n}");
+                let answer = client.call::<KeptEcho>(&to, text(&word)).await;
+                assert_eq!(answer, Ok(text(&word)));
+            }
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    server.shutdown().await;
+    client.shutdown().await;
+}

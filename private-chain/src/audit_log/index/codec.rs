@@ -2,8 +2,8 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 4 | length of what follows, when unpacked |
-//! | | one zstd frame of the rest |
+//! | 4 | length of what follows, when unpacked; the highest bit is set if it is not packed |
+//! | | one zstd frame of the rest, or, below 4 KiB, the rest |
 //! | 4 | number of rows |
 //! | 8 + n | sequence numbers: the first, then differences (varint) |
 //! | n | times: differences to the one before (zigzag varint), the first to zero |
@@ -18,10 +18,15 @@ use super::columns::{Column, Columns};
 use crate::audit::{MAX_CIPHERTEXT_BYTES, Place, SignedStatement};
 use borsh::BorshDeserialize;
 use caduceus_crypto::codec::encode as borsh_bytes;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// zstd's quickest: the texts are in dictionaries already.
 const LEVEL: i32 = 1;
+/// Below so many bytes it takes longer to pack them than to move them.
+const PACKED_FROM: usize = 4096;
+/// Bit of the length: what follows is not packed.
+const PLAIN: u32 = 1 << 31;
 /// Bytes that a row takes unpacked, at most: an entry is bounded by its sealed form, and each column adds a code.
 const ROW_BYTES: usize = MAX_CIPHERTEXT_BYTES + 256;
 
@@ -74,6 +79,9 @@ pub(super) fn encode(columns: &Columns) -> Vec<u8> {
     }
     raw.extend(borsh_bytes(&columns.statements));
     let length = u32::try_from(raw.len()).expect("a run is bounded by its rows");
+    if raw.len() < PACKED_FROM {
+        return [&(length | PLAIN).to_le_bytes()[..], &raw].concat();
+    }
     let mut out = length.to_le_bytes().to_vec();
     out.extend(zstd::bulk::compress(&raw, LEVEL).expect("zstd compresses what is in memory"));
     out
@@ -126,11 +134,16 @@ impl Reader<'_> {
 /// Reads columns of at most `max_rows` rows; lengths are checked before anything is allocated for them.
 pub(super) fn decode(bytes: &[u8], max_rows: usize) -> Result<Columns, Malformed> {
     let (length, packed) = bytes.split_first_chunk::<4>().ok_or(Malformed)?;
-    let length = u32::from_le_bytes(*length) as usize;
+    let length = u32::from_le_bytes(*length);
+    let plain = length & PLAIN != 0;
+    let length = (length & !PLAIN) as usize;
     if length > 1024 + max_rows.saturating_mul(ROW_BYTES) {
         return Err(Malformed);
     }
-    let raw = zstd::bulk::decompress(packed, length).map_err(|_| Malformed)?;
+    let raw = match plain {
+        true => Cow::Borrowed(packed),
+        false => Cow::Owned(zstd::bulk::decompress(packed, length).map_err(|_| Malformed)?),
+    };
     if raw.len() != length {
         return Err(Malformed);
     }

@@ -314,17 +314,27 @@ impl Columns {
             .get_or_init(|| (0..self.len()).map(|_| OnceLock::new()).collect());
         entries[row].get_or_init(|| {
             self.materialised.fetch_add(1, Ordering::Relaxed);
-            let key = u32::try_from(row).expect("a run has fewer than 2^32 rows");
-            let statement = self.statements.binary_search_by_key(&key, |(row, _)| *row);
             Arc::new(cell::entry(
                 TimeMillis(self.times[row]),
                 |at| {
                     let column = &self.columns[at];
                     &column.values[column.codes[row] as usize]
                 },
-                statement.ok().map(|at| self.statements[at].1.clone()),
+                self.statement(row).cloned(),
             ))
         })
+    }
+
+    /// What a person signed of a row.
+    pub(super) fn statement(&self, row: usize) -> Option<&SignedStatement> {
+        let key = u32::try_from(row).expect("a run has fewer than 2^32 rows");
+        let found = self.statements.binary_search_by_key(&key, |(row, _)| *row);
+        found.ok().map(|at| &self.statements[at].1)
+    }
+
+    /// The batch of a row.
+    pub(super) fn place(&self, row: usize) -> &Arc<Place> {
+        &self.places[self.place_of[row] as usize]
     }
 
     /// A row.
@@ -336,7 +346,7 @@ impl Columns {
         AuditRow {
             sequence: self.sequences[row],
             class,
-            place: self.places[self.place_of[row] as usize].clone(),
+            place: self.place(row).clone(),
             entry: self.entry(row).clone(),
         }
     }

@@ -1,9 +1,10 @@
 //! A query over all buckets: the runs of each in order, the buckets merged by sequence number.
 
+use super::found::{Found, FoundPage, gather};
 use super::run::{Run, RunError, RunKey};
 use super::scan::{Plan, Scan};
 use super::state::BucketState;
-use super::{Index, IndexError};
+use super::{Index, IndexError, PackedPage, codec};
 use crate::audit::{AuditRow, Bucket, Filter, Order, Page, SecretBytes, Term, TermKey, month_of};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ struct Source<'a> {
     runs: VecDeque<Arc<Run>>,
     recent: VecDeque<AuditRow>,
     scan: Option<Scan>,
-    next: Option<AuditRow>,
+    next: Option<Found>,
 }
 
 /// Whether a bucket can have an entry that fits. Entries may be older than their bucket, and a month newer.
@@ -113,7 +114,7 @@ impl Source<'_> {
         if self.plan.order == Order::NewestFirst
             && let Some(row) = self.recent.pop_front()
         {
-            self.next = Some(row);
+            self.next = Some(Found::Recent(row));
             return Ok(());
         }
         loop {
@@ -123,7 +124,7 @@ impl Source<'_> {
             }
             self.scan = self.open_next()?;
             if self.scan.is_none() {
-                self.next = self.recent.pop_front();
+                self.next = self.recent.pop_front().map(Found::Recent);
                 return Ok(());
             }
         }
@@ -146,8 +147,8 @@ fn before(order: Order, a: u64, b: u64) -> bool {
 }
 
 /// Takes rows from the sources, the foremost first.
-fn merge(sources: &mut [Source<'_>], order: Order, limit: usize) -> Result<Page, IndexError> {
-    let mut page = Page::default();
+fn merge(sources: &mut [Source<'_>], order: Order, limit: usize) -> Result<FoundPage, IndexError> {
+    let mut page = FoundPage::default();
     for source in sources.iter_mut() {
         source.advance()?;
     }
@@ -155,7 +156,7 @@ fn merge(sources: &mut [Source<'_>], order: Order, limit: usize) -> Result<Page,
         let mut foremost: Option<(usize, u64)> = None;
         let mut second: Option<u64> = None;
         for (at, source) in sources.iter().enumerate() {
-            let Some(sequence) = source.next.as_ref().map(|row| row.sequence) else {
+            let Some(sequence) = source.next.as_ref().map(Found::sequence) else {
                 continue;
             };
             match foremost {
@@ -175,12 +176,12 @@ fn merge(sources: &mut [Source<'_>], order: Order, limit: usize) -> Result<Page,
         };
         let source = &mut sources[at];
         while let Some(row) = source.next.take() {
-            if second.is_some_and(|second| before(order, second, row.sequence)) {
+            if second.is_some_and(|second| before(order, second, row.sequence())) {
                 source.next = Some(row);
                 break;
             }
             if page.rows.len() == limit {
-                page.next = Some(row.sequence);
+                page.next = Some(row.sequence());
                 return Ok(page);
             }
             page.rows.push(row);
@@ -278,6 +279,42 @@ impl Index {
         from: Option<u64>,
         limit: usize,
     ) -> Result<Page, IndexError> {
+        let found = self.find(filter, order, from, limit)?;
+        Ok(Page {
+            rows: found.rows.into_iter().map(Found::into_row).collect(),
+            next: found.next,
+        })
+    }
+
+    /// As [`Index::query`], packed for an answer, oldest first whatever the order. No entry is put together for it.
+    ///
+    /// # Errors
+    /// As [`Index::query`].
+    pub fn query_packed(
+        &self,
+        filter: &Filter,
+        order: Order,
+        from: Option<u64>,
+        limit: usize,
+    ) -> Result<PackedPage, IndexError> {
+        let mut found = self.find(filter, order, from, limit)?;
+        if order == Order::NewestFirst {
+            found.rows.reverse();
+        }
+        Ok(PackedPage {
+            rows: codec::encode(&gather(&found.rows)),
+            count: found.rows.len(),
+            next: found.next,
+        })
+    }
+
+    fn find(
+        &self,
+        filter: &Filter,
+        order: Order,
+        from: Option<u64>,
+        limit: usize,
+    ) -> Result<FoundPage, IndexError> {
         let plan = Plan::new(filter, order);
         let found = self
             .sources(filter, &plan, from)
@@ -309,9 +346,9 @@ impl Index {
                 let columns = self.columns(&run, bucket, &key)?;
                 let row = Scan::begin(columns, &plan, Some(sequence))
                     .and_then(|mut scan| scan.next(&plan))
-                    .filter(|row| row.sequence == sequence);
+                    .filter(|row| row.sequence() == sequence);
                 if row.is_some() {
-                    return Ok(row);
+                    return Ok(row.map(Found::into_row));
                 }
             }
             Ok(runs.0)

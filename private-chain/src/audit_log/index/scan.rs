@@ -2,7 +2,8 @@
 
 use super::cell::Cell;
 use super::columns::Columns;
-use crate::audit::{AuditRow, Filter, Order};
+use super::found::Found;
+use crate::audit::{Filter, Order};
 use std::sync::Arc;
 
 /// What is asked for, by column.
@@ -158,8 +159,11 @@ impl Scan {
     }
 
     /// The next row that fits, in the plan's order.
-    pub(super) fn next(&mut self, plan: &Plan) -> Option<AuditRow> {
-        self.next_fitting(plan).map(|row| self.columns.row(row))
+    pub(super) fn next(&mut self, plan: &Plan) -> Option<Found> {
+        self.next_fitting(plan).map(|row| Found::InRun {
+            columns: self.columns.clone(),
+            row,
+        })
     }
 
     /// How many fit that were not given yet.

@@ -204,6 +204,13 @@ impl Log {
                 assert_eq!(&*row.place, place);
                 assert!(u64::from(row.index()) + place.first == row.sequence);
             }
+            let packed = index.query_packed(filter, order, cursor, limit).unwrap();
+            assert_eq!((packed.count, packed.next), (page.rows.len(), page.next));
+            let mut rows = unpack_rows(&packed.rows, limit).unwrap();
+            if order == Order::NewestFirst {
+                rows.reverse();
+            }
+            assert_eq!(rows, page.rows);
             found.extend(page.rows.iter().map(|row| row.sequence));
             cursor = page.next;
             if cursor.is_none() {

@@ -10,6 +10,7 @@ use caduceus_crypto::Hash;
 use caduceus_ledger::StateError;
 use caduceus_node::{Node, StoreError};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Batches read at once: a snapshot of the store is not held for longer.
 const AT_ONCE: usize = 32;
@@ -46,6 +47,8 @@ pub(super) async fn catch_up(
 
 /// Takes in some batches. Gives whether there may be more.
 fn some(shared: &Shared, node: &Node<PrivateMachine>) -> Result<bool, FollowError> {
+    // Read before the snapshot, which has this block at least.
+    let height = node.chain().tip().height.0;
     let snapshot = node.chain().snapshot()?;
     let from = shared.index.indexed_up_to();
     let batches = query::audit_batches(&snapshot, from, AT_ONCE)?;
@@ -64,7 +67,11 @@ fn some(shared: &Shared, node: &Node<PrivateMachine>) -> Result<bool, FollowErro
             .ingest(*first, &whole(*first, place, batch, block_hash), batch)?;
     }
     shared.indexed.send_replace(shared.index.indexed_up_to());
-    Ok(batches.len() == AT_ONCE || shared.index.indexed_up_to() < from)
+    let more = batches.len() == AT_ONCE || shared.index.indexed_up_to() < from;
+    if !more {
+        shared.level.store(height, Ordering::Relaxed);
+    }
+    Ok(more)
 }
 
 /// Where a batch stands, as rows say it.

@@ -2,8 +2,8 @@
 
 use super::Shared;
 use super::fetch::name;
-use crate::audit::{Bucket, Filter, Order, Page, SecretBytes};
-use crate::audit_log::{IndexError, KeyError, Unread, pack_rows};
+use crate::audit::{Bucket, Filter, Order, SecretBytes};
+use crate::audit_log::{IndexError, KeyError, PackedPage, Unread};
 use crate::{query, state};
 use caduceus_crypto::codec;
 use caduceus_network::exchange::{
@@ -12,6 +12,7 @@ use caduceus_network::exchange::{
 };
 use caduceus_network::{Peer, Refused};
 use caduceus_node::service::Authorise;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -143,6 +144,9 @@ async fn caught_up(shared: &Weak<Shared>) -> Result<bool, Refused> {
     let shared = shared.upgrade().ok_or_else(stopped)?;
     let mut indexed = shared.indexed.subscribe();
     let node = shared.node.upgrade().ok_or_else(stopped)?;
+    if shared.level.load(Ordering::Relaxed) >= node.chain().tip().height.0 {
+        return Ok(true);
+    }
     let count = blocking(move || {
         let snapshot = node.chain().snapshot().map_err(failed)?;
         query::audit_count(&snapshot).map_err(failed)
@@ -175,8 +179,10 @@ fn answer_rows(
     unread.dedup();
     unread.truncate(4096);
     loop {
-        let found = shared.index.query(&filter, order, request.cursor, limit);
-        let Page { mut rows, next } = match found {
+        let found = shared
+            .index
+            .query_packed(&filter, order, request.cursor, limit);
+        let PackedPage { rows, count, next } = match found {
             Ok(page) => page,
             Err(IndexError::Rebuilding { .. }) => {
                 shared.keyed.notify_one();
@@ -184,18 +190,10 @@ fn answer_rows(
             }
             Err(error) => return Err(failed(error)),
         };
-        if order == Order::NewestFirst {
-            rows.reverse();
-        }
-        let packed = pack_rows(&rows);
         // Even the largest row fits.
-        if packed.len() <= MAX_AUDIT_ROWS_BYTES || rows.len() <= 1 {
-            return Ok(AuditRowsReply::Rows {
-                rows: packed,
-                next,
-                unread,
-            });
+        if rows.len() <= MAX_AUDIT_ROWS_BYTES || count <= 1 {
+            return Ok(AuditRowsReply::Rows { rows, next, unread });
         }
-        limit = rows.len() / 2;
+        limit = count / 2;
     }
 }

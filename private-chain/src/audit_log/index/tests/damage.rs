@@ -136,23 +136,32 @@ fn altered_columns_are_refused_or_rows() {
         .rows;
     let columns = columns::Columns::build(&rows);
     let good = codec::encode(&columns);
-    let raw = zstd::bulk::decompress(&good[4..], 1 << 20).unwrap();
+    // So few rows are not packed; more are.
+    let (length, raw) = good.split_first_chunk::<4>().unwrap();
+    let length = u32::from_le_bytes(*length) & !(1 << 31);
+    assert_eq!((good[3] & 0x80, length as usize), (0x80, raw.len()));
+    let packed = |raw: &[u8]| {
+        let mut packed = length.to_le_bytes().to_vec();
+        packed.extend(zstd::bulk::compress(raw, 1).unwrap());
+        packed
+    };
+    assert_eq!(unpack_rows(&packed(raw), rows.len()).unwrap(), rows);
+    let longer = [&good[..], &[0]].concat();
+    assert!(codec::decode(&longer, rows.len()).is_err());
+    let none = codec::encode(&columns::Columns::build(&[]));
+    assert_eq!(unpack_rows(&none, 6).unwrap(), []);
     let again = codec::decode(&good, rows.len()).unwrap();
     assert_eq!(
         (0..again.len()).map(|at| again.row(at)).collect::<Vec<_>>(),
         rows
     );
     assert!(codec::decode(&good, rows.len() - 1).is_err());
-    assert_eq!(unpack_rows(&pack_rows(&rows[3..9]), 6).unwrap(), rows[3..9]);
-    assert_eq!(unpack_rows(&pack_rows(&[]), 6).unwrap(), []);
     let mut refused = 0;
     for position in 0..raw.len() {
         for flip in [1, 0x80] {
-            let mut bad = raw.clone();
+            let mut bad = raw.to_vec();
             bad[position] ^= flip;
-            let mut packed = good[..4].to_vec();
-            packed.extend(zstd::bulk::compress(&bad, 1).unwrap());
-            match codec::decode(&packed, 1_000) {
+            match codec::decode(&packed(&bad), 1_000) {
                 Err(_) => refused += 1,
                 // Another text or number: whole rows all the same.
                 Ok(columns) => (0..columns.len()).for_each(|at| drop(columns.row(at))),
@@ -160,7 +169,9 @@ fn altered_columns_are_refused_or_rows() {
         }
     }
     println!("{refused} of {} alterations refused", raw.len() * 2);
-    for length in 0..good.len() {
-        assert!(codec::decode(&good[..length], 1_000).is_err());
+    for whole in [&good, &packed(raw)] {
+        for length in 0..whole.len() {
+            assert!(codec::decode(&whole[..length], 1_000).is_err());
+        }
     }
 }
