@@ -4,10 +4,11 @@ mod anchors;
 mod audit;
 
 use crate::audit_log::operator_key;
+use crate::state::HospitalKeys;
 use crate::{PrivateMachine, query};
 use caduceus_cli::NetworkFile;
 use caduceus_crypto::{PublicKey, SecretKey};
-use caduceus_ledger::Genesis;
+use caduceus_ledger::{Genesis, Height};
 use caduceus_network::{Limits, Multiaddr, Peer, PeerAddr, Service, ServiceConfig, StartError};
 use caduceus_node::service::Authorise;
 use caduceus_node::statesync::{self, serve_snapshots};
@@ -17,7 +18,7 @@ use caduceus_node::{
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::task::block_in_place;
 
 pub use audit::{AuditLogError, NodeAudit};
@@ -232,13 +233,21 @@ impl PrivateNode {
 /// The hospital's identity and server key, as the chain has them now: a key in its grace counts.
 fn hospital(node: &Arc<Node<PrivateMachine>>) -> Authorise {
     let node = node.clone();
+    let known: Mutex<Option<(Height, HospitalKeys)>> = Mutex::new(None);
     Arc::new(move |peer: &Peer| {
         let Some(key) = &peer.key else { return false };
-        let Ok(snapshot) = node.chain().snapshot() else {
-            return false;
-        };
+        // Read before the snapshot, which has this block at least.
+        let height = node.chain().tip().height;
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref().is_none_or(|(at, _)| *at != height) {
+            let read = node.chain().snapshot().ok();
+            let keys = read.and_then(|snapshot| query::hospital_keys(&snapshot).ok());
+            *known = keys.map(|keys| (height, keys));
+        }
         let now = node.chain().now();
-        query::hospital_keys(&snapshot).is_ok_and(|keys| keys.is_own(key, now))
+        known
+            .as_ref()
+            .is_some_and(|(_, keys)| keys.is_own(key, now))
     })
 }
 

@@ -74,6 +74,14 @@ impl Peer {
         }
     }
 
+    /// The same peer with another request.
+    pub(crate) fn anew(&self) -> Self {
+        Self {
+            sent: Sent::default(),
+            ..self.clone()
+        }
+    }
+
     /// Whether this peer holds the secret of the key.
     pub fn holds(&self, key: &PublicKey) -> bool {
         self.key.as_ref() == Some(key)

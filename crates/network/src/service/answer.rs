@@ -116,9 +116,10 @@ async fn answer<E, F, Fut>(
         mut stream,
         slot,
     } = incoming;
+    let caller = Peer::new(id, address);
     let mut length = None;
     loop {
-        let peer = Peer::new(id, address.clone());
+        let peer = caller.anew();
         let admitted = admit(&peer, limiter, authorise).await;
         let outcome = match admitted {
             Ok(()) => {

@@ -100,6 +100,9 @@ impl Source<'_> {
                 if !names.may_fit(&run) {
                     continue;
                 }
+                if !self.plan.may_read() {
+                    return Ok(None);
+                }
             }
             let columns = self.index.columns(&run, self.bucket, &self.key)?;
             if let Some(scan) = Scan::begin(columns, self.plan, self.cursor) {
@@ -120,6 +123,9 @@ impl Source<'_> {
         loop {
             if let Some(row) = self.scan.as_mut().and_then(|scan| scan.next(self.plan)) {
                 self.next = Some(row);
+                return Ok(());
+            }
+            if self.plan.gave_up() {
                 return Ok(());
             }
             self.scan = self.open_next()?;
@@ -187,6 +193,17 @@ fn merge(sources: &mut [Source<'_>], order: Order, limit: usize) -> Result<Found
             page.rows.push(row);
             source.advance()?;
         }
+    }
+}
+
+fn pack(mut found: FoundPage, order: Order) -> PackedPage {
+    if order == Order::NewestFirst {
+        found.rows.reverse();
+    }
+    PackedPage {
+        rows: codec::encode(&gather(&found.rows)),
+        count: found.rows.len(),
+        next: found.next,
     }
 }
 
@@ -279,7 +296,7 @@ impl Index {
         from: Option<u64>,
         limit: usize,
     ) -> Result<Page, IndexError> {
-        let found = self.find(filter, order, from, limit)?;
+        let found = self.find(&Plan::new(filter, order), filter, from, limit)?;
         Ok(Page {
             rows: found.rows.into_iter().map(Found::into_row).collect(),
             next: found.next,
@@ -297,28 +314,38 @@ impl Index {
         from: Option<u64>,
         limit: usize,
     ) -> Result<PackedPage, IndexError> {
-        let mut found = self.find(filter, order, from, limit)?;
-        if order == Order::NewestFirst {
-            found.rows.reverse();
-        }
-        Ok(PackedPage {
-            rows: codec::encode(&gather(&found.rows)),
-            count: found.rows.len(),
-            next: found.next,
-        })
+        let found = self.find(&Plan::new(filter, order), filter, from, limit)?;
+        Ok(pack(found, order))
     }
 
-    fn find(
+    /// The answer of [`Index::query_packed`] if no file has to be read and at most so many rows have to be looked at
+    /// for it: some microseconds for each 100.
+    ///
+    /// # Errors
+    /// As [`Index::query`].
+    pub fn glance(
         &self,
         filter: &Filter,
         order: Order,
         from: Option<u64>,
         limit: usize,
+        rows: usize,
+    ) -> Result<Option<PackedPage>, IndexError> {
+        let plan = Plan::new(filter, order).within(rows);
+        let found = self.find(&plan, filter, from, limit)?;
+        Ok((!plan.gave_up()).then(|| pack(found, order)))
+    }
+
+    fn find(
+        &self,
+        plan: &Plan,
+        filter: &Filter,
+        from: Option<u64>,
+        limit: usize,
     ) -> Result<FoundPage, IndexError> {
-        let plan = Plan::new(filter, order);
         let found = self
-            .sources(filter, &plan, from)
-            .and_then(|mut sources| merge(&mut sources, order, limit.max(1)));
+            .sources(filter, plan, from)
+            .and_then(|mut sources| merge(&mut sources, plan.order, limit.max(1)));
         self.mend(found)
     }
 

@@ -4,6 +4,7 @@ use super::cell::Cell;
 use super::columns::Columns;
 use super::found::Found;
 use crate::audit::{Filter, Order};
+use std::cell;
 use std::sync::Arc;
 
 /// What is asked for, by column.
@@ -13,6 +14,15 @@ pub(super) struct Plan {
     from: Option<u64>,
     until: Option<u64>,
     pub(super) order: Order,
+    effort: Option<Effort>,
+}
+
+/// What a query may cost that is to be quick.
+struct Effort {
+    /// Rows that may still be looked at.
+    left: cell::Cell<usize>,
+    /// More would be needed.
+    exceeded: cell::Cell<bool>,
 }
 
 impl Plan {
@@ -24,7 +34,48 @@ impl Plan {
             from: filter.from.map(|time| time.0),
             until: filter.until.map(|time| time.0),
             order,
+            effort: None,
         }
+    }
+
+    /// Gives up after so many rows, and before it reads a file.
+    pub(super) fn within(self, rows: usize) -> Self {
+        Self {
+            effort: Some(Effort {
+                left: rows.into(),
+                exceeded: false.into(),
+            }),
+            ..self
+        }
+    }
+
+    /// Whether it gave up: what was found is not all.
+    pub(super) fn gave_up(&self) -> bool {
+        let effort = self.effort.as_ref();
+        effort.is_some_and(|effort| effort.exceeded.get())
+    }
+
+    /// Whether files may be read. If not, and one would have to be, it gives up.
+    pub(super) fn may_read(&self) -> bool {
+        match &self.effort {
+            Some(effort) => {
+                effort.exceeded.set(true);
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// Counts a row that is looked at. False if it is one too many.
+    fn may_look(&self) -> bool {
+        let Some(effort) = &self.effort else {
+            return true;
+        };
+        match effort.left.get().checked_sub(1) {
+            Some(left) => effort.left.set(left),
+            None => effort.exceeded.set(true),
+        }
+        !effort.exceeded.get()
     }
 
     /// Whether anything between two times, both included, can fit.
@@ -144,6 +195,9 @@ impl Scan {
 
     fn next_fitting(&mut self, plan: &Plan) -> Option<usize> {
         loop {
+            if !plan.may_look() {
+                return None;
+            }
             let at = match plan.order {
                 Order::OldestFirst => self.left.next()?,
                 Order::NewestFirst => self.left.next_back()?,

@@ -206,6 +206,12 @@ impl Log {
             }
             let packed = index.query_packed(filter, order, cursor, limit).unwrap();
             assert_eq!((packed.count, packed.next), (page.rows.len(), page.next));
+            for effort in [0, 3, 40, 1 << 20] {
+                let glance = index.glance(filter, order, cursor, limit, effort);
+                if let Some(glance) = glance.unwrap() {
+                    assert_eq!(glance, packed, "all or none");
+                }
+            }
             let mut rows = unpack_rows(&packed.rows, limit).unwrap();
             if order == Order::NewestFirst {
                 rows.reverse();

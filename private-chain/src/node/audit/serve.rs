@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How long a search waits for the index to come up with the chain.
 const CATCH_UP: Duration = Duration::from_secs(10);
 
+/// Rows that are looked at for an answer without a thread of its own.
+const GLANCE_ROWS: usize = 1024;
+
 fn failed(error: impl std::fmt::Display) -> Refused {
     tracing::error!(%error, "the audit log failed");
     Refused::because("the audit log failed")
@@ -133,7 +136,14 @@ pub(super) fn rows(shared: &Arc<Shared>, hospital: Authorise) {
                 if !caught_up(&shared).await? {
                     return Ok(AuditRowsReply::Behind);
                 }
-                blocking(move || answer_rows(&shared, &request)).await
+                // A thread takes longer to wake up than most answers take.
+                match answer_rows(&shared, &request, true)? {
+                    Some(answer) => Ok(answer),
+                    None => {
+                        let whole = blocking(move || answer_rows(&shared, &request, false)).await?;
+                        whole.ok_or_else(|| Refused::because("a whole answer is none"))
+                    }
+                }
             }
         });
     });
@@ -160,10 +170,12 @@ async fn caught_up(shared: &Weak<Shared>) -> Result<bool, Refused> {
     ))
 }
 
+/// Answers a search; at a glance, with none if that does not do.
 fn answer_rows(
     shared: &Weak<Shared>,
     request: &AuditRowsRequest,
-) -> Result<AuditRowsReply, Refused> {
+    at_a_glance: bool,
+) -> Result<Option<AuditRowsReply>, Refused> {
     let shared = shared.upgrade().ok_or_else(stopped)?;
     let filter: Filter = codec::decode_exact(&request.filter, MAX_AUDIT_FILTER_BYTES)
         .map_err(|_| Refused::because("no filter"))?;
@@ -171,28 +183,31 @@ fn answer_rows(
         true => Order::NewestFirst,
         false => Order::OldestFirst,
     };
+    let (index, from) = (&shared.index, request.cursor);
     let mut limit = request.limit.clamp(1, MAX_AUDIT_ROWS) as usize;
-    let unread = shared.index.unread(&filter).into_iter();
+    let unread = index.unread(&filter).into_iter();
     let mut unread: Vec<_> = unread
         .map(|(Unread::NoKey(bucket) | Unread::Unopened(bucket, _))| name(&bucket))
         .collect();
     unread.dedup();
     unread.truncate(4096);
     loop {
-        let found = shared
-            .index
-            .query_packed(&filter, order, request.cursor, limit);
+        let found = match at_a_glance {
+            true => index.glance(&filter, order, from, limit, GLANCE_ROWS),
+            false => index.query_packed(&filter, order, from, limit).map(Some),
+        };
         let PackedPage { rows, count, next } = match found {
-            Ok(page) => page,
+            Ok(Some(page)) => page,
+            Ok(None) => return Ok(None),
             Err(IndexError::Rebuilding { .. }) => {
                 shared.keyed.notify_one();
-                return Ok(AuditRowsReply::Behind);
+                return Ok(Some(AuditRowsReply::Behind));
             }
             Err(error) => return Err(failed(error)),
         };
         // Even the largest row fits.
         if rows.len() <= MAX_AUDIT_ROWS_BYTES || count <= 1 {
-            return Ok(AuditRowsReply::Rows { rows, next, unread });
+            return Ok(Some(AuditRowsReply::Rows { rows, next, unread }));
         }
         limit = count / 2;
     }
