@@ -10,6 +10,9 @@ use tokio::sync::watch;
 /// How long an answer of the chain counts: a new policy is effective within it.
 const MEMORY: Duration = Duration::from_secs(2);
 
+/// How often the bounds are asked for while no node tells them.
+const RETRY: Duration = Duration::from_millis(500);
+
 /// What a denied question is called where rules have names.
 pub(crate) const RULE: &str = "policy";
 
@@ -18,7 +21,7 @@ pub(crate) const RULE: &str = "policy";
 pub(crate) struct Policies {
     chain: ChainClient,
     remembered: Arc<Mutex<Option<(Instant, Arc<PolicyRecord>)>>>,
-    limits: watch::Sender<Limits>,
+    limits: watch::Sender<Option<Limits>>,
 }
 
 impl Policies {
@@ -26,14 +29,38 @@ impl Policies {
         Self {
             chain,
             remembered: Arc::new(Mutex::new(None)),
-            limits: watch::channel(Limits::default()).0,
+            limits: watch::channel(None).0,
         }
     }
 
-    /// The bounds of the audit log by the policy of the newest decision; none before the first. Each action is decided
-    /// before it is entered, so an entry is counted by bounds that are at most [`MEMORY`] old.
-    pub(crate) fn limits(&self) -> watch::Receiver<Limits> {
+    /// The bounds of the audit log by the policy of the newest decision; unknown before the first. Each action is
+    /// decided before it is entered, so an entry is counted by bounds that are at most [`MEMORY`] old.
+    pub(crate) fn limits(&self) -> watch::Receiver<Option<Limits>> {
         self.limits.subscribe()
+    }
+
+    /// Makes the bounds known, as soon as a node tells them.
+    pub(crate) async fn learn_limits(&self) {
+        while self.limits.borrow().is_none() {
+            match self.record().await {
+                Ok(record) => self.publish(&record),
+                Err(error) => {
+                    tracing::info!(%error, "the bounds of the audit log are not known yet");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    fn publish(&self, record: &PolicyRecord) {
+        let limits = Some(record.limits_at(self.chain.height().next()));
+        self.limits.send_if_modified(|before| {
+            let differs = *before != limits;
+            if differs {
+                *before = limits;
+            }
+            differs
+        });
     }
 
     /// Answers a question by the policy that the next block is judged by.
@@ -42,14 +69,11 @@ impl Policies {
     /// [`ChainError::Unavailable`] when no node proves which one that is, or it is none for this program.
     pub(crate) async fn decide(&self, question: &Question) -> Result<Decision, ChainError> {
         let record = self.record().await?;
-        let height = self.chain.height().next();
-        let set = record.set_at(height);
+        let set = record.set_at(self.chain.height().next());
         let set = set.map_err(|error| ChainError::Unavailable {
             detail: format!("the policy on the chain: {error}"),
         })?;
-        let limits = record.limits_at(height);
-        self.limits
-            .send_if_modified(|before| std::mem::replace(before, limits.clone()) != limits);
+        self.publish(&record);
         Ok(set.decide(question))
     }
 
@@ -80,8 +104,16 @@ impl Policies {
                     detail: error.to_string(),
                 })?,
         };
-        let record = Arc::new(record);
-        *self.lock() = Some((asked, Arc::clone(&record)));
+        let mut record = Arc::new(record);
+        let mut remembered = self.lock();
+        // A slower node may tell what was before: proposals are numbered.
+        if let Some((_, newer)) = remembered
+            .as_ref()
+            .filter(|(_, known)| known.generation > record.generation)
+        {
+            record = Arc::clone(newer);
+        }
+        *remembered = Some((asked, Arc::clone(&record)));
         Ok(record)
     }
 

@@ -236,6 +236,14 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         token_key: store.issuer.public().clone(),
     };
     let (links, linking) = linker.start(stopped.clone());
+    let learning = policies.clone();
+    let mut until = stopped.clone();
+    let learning = tokio::spawn(async move {
+        tokio::select! {
+            () = learning.learn_limits() => {}
+            () = self::stopped(&mut until) => {}
+        }
+    });
     let forgetting = bucket_watch::start(chain.clone(), store.ring.clone(), stopped);
     let context = Arc::new(Context {
         map,
@@ -267,7 +275,7 @@ pub async fn start(config: ServerConfig) -> Result<RunningServer, ServerError> {
         service,
         context,
         stop,
-        tasks: vec![writing, linking, forgetting],
+        tasks: vec![writing, linking, forgetting, learning],
         links,
     })
 }

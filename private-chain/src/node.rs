@@ -236,13 +236,14 @@ fn hospital(node: &Arc<Node<PrivateMachine>>) -> Authorise {
     let known: Mutex<Option<(Height, HospitalKeys)>> = Mutex::new(None);
     Arc::new(move |peer: &Peer| {
         let Some(key) = &peer.key else { return false };
-        // Read before the snapshot, which has this block at least.
-        let height = node.chain().tip().height;
+        let newest = node.chain().newest_begun();
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_ref().is_none_or(|(at, _)| *at != height) {
+        if known.as_ref().is_none_or(|(at, _)| *at < newest) {
             let read = node.chain().snapshot().ok();
-            let keys = read.and_then(|snapshot| query::hospital_keys(&snapshot).ok());
-            *known = keys.map(|keys| (height, keys));
+            *known = read.and_then(|snapshot| {
+                let height = Height(snapshot.newest_height().ok()?);
+                Some((height, query::hospital_keys(&snapshot).ok()?))
+            });
         }
         let now = node.chain().now();
         known

@@ -223,7 +223,12 @@ impl Service {
         let limiter = Arc::clone(&self.inner.limiter);
         let at_once = limits.streams_at_once.max(1);
         tokio::spawn(answer::accept::<E, F, Fut>(
-            incoming, at_once, limiter, authorise, handler,
+            incoming,
+            self.inner.stopped.clone(),
+            at_once,
+            limiter,
+            authorise,
+            handler,
         ));
     }
 

@@ -14,6 +14,7 @@ use caduceus_ledger::{
 };
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot, watch};
@@ -59,6 +60,8 @@ pub struct Chain {
     /// Locked before `inner`, and for as long as a transaction is checked: one at a time.
     ahead: Mutex<Ahead>,
     tip: watch::Sender<Header>,
+    /// See [`Chain::newest_begun`].
+    begun: AtomicU64,
     wake: Notify,
     stages: Stages,
     maker: OnceLock<Maker>,
@@ -130,6 +133,7 @@ impl Chain {
             pending,
             clock,
             tip: watch::Sender::new(tip.header.clone()),
+            begun: AtomicU64::new(tip.header.height.0),
             ahead: Mutex::new(Ahead::of(tip.header.height)),
             inner: Mutex::new(Inner {
                 tip: tip.header,
@@ -196,6 +200,11 @@ impl Chain {
     /// Header of the last committed block.
     pub fn tip(&self) -> Header {
         self.lock().tip.clone()
+    }
+
+    /// The newest height that is committed, or is being committed now. Unlike [`Chain::tip`] it waits for nobody.
+    pub fn newest_begun(&self) -> Height {
+        Height(self.begun.load(Ordering::SeqCst))
     }
 
     /// Voters of the next height.
@@ -390,6 +399,9 @@ impl Chain {
                     height: certificate.height,
                     block: certificate.block,
                 })?;
+        // Before anybody can see the block in the store.
+        self.begun
+            .fetch_max(executed.header.height.0, Ordering::SeqCst);
         self.store
             .commit_with(&block, certificate, seal, &executed)?;
         self.cut(&executed.header, &inner.next_validators);
@@ -447,6 +459,7 @@ impl Chain {
             let ids: Vec<Hash> = block.txs.iter().map(|tx| tx_id(tx)).collect();
             inner.mempool.remove(&ids);
         }
+        self.begun.fetch_max(tip.header.height.0, Ordering::SeqCst);
         inner.executed.clear();
         inner.known.clear();
         inner.stale = true;

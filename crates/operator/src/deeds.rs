@@ -87,21 +87,23 @@ pub async fn announce(
     }
     .cut();
     let name = files.write(&deed)?;
-    if files.is_drained() {
+    let announced = Announced { files, deed };
+    if announced.files.is_drained() {
         let until = Instant::now() + PATIENCE;
-        while files.waits(&name) {
+        while announced.files.waits(&name) {
             if Instant::now() > until {
-                return Err(CliError::unreachable(
+                // The entry may yet be committed: another one says how it ended.
+                return announced.ended(Err(CliError::unreachable(
                     "the command has no entry in the audit log yet, so it is not carried out",
                     format!(
                         "look at the node: {program} status --home DIR, and at the hospital's server"
                     ),
-                ));
+                )));
             }
             tokio::time::sleep(LOOK).await;
         }
     }
-    Ok(Announced { files, deed })
+    Ok(announced)
 }
 
 impl Announced {

@@ -79,6 +79,12 @@ async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_log
     let mut visit = doctor.station().visit(&patient.card).await.unwrap();
     let stored = visit.upload(note("before")).await.unwrap();
     assert_eq!(patient.fetch(&stored).await.unwrap(), Answer::Done);
+    // The entry names her who asked, not the node that handed it on.
+    let entries = ward.entries().unwrap();
+    let mut fetched = entries.iter().filter(|e| &*e.subtype == "fetch-record");
+    let fetched = fetched.next().unwrap();
+    assert_eq!(fetched.actor, stored.receipt.pseudonym.point.into());
+    assert!(fetched.reason.starts_with("handed on by node "));
     let before = everything(&doctor, &auditor, &patient).await;
     let entries = ward.entries().unwrap();
     for asked in &before {

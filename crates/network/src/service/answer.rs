@@ -13,7 +13,7 @@ use libp2p::Stream;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// How long a stream may be silent before its request's length, and the start of the time for its body.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,6 +52,7 @@ enum Reason {
 /// Takes the streams of one exchange from their queue until the service ends.
 pub(super) async fn accept<E, F, Fut>(
     mut queue: mpsc::Receiver<Incoming>,
+    stopped: watch::Receiver<bool>,
     at_once: usize,
     limiter: Arc<Limiter>,
     authorise: Authorise,
@@ -76,8 +77,16 @@ pub(super) async fn accept<E, F, Fut>(
         let limiter = Arc::clone(&limiter);
         let authorise = Arc::clone(&authorise);
         let handler = Arc::clone(&handler);
+        let mut stopped = stopped.clone();
         tokio::spawn(async move {
-            answer::<E, F, Fut>(incoming, reading, turns, &limiter, &authorise, &handler).await;
+            let waits = async move {
+                // The sender ends with the service.
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            };
+            let answers = answer::<E, F, Fut>(
+                incoming, reading, turns, waits, &limiter, &authorise, &handler,
+            );
+            answers.await;
         });
     }
 }
@@ -102,6 +111,7 @@ async fn answer<E, F, Fut>(
     incoming: Incoming,
     mut reading: OwnedSemaphorePermit,
     turns: Turns,
+    stopped: impl Future<Output = ()>,
     limiter: &Limiter,
     authorise: &Authorise,
     handler: &F,
@@ -117,6 +127,7 @@ async fn answer<E, F, Fut>(
         slot,
     } = incoming;
     let caller = Peer::new(id, address);
+    let mut stopped = std::pin::pin!(stopped);
     let mut length = None;
     loop {
         let peer = caller.anew();
@@ -137,7 +148,11 @@ async fn answer<E, F, Fut>(
         }
         // While nothing is asked the stream takes no turn, only its peer's share.
         let next = frame::read_length(&mut stream, E::MAX_REQUEST);
-        match tokio::time::timeout(CALLEE_WAITS, next).await {
+        let next = tokio::select! {
+            next = tokio::time::timeout(CALLEE_WAITS, next) => next,
+            () = &mut stopped => break,
+        };
+        match next {
             Ok(Ok(found)) => length = Some(found),
             // Whether it can be closed or is gone is the same.
             Err(_) | Ok(Err(ReadError::Closed)) => {

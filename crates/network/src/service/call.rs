@@ -12,8 +12,11 @@ use libp2p::{PeerId, Stream, StreamProtocol};
 use libp2p_stream::OpenStreamError;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// A kept stream that ends later than this after a request was not closed before the request came.
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long a retry waits until the swarm has noticed that the connection is gone.
 const LOSS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -195,6 +198,7 @@ impl Service {
         if E::KEPT
             && let Some(mut stream) = self.inner.kept.take(peer, E::PROTOCOL, mark)
         {
+            let begun = Instant::now();
             match transfer(&mut stream, body, E::MAX_RESPONSE).await {
                 Ok(answer) => {
                     self.inner.kept.keep(peer, E::PROTOCOL, stream, mark);
@@ -204,7 +208,9 @@ impl Service {
                     return Err(CallError::TooLarge { limit, found }.into());
                 }
                 // Closed meanwhile, refused or dead: a stream of its own tells which.
-                Err(_) => {}
+                Err(_) if begun.elapsed() < CLOSED_WITHIN => {}
+                // Nobody works for so long on a stream that was closed.
+                Err(error) => return Err(self.ended(stream, error, peer, mark).await),
             }
         }
         let mut stream = match self.open(peer, E::PROTOCOL).await {
@@ -230,17 +236,20 @@ impl Service {
             Err(ReadError::TooLong { limit, found }) => {
                 Err(CallError::TooLarge { limit, found }.into())
             }
-            Err(error) => {
-                drop(stream);
-                if !self.is_alive(peer, mark).await {
-                    let reason = error.to_string();
-                    return Err(Failure::Dead { reason, mark });
-                }
-                match error {
-                    ReadError::Truncated => Err(CallError::Malformed.into()),
-                    _ => Err(CallError::Refused.into()),
-                }
-            }
+            Err(error) => Err(self.ended(stream, error, peer, mark).await),
+        }
+    }
+
+    /// What it means that a stream ended before its response.
+    async fn ended(&self, stream: Stream, error: ReadError, peer: PeerId, mark: Mark) -> Failure {
+        drop(stream);
+        if !self.is_alive(peer, mark).await {
+            let reason = error.to_string();
+            return Failure::Dead { reason, mark };
+        }
+        match error {
+            ReadError::Truncated => CallError::Malformed.into(),
+            _ => CallError::Refused.into(),
         }
     }
 

@@ -54,6 +54,11 @@ impl KeptStreams {
         None
     }
 
+    /// Drops all.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
     /// Drops those that are kept long enough.
     pub(super) fn sweep(&self) {
         self.lock().retain(|_, streams| {

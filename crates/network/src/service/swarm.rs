@@ -143,12 +143,14 @@ impl SwarmTask {
         let Self {
             swarm,
             routes,
+            kept,
             listening,
             stopped,
             ..
         } = self;
         // The readers of the queues end, then the sockets close.
         routes.clear();
+        kept.clear();
         drop(swarm);
         listening.send_replace(Vec::new());
         stopped.send_replace(true);

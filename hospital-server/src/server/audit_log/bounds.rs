@@ -22,6 +22,9 @@ const KEPT_SLOTS: u64 = 2;
 /// Counts are kept for at least so long, milliseconds.
 const KEPT_MILLIS: u64 = 15 * 60 * 1000;
 
+/// When to ask again while the bounds are not known, milliseconds.
+const UNKNOWN_MILLIS: u32 = 1_000;
+
 /// A slot of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot {
@@ -42,6 +45,10 @@ impl Slot {
 
     fn end(&self) -> u64 {
         self.start.saturating_add(self.length)
+    }
+
+    fn holds(&self, time: TimeMillis) -> bool {
+        self.start <= time.0 && time.0 < self.end()
     }
 
     fn overlaps(&self, other: &Slot) -> bool {
@@ -81,7 +88,7 @@ impl Count {
 
 /// Counts entries and holds actions back.
 pub(super) struct Pace {
-    limits: watch::Receiver<Limits>,
+    limits: watch::Receiver<Option<Limits>>,
     counts: Mutex<BTreeMap<Slot, Count>>,
     clock: Clock,
 }
@@ -89,8 +96,8 @@ pub(super) struct Pace {
 /// An entry that was counted.
 #[derive(Clone, Debug)]
 pub(super) struct Counted {
-    /// Its slot.
-    pub(super) slot: Slot,
+    /// The slots that it counts for: of the present length, and of those before.
+    pub(super) slots: Vec<Slot>,
     /// Its action.
     pub(super) action: String,
 }
@@ -101,7 +108,7 @@ pub(crate) type Remembered = (Slot, String, u64);
 impl Pace {
     /// Goes on from what was counted before.
     pub(super) fn new(
-        limits: watch::Receiver<Limits>,
+        limits: watch::Receiver<Option<Limits>>,
         clock: Clock,
         before: Vec<Remembered>,
     ) -> Self {
@@ -129,8 +136,11 @@ impl Pace {
         let bounded = matches!(entry.outcome, Outcome::Success);
         let begun = Instant::now();
         loop {
-            let full = match self.count(entry, &action, bounded) {
-                Ok(slot) => return Ok(Counted { slot, action }),
+            // An entry that is counted before the length of slots is known would count in wrong ones.
+            let left = patience.saturating_sub(begun.elapsed());
+            let known = self.known(left).await?;
+            let full = match self.count(entry, &action, bounded, &known) {
+                Ok(slots) => return Ok(Counted { slots, action }),
                 Err(slot) => slot,
             };
             let now = (self.clock)();
@@ -147,10 +157,28 @@ impl Pace {
         }
     }
 
+    /// The bounds, once the chain has told them.
+    async fn known(&self, patience: Duration) -> Result<Limits, LogError> {
+        let mut limits = self.limits.clone();
+        let known = limits.wait_for(Option::is_some);
+        match tokio::time::timeout(patience, known).await {
+            Ok(Ok(known)) => Ok(known.clone().unwrap_or_default()),
+            Ok(Err(_)) | Err(_) => Err(LogError::Later {
+                after_millis: UNKNOWN_MILLIS,
+                detail: "the chain has not told the bounds of the audit log yet".to_owned(),
+            }),
+        }
+    }
+
     /// Counts an entry; gives the slot if it is full.
-    fn count(&self, entry: &AuditEntry, action: &str, bounded: bool) -> Result<Slot, Slot> {
-        let limits = self.limits.borrow();
-        let slot = Slot::of(&limits, entry.time);
+    fn count(
+        &self,
+        entry: &AuditEntry,
+        action: &str,
+        bounded: bool,
+        limits: &Limits,
+    ) -> Result<Vec<Slot>, Slot> {
+        let slot = Slot::of(limits, entry.time);
         let of_action = limits.of_action(&entry.subtype, entry.action.as_str());
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if !counts.contains_key(&slot) {
@@ -165,28 +193,44 @@ impl Pace {
         if bounded && !fits {
             return Err(slot);
         }
-        count.add(action, 1);
-        Ok(slot)
+        let holding = counts.iter_mut().filter(|(slot, _)| slot.holds(entry.time));
+        let slots = holding.map(|(slot, count)| {
+            count.add(action, 1);
+            *slot
+        });
+        Ok(slots.collect())
     }
 
     /// Takes back the count of an entry that will not be on the chain.
     pub(super) fn undo(&self, counted: &Counted) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&counted.slot) {
-            count.remove(&counted.action);
+        for slot in &counted.slots {
+            if let Some(count) = counts.get_mut(slot) {
+                count.remove(&counted.action);
+            }
         }
     }
 }
 
 /// What a slot begins with: nothing, unless the length of slots was just changed. Then the entries of the old slots
-/// that it overlaps count in full, so that a change lets no more through than either length would.
+/// that it overlaps count in full, so that a change lets no more through than either length would. Slots of each length
+/// have counted all entries since there were any of it: the length that counted most tells.
 fn first_count(counts: &BTreeMap<Slot, Count>, slot: &Slot) -> Count {
-    let mut first = Count::default();
+    let mut by_length: BTreeMap<u64, Count> = BTreeMap::new();
     for (other, count) in counts {
         if other.length != slot.length && other.overlaps(slot) {
+            let of_length = by_length.entry(other.length).or_default();
             for (action, number) in &count.by_action {
-                first.add(action, *number);
+                of_length.add(action, *number);
             }
+        }
+    }
+    let mut first = Count::default();
+    for count in by_length.into_values() {
+        first.total = first.total.max(count.total);
+        for (action, number) in count.by_action {
+            let most = first.by_action.entry(action).or_default();
+            *most = (*most).max(number);
         }
     }
     first

@@ -34,12 +34,12 @@ struct Running {
     log: AuditLog,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
-    _limits: watch::Sender<Limits>,
+    _limits: watch::Sender<Option<Limits>>,
 }
 
 impl Running {
     fn start(home: &Path, chain: &FakeChain, limits: Limits) -> Self {
-        let (sender, limits) = watch::channel(limits);
+        let (sender, limits) = watch::channel(Some(limits));
         let writer = AuditWriter::open(AuditWriterConfig {
             delivery: chain.clone(),
             server: SecretKey::from_bytes(&[3; 32]).unwrap(),

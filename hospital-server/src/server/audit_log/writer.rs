@@ -52,7 +52,7 @@ pub struct AuditWriterConfig<D> {
     /// The folder of bucket keys.
     pub buckets: PathBuf,
     /// Bounds of policy, as they are and as they change.
-    pub limits: watch::Receiver<Limits>,
+    pub limits: watch::Receiver<Option<Limits>>,
     /// The time.
     pub clock: Clock,
 }
@@ -72,7 +72,7 @@ pub enum AuditWriterError {
 /// The writer's task, before it runs.
 pub struct AuditWriter<D> {
     core: Arc<Core<D>>,
-    limits: watch::Receiver<Limits>,
+    limits: watch::Receiver<Option<Limits>>,
     counted: Vec<Remembered>,
     left: Vec<Hash>,
 }
@@ -118,7 +118,7 @@ impl<D: Deliver> AuditWriter<D> {
         (delivery, server, clock): (D, SecretKey, Clock),
         index: AuditIndex,
         ring: Ring,
-        limits: watch::Receiver<Limits>,
+        limits: watch::Receiver<Option<Limits>>,
     ) -> Result<Self, DatabaseFailure> {
         Ok(Self {
             counted: index.remembered()?,
@@ -290,8 +290,10 @@ impl<D: Deliver> Core<D> {
             return drafted;
         }
         for waiting in &kept {
-            let key = (waiting.counted.slot, waiting.counted.action.as_str());
-            *counts.entry(key).or_default() += 1;
+            for slot in &waiting.counted.slots {
+                let key = (*slot, waiting.counted.action.as_str());
+                *counts.entry(key).or_default() += 1;
+            }
         }
         let counts = counts
             .into_iter()

@@ -311,8 +311,16 @@ async fn first_chunk(
     }
     match right::check(ctx, request, &row).await {
         Ok(right) => {
+            // From here on it is known who asks; the peer is a node that hands on.
+            deed = deed.by(right.key);
+            if let Some(role) = right.role {
+                deed = deed.as_role(role);
+            }
             if let Some(grant) = right.grant {
                 deed = deed.under_grant(grant);
+            }
+            if let Some(node) = peer.key {
+                deed = deed.because(format!("handed on by node {node}"));
             }
             let question = fetches(right.claimant, record, state);
             ctx.permit(&deed, question).await?;

@@ -49,7 +49,8 @@ async fn run(ctx: &Context, peer: &Peer, told: Deed) -> Result<u64, Turned> {
     let question = Question::new(principal, Operation::LogAction, log);
     ctx.permit(&deed, question).await?;
     // A command of a stopped node comes when it runs again: its own time counts, and the block tells when it came.
-    deed.entry.time = told.time;
+    // A clock that is ahead would begin slots that are not there yet.
+    deed.entry.time = told.time.min(deed.entry.time);
     deed.entry.resource = Some(Resource::Named(
         format!("{} {}", told.program, told.node).into(),
     ));

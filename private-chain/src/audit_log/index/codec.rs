@@ -114,6 +114,11 @@ impl Reader<'_> {
     }
 
     fn column(&mut self, rows: usize) -> Result<Column, Malformed> {
+        let (count, _) = self.0.split_first_chunk::<4>().ok_or(Malformed)?;
+        // Each value is some row's: so many rows bound what the values take in memory.
+        if u32::from_le_bytes(*count) as usize > rows {
+            return Err(Malformed);
+        }
         let values: Vec<Cell> = self.borsh()?;
         let codes = match width(values.len()) {
             0 => vec![0; rows],

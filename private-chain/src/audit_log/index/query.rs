@@ -93,7 +93,8 @@ impl Source<'_> {
             if !after(self.plan.order, self.cursor, edge) || !self.plan.may_fit(min, max) {
                 continue;
             }
-            if run.resident().is_none() {
+            let resident = run.resident();
+            if resident.is_none() {
                 let names = self
                     .names
                     .get_or_insert_with(|| Names::new(self.filter, &self.key, self.bucket));
@@ -104,7 +105,13 @@ impl Source<'_> {
                     return Ok(None);
                 }
             }
-            let columns = self.index.columns(&run, self.bucket, &self.key)?;
+            let columns = match resident {
+                Some(columns) => {
+                    self.index.used(&run);
+                    columns
+                }
+                None => self.index.columns(&run, self.bucket, &self.key)?,
+            };
             if let Some(scan) = Scan::begin(columns, self.plan, self.cursor) {
                 return Ok(Some(scan));
             }
@@ -208,6 +215,11 @@ fn pack(mut found: FoundPage, order: Order) -> PackedPage {
 }
 
 impl Index {
+    /// A query uses a run whose rows are in memory.
+    fn used(&self, run: &Run) {
+        run.use_at(self.stamp.fetch_add(1, Ordering::Relaxed));
+    }
+
     /// The rows of a run, read if need be; what was used longest ago leaves memory for it.
     pub(super) fn columns(
         &self,

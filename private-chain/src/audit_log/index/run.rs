@@ -34,7 +34,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 const MAGIC: &[u8; 8] = b"CADRUN01";
 const FRONT_BYTES: usize = 32;
@@ -246,10 +246,18 @@ impl Run {
         }
     }
 
-    /// The rows, if they are in memory.
+    /// The rows, if they are in memory; not while they are being read.
     pub(super) fn resident(&self) -> Option<Arc<Columns>> {
-        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.clone()
+        match self.rows.try_lock() {
+            Ok(rows) => rows.clone(),
+            Err(TryLockError::Poisoned(rows)) => rows.into_inner().clone(),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Notes a use. `stamp` orders the uses of runs.
+    pub(super) fn use_at(&self, stamp: u64) {
+        self.used.store(stamp, Ordering::Relaxed);
     }
 
     /// The rows, and whether they had to be read. `stamp` orders the uses of runs.

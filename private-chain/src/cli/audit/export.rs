@@ -16,7 +16,7 @@ use caduceus_node::{Clock, SystemClock};
 use caduceus_operator::{OwnNode, alliance_state};
 use clap::Args;
 use private_chain::audit::proof::{AllianceProof, EntryProof, MAX_PROVED, ProofFile, sides};
-use private_chain::audit::{AuditBatch, AuditRow, BatchKey, Bucket, SecretBytes};
+use private_chain::audit::{AuditBatch, AuditRow, BatchKey, Bucket, Filter, Order, SecretBytes};
 use private_chain::{Tx, query};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -58,11 +58,11 @@ pub(super) async fn run(
     args: &ExportArgs,
     output: &Output,
 ) -> Result<(), CliError> {
-    let mut rows = all(source, &args.filter.filter()?).await?;
-    if !args.entries.is_empty() {
-        let wanted: BTreeSet<u64> = args.entries.iter().copied().collect();
-        rows.retain(|row| wanted.contains(&row.sequence));
-    }
+    let filter = args.filter.filter()?;
+    let rows = match args.entries[..] {
+        [] => all(source, &filter).await?,
+        _ => these(source, &filter, &args.entries).await?,
+    };
     if rows.is_empty() {
         return Err(CliError::not_found(
             "no entry fits",
@@ -83,6 +83,26 @@ pub(super) async fn run(
     let alliance = file.alliance.genesis.chain_id();
     ProofFile::verify(&text, &alliance, SystemClock.now()).map_err(nonsense)?;
     output.raw(text.as_bytes())
+}
+
+/// Those of some entries that fit, each once, in their order on the chain.
+async fn these(
+    source: &impl RowSource,
+    filter: &Filter,
+    entries: &[u64],
+) -> Result<Vec<AuditRow>, CliError> {
+    let wanted: BTreeSet<u64> = entries.iter().copied().collect();
+    let mut rows = Vec::new();
+    for sequence in wanted {
+        let page = source.page(filter, Order::OldestFirst, Some(sequence), 1);
+        rows.extend(
+            page.await?
+                .rows
+                .into_iter()
+                .filter(|row| row.sequence == sequence),
+        );
+    }
+    Ok(rows)
 }
 
 async fn prove(node: &OwnNode, network: &Path, rows: &[AuditRow]) -> Result<ProofFile, CliError> {

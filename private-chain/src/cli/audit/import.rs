@@ -11,7 +11,7 @@ use private_chain::audit::import::{Format, Mapping, class_of, read};
 use private_chain::audit::month_of;
 use private_chain::audit_log::operator_key;
 use private_chain::tx::{BATCH_BYTES, MAX_ENTRIES_PER_TX};
-use private_chain::{AuditEntry, Bucket, DraftBatch, Tx};
+use private_chain::{AuditEntry, Bucket, DraftBatch, PrivateGenesis, Tx};
 use rand_core::OsRng;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -130,7 +130,16 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<(), CliError> {
     let identity = key_file(&args.identity)?;
-    let hospital = HospitalId::from_identity(&identity.public());
+    // The genesis has it, also after the identity key was rotated.
+    let genesis = PrivateGenesis::decode(&home.genesis.app);
+    let hospital = genesis
+        .map_err(|error| {
+            CliError::verification_failed(
+                format!("genesis.bin: {error}"),
+                "a home made by private-chain init or sim",
+            )
+        })?
+        .hospital;
     // Every file is read before the first entry is appended.
     let mut read = Vec::new();
     for path in &args.files {

@@ -3,6 +3,8 @@
 use crate::cli::PROGRAM;
 use caduceus_cli::{CliError, NetworkFile};
 use caduceus_crypto::PublicKey;
+use caduceus_ledger::Height;
+use caduceus_network::exchange::Health;
 use caduceus_operator::OwnNode;
 use private_chain::audit::Known;
 use private_chain::policy::PolicyRecord;
@@ -23,6 +25,11 @@ pub(super) async fn policy(node: &OwnNode) -> Result<PolicyRecord, CliError> {
         Some(bytes) => key.decode(&bytes).map_err(damaged),
         None => Ok(PolicyRecord::default()),
     }
+}
+
+/// The height that comes next: what is in force there is in force now.
+pub(super) async fn next_height(node: &OwnNode) -> Result<Height, CliError> {
+    Ok(Height(node.call::<Health>(()).await?.height).next())
 }
 
 /// Who the keys are: staff, the hospital's own keys, validators, the nodes and hospitals of the network file.

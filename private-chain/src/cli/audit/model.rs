@@ -38,9 +38,9 @@ pub(in crate::cli) struct ModelArgs {
     /// Length of a slot: 30s, 15m, 1h or 1d [default: that of the policy in force]
     #[arg(long, value_name = "LENGTH", value_parser = duration)]
     slot: Option<u64>,
-    /// The vault's own access log, to be compared with the entries
+    /// An access log that the vault itself wrote, to be compared with the entries; repeat for the files of several months
     #[arg(long, value_name = "FILE")]
-    vault_log: Option<PathBuf>,
+    vault_log: Vec<PathBuf>,
 }
 
 /// Computes it and prints it.
@@ -52,16 +52,32 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<(), CliError> {
     let policy = super::known::policy(node).await?;
-    let height = caduceus_ledger::Height(u64::MAX);
-    let (limits, retention) = (policy.limits_at(height), policy.retention_at(height));
+    let height = super::known::next_height(node).await?;
+    let (mut limits, retention) = (policy.limits_at(height), policy.retention_at(height));
     let slot = args.slot.unwrap_or_else(|| limits.slot_millis());
+    if slot != limits.slot_millis() && (limits.per_slot.is_some() || !limits.per_action.is_empty())
+    {
+        output.note(&format!(
+            "D and R are not judged: the policy bounds slots of {} s, not of {} s",
+            limits.slot_millis() / 1000,
+            slot / 1000
+        ));
+        (limits.per_slot, limits.per_action) = Default::default();
+    }
     let range = Range::new(args.from, args.to, slot)
         .map_err(|e| CliError::usage(e.to_string(), "--from TIME before --to TIME"))?;
-    let vault = args
-        .vault_log
-        .as_ref()
-        .map(|path| vault_log(path, &range))
-        .transpose()?;
+    let vault = match args.vault_log[..] {
+        [] => {
+            output.note(
+                "the vault's reads are not compared: --vault-log FILE of the hospital server",
+            );
+            None
+        }
+        _ => {
+            let files = args.vault_log.iter().map(|path| vault_log(path, &range));
+            Some(files.collect::<Result<Vec<_>, _>>()?.concat())
+        }
+    };
     let filter = Filter {
         from: Some(TimeMillis(args.from.0.saturating_sub(AROUND_MILLIS))),
         until: Some(TimeMillis(args.to.0.saturating_add(AROUND_MILLIS))),

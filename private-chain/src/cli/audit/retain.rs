@@ -2,8 +2,7 @@
 
 use crate::cli::PROGRAM;
 use caduceus_cli::{CliError, Output};
-use caduceus_crypto::{PublicKey, SecretKey};
-use caduceus_ledger::Height;
+use caduceus_crypto::SecretKey;
 use caduceus_node::{Clock, NodeHome, SystemClock};
 use caduceus_operator::{OwnNode, key_file};
 use clap::Args;
@@ -99,22 +98,38 @@ async fn retain(
     let retired = retired(node).await?;
     // Entries of the month before the first block's may be among the first.
     let first = month_of(home.genesis.time).saturating_sub(1);
-    let due = due(&retention, &retired, first, month_of(SystemClock.now()));
+    let over = over(&retention, first, month_of(SystemClock.now()));
+    let (before, due): (Vec<_>, Vec<_>) = over.into_iter().partition(|(b, _)| retired.contains(b));
     if args.dry_run {
         let rows: Vec<Row> = due.iter().map(|(b, m)| Row::new(b, *m, "due")).collect();
         return output.rows(&rows);
     }
-    for (bucket, _) in &due {
-        let tx = Tx::Retire(SignedRetire::sign(*bucket, &node.chain(), identity));
-        node.submit(tx.encode()).await?;
+    let mut rows: Vec<(Bucket, Row)> = Vec::new();
+    for (bucket, months) in before {
+        let mut row = Row::new(&bucket, months, "retired");
+        look(node, &bucket, &mut row).await?;
+        // What was finished before is no news.
+        if !row.missing.is_empty() {
+            rows.push((bucket, row));
+        }
     }
-    let mut rows: Vec<Row> = due
-        .iter()
-        .map(|(b, m)| Row::new(b, *m, "retired"))
-        .collect();
-    let buckets: Vec<Bucket> = due.iter().map(|(bucket, _)| *bucket).collect();
-    await_destroyed(node, &buckets, &mut rows, args.wait).await?;
+    let mut stopped = None;
+    for (bucket, months) in due {
+        let tx = Tx::Retire(SignedRetire::sign(bucket, &node.chain(), identity));
+        match node.submit(tx.encode()).await {
+            Ok(_) => rows.push((bucket, Row::new(&bucket, months, "retired"))),
+            Err(error) => {
+                stopped = Some(error);
+                break;
+            }
+        }
+    }
+    await_destroyed(node, &mut rows, args.wait).await?;
+    let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
     output.rows(&rows)?;
+    if let Some(error) = stopped {
+        return Err(error);
+    }
     let missing: BTreeSet<&str> = rows
         .iter()
         .flat_map(|row| row.missing.iter().map(String::as_str))
@@ -132,34 +147,28 @@ async fn retain(
     ))
 }
 
-/// Buckets that are over and not retired, oldest first, with the months for which their class is kept.
-fn due(
-    retention: &Retention,
-    retired: &BTreeSet<Bucket>,
-    first: u16,
-    now: u16,
-) -> Vec<(Bucket, u16)> {
-    let mut due = Vec::new();
+/// Buckets that are over, oldest first, with the months for which their class is kept.
+fn over(retention: &Retention, first: u16, now: u16) -> Vec<(Bucket, u16)> {
+    let mut over = Vec::new();
     for month in first..now {
         for (class, months) in &retention.months {
             let bucket = Bucket {
                 class: *class,
                 month,
             };
-            if is_over(month, *months, now) && !retired.contains(&bucket) {
-                due.push((bucket, *months));
+            if is_over(month, *months, now) {
+                over.push((bucket, *months));
             }
         }
     }
-    due
+    over
 }
 
 /// What the options say, or else the policy in force.
 async fn retention(node: &OwnNode, keep: &[(ActionClass, u16)]) -> Result<Retention, CliError> {
     let retention = if keep.is_empty() {
-        super::known::policy(node)
-            .await?
-            .retention_at(Height(u64::MAX))
+        let height = super::known::next_height(node).await?;
+        super::known::policy(node).await?.retention_at(height)
     } else {
         Retention {
             months: keep.iter().copied().collect(),
@@ -191,35 +200,33 @@ async fn retired(node: &OwnNode) -> Result<BTreeSet<Bucket>, CliError> {
     Ok(rows.iter().filter_map(|(key, _)| known(key)).collect())
 }
 
-/// Waits until every validator has said of every bucket that its key is gone; notes in the rows who has not.
+/// Notes in a bucket's row which validators have not said that its key is gone.
+async fn look(node: &OwnNode, bucket: &Bucket, row: &mut Row) -> Result<(), CliError> {
+    row.missing.clear();
+    for voter in node.validators().await?.iter().map(|v| v.key) {
+        let said = node.state(state::destroyed(bucket, &voter).bytes()).await?;
+        if said.is_none() {
+            row.missing.push(voter.to_string());
+        }
+    }
+    if row.missing.is_empty() {
+        row.state = "destroyed";
+    }
+    Ok(())
+}
+
+/// Waits until every validator has said of every bucket that its key is gone.
 async fn await_destroyed(
     node: &OwnNode,
-    buckets: &[Bucket],
-    rows: &mut [Row],
+    rows: &mut [(Bucket, Row)],
     wait_seconds: u64,
 ) -> Result<(), CliError> {
     let begun = Instant::now();
     loop {
-        let voters: Vec<PublicKey> = node.validators().await?.iter().map(|v| v.key).collect();
-        let mut all = true;
-        for (bucket, row) in buckets.iter().zip(rows.iter_mut()) {
-            row.missing.clear();
-            for voter in &voters {
-                if node
-                    .state(state::destroyed(bucket, voter).bytes())
-                    .await?
-                    .is_none()
-                {
-                    row.missing.push(voter.to_string());
-                }
-            }
-            row.state = if row.missing.is_empty() {
-                "destroyed"
-            } else {
-                "retired"
-            };
-            all &= row.missing.is_empty();
+        for (bucket, row) in rows.iter_mut().filter(|(_, row)| row.state == "retired") {
+            look(node, bucket, row).await?;
         }
+        let all = rows.iter().all(|(_, row)| row.state == "destroyed");
         if all || begun.elapsed() >= Duration::from_secs(wait_seconds) {
             return Ok(());
         }
@@ -233,18 +240,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_over_and_not_retired_is_due() {
+    fn what_is_older_than_its_class_is_kept_is_over() {
         let retention = Retention {
             months: [(ActionClass::ClinicalRead, 3), (ActionClass::AuditRead, 12)].into(),
         };
         let bucket = |class, month| Bucket { class, month };
-        let retired = [bucket(ActionClass::ClinicalRead, 101)].into();
-        let due = due(&retention, &retired, 100, 106);
+        let over = over(&retention, 100, 106);
         let expected = [
             (bucket(ActionClass::ClinicalRead, 100), 3),
+            (bucket(ActionClass::ClinicalRead, 101), 3),
             (bucket(ActionClass::ClinicalRead, 102), 3),
         ];
-        assert_eq!(due, expected);
+        assert_eq!(over, expected);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Network {
             in_turn.rotate_left(n);
             let trust = Trust::kept_in(&hospital.genesis, home.join("trusted"))?;
             let delivery = ChainDelivery::new(service.clone(), in_turn, trust, system_clock());
-            let (_, limits) = watch::channel(private_chain::policy::Limits::default());
+            let (_, limits) = watch::channel(Some(private_chain::policy::Limits::default()));
             let writer = AuditWriter::open(AuditWriterConfig {
                 delivery,
                 server: hospital.server.clone(),

@@ -137,7 +137,8 @@ impl<D: Deliver> Core<D> {
                 ..found.entry.clone()
             };
             let counted = pace.admit(&mut entry, Duration::ZERO).await?;
-            counts.push((counted.slot, counted.action, 1));
+            let slots = counted.slots.into_iter();
+            counts.extend(slots.map(|slot| (slot, counted.action.clone(), 1)));
             seal(&mut draft, logged, &keys, found.class, &entry)?;
         }
         let mut outgoing = self.sign(draft, Vec::new(), counts);

@@ -5,8 +5,9 @@ use crate::server::context::Context;
 use crate::server::register::RecordRow;
 use alliance_chain::{AccessRecord, GrantRecord, Key, state};
 use borsh::{BorshDeserialize, BorshSerialize};
-use caduceus_crypto::Hash;
+use caduceus_crypto::{Hash, PublicKey};
 use caduceus_network::exchange::{FetchRecordRequest, RecordRight};
+use private_chain::Role;
 use private_chain::policy::Principal;
 
 /// Why a right does not hold.
@@ -21,6 +22,10 @@ pub(super) enum Wrong {
 pub(super) struct Right {
     /// Who has it.
     pub(super) claimant: Principal,
+    /// Its key: the pseudonym of the record, or the data user's.
+    pub(super) key: PublicKey,
+    /// What the data user is at this hospital too, if it is staff.
+    pub(super) role: Option<Role>,
     /// The grant that it comes from; none for the record's owner.
     pub(super) grant: Option<Hash>,
 }
@@ -40,6 +45,8 @@ pub(super) async fn check(
                 claimant: Principal::Patient {
                     id: row.pseudonym.point.to_string(),
                 },
+                key: row.pseudonym.point,
+                role: None,
                 grant: None,
             })
         }
@@ -60,10 +67,23 @@ pub(super) async fn check(
             if !record.is_active(ctx.now()) {
                 return Err(Wrong::Broken("the grant has ended"));
             }
+            let here = ctx.roster.who(&ticket.data_user, ctx.now()).await;
+            let here = here.map_err(Wrong::Unknown)?;
+            if let Principal::Staff {
+                suspended, valid, ..
+            } = here.principal
+                && (suspended || !valid)
+            {
+                return Err(Wrong::Broken(
+                    "the data user is staff here, and suspended or not enrolled any more",
+                ));
+            }
             Ok(Right {
                 claimant: Principal::DataUser {
                     id: ticket.data_user.to_string(),
                 },
+                key: ticket.data_user,
+                role: here.role,
                 grant: Some(ticket.grant),
             })
         }
