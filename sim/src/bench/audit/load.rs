@@ -13,7 +13,7 @@ use private_chain::audit::{
     Action, Actor, AuditEntry, AuditRow, Filter, Order, Outcome, Resource, Statement,
     StatementCheck,
 };
-use private_chain::audit_log::rows_via;
+use private_chain::audit_log::all_rows_via;
 use private_chain::{ActionClass, query};
 use rand_core::OsRng;
 use std::collections::VecDeque;
@@ -27,8 +27,6 @@ use tokio::task::{JoinHandle, JoinSet};
 pub(super) const VALIDATORS: usize = 4;
 /// How long all nodes may take to have the last row.
 const LEVEL: Duration = Duration::from_secs(120);
-/// Rows asked for at once.
-const PAGE: usize = 16_384;
 /// Class of the rows.
 const CLASS: ActionClass = ActionClass::ClinicalRead;
 
@@ -252,26 +250,11 @@ impl Network {
     ) -> anyhow::Result<(Duration, Vec<Row>)> {
         let filter = filter(query);
         let begun = Instant::now();
-        let (mut found, mut from) = (Vec::new(), None);
-        loop {
-            let answer = rows_via(
-                &self.services[node],
-                &self.nodes[node],
-                &filter,
-                Order::OldestFirst,
-                from,
-                PAGE,
-            )
-            .await?;
-            anyhow::ensure!(answer.unread.is_empty(), "the node cannot open all rows");
-            found.extend(answer.page.rows);
-            match answer.page.next {
-                Some(next) => from = Some(next),
-                None => break,
-            }
-        }
+        let (service, node) = (&self.services[node], &self.nodes[node]);
+        let answer = all_rows_via(service, node, &filter, Order::OldestFirst).await?;
         let took = begun.elapsed();
-        Ok((took, read(&found)?))
+        anyhow::ensure!(answer.unread.is_empty(), "the node cannot open all rows");
+        Ok((took, read(&answer.page.rows)?))
     }
 
     /// Asks a node's index inside this process.

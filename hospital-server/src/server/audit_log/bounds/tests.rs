@@ -10,7 +10,10 @@ fn pace(limits: Limits, now: u64) -> (Pace, Arc<AtomicU64>) {
     let time = Arc::new(AtomicU64::new(now));
     let clock = Arc::clone(&time);
     let clock: Clock = Arc::new(move || TimeMillis(clock.load(Ordering::SeqCst)));
-    (Pace::new(watch::channel(Some(limits)).1, clock, Vec::new()), time)
+    (
+        Pace::new(watch::channel(Some(limits)).1, clock, Vec::new()),
+        time,
+    )
 }
 
 fn at(time: u64, subtype: &str) -> AuditEntry {
