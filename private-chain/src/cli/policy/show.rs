@@ -1,7 +1,7 @@
 //! `policy show`.
 
 use super::super::PROGRAM;
-use caduceus_cli::{CliError, ExitCode, Output};
+use caduceus_cli::{CliError, ExitCode, Output, OutputFormat};
 use caduceus_ledger::Height;
 use caduceus_network::exchange::Health;
 use caduceus_node::NodeHome;
@@ -63,6 +63,47 @@ impl Version {
     }
 }
 
+impl Version {
+    fn title(&self) -> String {
+        match self.generation {
+            None => "the set that every chain begins with".to_owned(),
+            Some(generation) => format!("proposal {generation}, from height {}", self.since),
+        }
+    }
+
+    fn lines(&self, set: &'static str) -> Vec<Line> {
+        let line = |what, of: String, value: String| Line {
+            set,
+            what,
+            of,
+            value,
+        };
+        let policies = self.policies.iter();
+        let mut lines: Vec<Line> = policies
+            .map(|id| line("policy", id.clone(), String::new()))
+            .collect();
+        lines.extend(
+            self.slot_millis
+                .map(|length| line("slot", "milliseconds".to_owned(), length.to_string())),
+        );
+        lines.extend(
+            self.per_slot
+                .map(|most| line("at most a slot", "all entries".to_owned(), most.to_string())),
+        );
+        let actions = self.per_action.iter();
+        lines.extend(
+            actions.map(|(action, most)| line("at most a slot", action.clone(), most.to_string())),
+        );
+        let months = self.retention_months.iter();
+        lines.extend(
+            months.map(|(class, months)| {
+                line("months kept", (*class).to_owned(), months.to_string())
+            }),
+        );
+        lines
+    }
+}
+
 fn text_of(version: Option<&PolicyVersion>) -> &str {
     version.map_or(DEFAULT_TEXT, |version| &version.text)
 }
@@ -84,12 +125,48 @@ pub(super) async fn run(
         return output.raw(text_of(in_force).as_bytes());
     }
     let to_come = record.next.as_ref().filter(|next| next.since > next_height);
-    output.object(&Shown {
+    let shown = Shown {
         height,
         proposals: record.generation,
         in_force: Version::of(in_force),
         next: to_come.map(|next| Version::of(Some(next))),
-    })
+    };
+    match output.format() {
+        OutputFormat::Table => shown.print(output),
+        _ => output.object(&shown),
+    }
+}
+
+#[derive(Serialize)]
+struct Head {
+    height: u64,
+    proposals: u64,
+    in_force: String,
+    next: Option<String>,
+}
+
+/// What one set says, a line each.
+#[derive(Serialize)]
+struct Line {
+    set: &'static str,
+    what: &'static str,
+    of: String,
+    value: String,
+}
+
+impl Shown {
+    /// For people: without the text, which `--text` prints.
+    fn print(&self, output: &Output) -> Result<(), CliError> {
+        output.object(&Head {
+            height: self.height,
+            proposals: self.proposals,
+            in_force: self.in_force.title(),
+            next: self.next.as_ref().map(Version::title),
+        })?;
+        let mut lines = self.in_force.lines("in force");
+        lines.extend(self.next.iter().flat_map(|next| next.lines("next")));
+        output.rows(&lines)
+    }
 }
 
 fn stored(home: &NodeHome) -> Result<(PolicyRecord, u64), CliError> {

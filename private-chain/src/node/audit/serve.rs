@@ -20,7 +20,9 @@ use std::time::Duration;
 const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// Rows that are looked at for an answer without a thread of its own.
-const GLANCE_ROWS: usize = 1024;
+const GLANCE_ROWS: usize = 8192;
+/// Rows that are packed for an answer without a thread of its own.
+const GLANCE_FOUND: usize = 512;
 /// Largest filter for that, bytes: one that names a few patients.
 const GLANCE_FILTER_BYTES: usize = 1024;
 
@@ -199,7 +201,12 @@ fn answer_rows(
     unread.truncate(4096);
     loop {
         let found = match at_a_glance {
-            true => index.glance(&filter, order, from, limit, GLANCE_ROWS),
+            true => {
+                let most = limit.min(GLANCE_FOUND);
+                let glance = index.glance(&filter, order, from, most, GLANCE_ROWS);
+                // More than a glance packs, and fewer than were asked for.
+                glance.map(|page| page.filter(|page| page.next.is_none() || most == limit))
+            }
             false => index.query_packed(&filter, order, from, limit).map(Some),
         };
         let PackedPage { rows, count, next } = match found {
