@@ -3,12 +3,10 @@
 
 use caduceus_crypto::encode;
 use caduceus_ledger::Height;
-use caduceus_node::home::EngineKind;
 use private_chain::audit::Outcome;
 use private_chain::policy::{DEFAULT_TEXT, Limits, MAX_SLOT_MILLIS, Retention};
 use private_chain::tx::{Policy, Tx};
 use private_chain::{AuditEntry, Role};
-use sim::layout::NetworkSpec;
 use sim::ward::{Answer, Inpatient, Ward};
 use std::time::Duration;
 
@@ -40,13 +38,7 @@ fn lookups(entries: &[AuditEntry]) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_server_keeps_the_bounds_that_are_on_the_chain() {
     let folder = tempfile::tempdir().unwrap();
-    let spec = NetworkSpec {
-        hospitals: vec!["North".to_owned()],
-        alliance_validators: 1,
-        private_validators: 1,
-        engine: EngineKind::Solo,
-        ..NetworkSpec::default()
-    };
+    let spec = crate::one_hospital();
     let mut ward = Ward::start(folder.path(), &spec).await.unwrap();
     let server = ward.server_here().await.unwrap();
     ward.server_answers(PATIENCE).await.unwrap();

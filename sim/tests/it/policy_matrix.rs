@@ -7,13 +7,12 @@ mod requests;
 
 use caduceus_network::PeerAddr;
 use caduceus_node::Node;
-use caduceus_node::home::EngineKind;
 use callers::{Caller, Kind};
 use hospital_server::server::ROUTES;
 use private_chain::policy::Operation;
 use private_chain::{Actor, AuditEntry, Outcome, PrivateMachine, query};
 use requests::{Ask, Told};
-use sim::layout::{Layout, NetworkSpec};
+use sim::layout::Layout;
 use sim::loopback::{Chains, Prober};
 use sim::servers::{CountingJournal, Servers};
 use std::collections::{BTreeSet, VecDeque};
@@ -36,13 +35,7 @@ struct World {
 impl World {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let spec = NetworkSpec {
-            hospitals: vec!["North".to_owned()],
-            alliance_validators: 1,
-            private_validators: 1,
-            engine: EngineKind::Solo,
-            ..NetworkSpec::default()
-        };
+        let spec = crate::one_hospital();
         let layout = Layout::create(&folder.path().join("network"), &spec).unwrap();
         let chains = Chains::start(&layout, &[]).await.unwrap();
         let nodes = layout

@@ -2,11 +2,9 @@
 //! refusal is in the log. What staff do not sign, or sign otherwise, is refused and logged as well.
 
 use caduceus_ledger::ChainId;
-use caduceus_node::home::EngineKind;
 use hospital_server::workstation::{UploadInput, WorkstationError};
 use private_chain::audit::{Outcome, StatementCheck};
 use private_chain::{Action, AuditEntry, Role};
-use sim::layout::NetworkSpec;
 use sim::ward::{Answer, Asked, Inpatient, Member, Ward};
 use std::time::{Duration, Instant};
 
@@ -58,13 +56,7 @@ async fn everything(doctor: &Member, auditor: &Member, patient: &Inpatient) -> V
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suspended_staff_are_refused_within_five_seconds_and_each_refusal_is_logged() {
     let folder = tempfile::tempdir().unwrap();
-    let spec = NetworkSpec {
-        hospitals: vec!["North".to_owned()],
-        alliance_validators: 1,
-        private_validators: 1,
-        engine: EngineKind::Solo,
-        ..NetworkSpec::default()
-    };
+    let spec = crate::one_hospital();
     let mut ward = Ward::start(folder.path(), &spec).await.unwrap();
     let chain = ward.hospital().genesis.chain_id();
     let server = ward.server_here().await.unwrap();

@@ -5,7 +5,6 @@
 mod damage;
 mod keys;
 mod search;
-mod timing;
 
 use super::*;
 use crate::audit::{

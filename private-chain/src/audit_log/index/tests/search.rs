@@ -88,6 +88,12 @@ fn a_batch_is_taken_in_once_and_in_order() {
         }
     }
     log.compare_many(&index, 8, 20);
+    let glance = |rows| {
+        let all = Filter::default();
+        let page = index.glance(&all, Order::OldestFirst, None, 1 << 20, rows);
+        page.unwrap().map(|page| page.count as u64)
+    };
+    assert_eq!(glance(1 << 20), Some(log.end()), "all is in memory");
     for (sequence, bucket, entry) in &log.rows {
         let row = index.get(*sequence).unwrap().unwrap();
         assert_eq!((row.class, &*row.entry), (bucket.class, entry));
