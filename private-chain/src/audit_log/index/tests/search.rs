@@ -33,6 +33,12 @@ fn merging_into_files_changes_no_answer_and_a_restart_begins_where_they_end() {
     assert!(!home.runs().is_empty(), "large runs are in files");
     let found = log.compare_many(&index, 2, 20);
     assert!(found > 60_000, "{found} rows found only");
+    let glance = |index: &Index, rows| {
+        let all = Filter::default();
+        index.glance(&all, Order::OldestFirst, None, 1 << 20, rows)
+    };
+    assert!(glance(&index, 1_000).unwrap().is_none(), "it gives up");
+    assert!(glance(&index, 1 << 20).unwrap().is_some());
     drop(index);
     // What was in memory only comes again; with hardly any memory every run is read for each question.
     let index = home.open().with_budget(1);
@@ -48,6 +54,8 @@ fn merging_into_files_changes_no_answer_and_a_restart_begins_where_they_end() {
     drop(index);
     let index = home.open();
     assert_eq!(index.indexed_up_to(), log.end());
+    let cold = glance(&index, 1 << 20).unwrap();
+    assert!(cold.is_none(), "a glance reads no file");
     log.compare_many(&index, 4, 10);
 }
 
